@@ -1,0 +1,1 @@
+"""cfn-telephony: phone numbers and sender IDs as CloudFormation resources."""
