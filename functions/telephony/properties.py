@@ -1,0 +1,316 @@
+"""The declaration: shared field types, what a change of each needs, and all violations at once.
+
+A properties class is an attrs class; each field is made by `prop`, whose metadata says everything there is to know
+about the property: from it come the checks here, the schema, the docs and the lint rules. CloudFormation sends every
+scalar as a string, so this module turns "true" and "5" into what they mean, and nothing else.
+"""
+
+import re
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Literal, Self
+
+import attrs
+
+from telephony.errors import Failure, Word
+
+ALWAYS_KNOWN = frozenset({"ServiceToken", "ServiceTimeout"})
+"""CloudFormation leaves them among the ResourceProperties."""
+
+_SHOWN = 60
+"""Characters of a refused value that a message shows."""
+
+
+@attrs.frozen
+class Field:
+    """What is known of one property besides its name and its type."""
+
+    description: str
+    required: bool = False
+    replacement: bool = False
+    """A change needs a new number."""
+    purchase_only: bool = False
+    """Counts when the number is bought; it cannot be read back, so that a later change does nothing."""
+    pattern: str | None = None
+    """Matched over the whole string, as in JSON schema with both anchors."""
+    minimum: int | None = None
+    maximum: int | None = None
+    """Of an Integer's value, a String's length, or a List's items."""
+    hints: Mapping[str, str] = attrs.field(factory=dict)
+    """What to say when exactly this value arrives."""
+    free_text: bool = False
+    """May hold anything, a NoEcho value too: never shown."""
+    same: Callable[[Any], Any] | None = None
+    """Brings two values of one meaning to one form, before they are compared."""
+
+
+@attrs.frozen
+class Violation:
+    """One thing wrong with a declaration."""
+
+    path: str
+    value: str
+    rule: str
+
+    def __str__(self) -> str:
+        """One line of a Reason."""
+        return f"{self.path}: {self.value} {self.rule}".replace("  ", " ")
+
+
+@attrs.frozen
+class Rule:
+    """A combination of properties that is never accepted."""
+
+    path: str
+    text: str
+    broken: Callable[[Mapping[str, Any]], bool]
+    """Gets the valid properties by field name, with their defaults; a refused one is missing."""
+
+
+def prop(description: str, *, default: Any = None, **known: Any) -> Any:
+    """Declare a property. Absent, and not required, it is `default`."""
+    field = Field(description=description, **known)
+    return attrs.field(default=attrs.NOTHING if field.required else default, metadata={"property": field}, kw_only=True)
+
+
+def name_of(field_name: str) -> str:
+    """The property's name in a template: iso_country_code is IsoCountryCode; HELP stays."""
+    return "".join(part if part.isupper() else part.capitalize() for part in field_name.split("_"))
+
+
+@attrs.frozen(kw_only=True)
+class Nested:
+    """A property that holds properties."""
+
+    rules: ClassVar[tuple[Rule, ...]] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Tag(Nested):
+    """A key and a value, as everywhere in CloudFormation."""
+
+    key: str = prop(
+        "The key. Keys that begin with `aws:` or `cfn-telephony:` are reserved.",
+        required=True,
+        pattern=r"(?!aws:|cfn-telephony:)[^\x00-\x1f]+",
+        minimum=1,
+        maximum=128,
+    )
+    value: str = prop("The value.", required=True, maximum=256, free_text=True)
+
+
+Anything = typing.NewType("Anything", object)
+Permission = typing.NewType("Permission", object)
+"""true, false, or the id of the one number that it is meant for."""
+
+
+@attrs.frozen(kw_only=True)
+class Properties:
+    """What every type of this provider accepts besides its own properties."""
+
+    rules: ClassVar[tuple[Rule, ...]] = ()
+
+    tags: tuple[Tag, ...] | None = prop(
+        "Tags of the number. What is not declared here is removed, but for the provider's own tags. Without this "
+        "property no tag is touched.",
+        maximum=45,
+    )
+    allow_replacement: Permission = prop(
+        "Whether a change that needs a new number may release the present one for good: `true`, or the id of the "
+        "number that may go, which refuses again once that one is gone.",
+        default=False,
+    )
+    wait_for_active: bool = prop(
+        "Whether to answer only when the number is ACTIVE. Without it a number is answered as soon as it is bought, "
+        "with its Status.",
+        default=False,
+    )
+    wait_timeout_seconds: int | None = prop(
+        "How long to wait at most, from the request on. Without it, as long as ServiceTimeout allows.",
+        minimum=1,
+        maximum=3600,
+    )
+    trigger: Anything | None = prop(
+        "Any value. A change of it forces an update, which brings what exists back to what is declared."
+    )
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Any]) -> Self:
+        """Read a declaration; raise Failure(InvalidRequest) that names every violation, one a line."""
+        violations: list[Violation] = []
+        known = {name: value for name, value in raw.items() if name not in ALWAYS_KNOWN}
+        parsed = _structure(cls, known, "", violations)
+        if violations:
+            count = f"{len(violations)} properties are" if len(violations) > 1 else "1 property is"
+            lines = "\n".join(f"- {violation}" for violation in violations)
+            raise Failure(Word.INVALID_REQUEST, f"{count} not valid; no call was made.\n{lines}")
+        return typing.cast("Self", parsed)
+
+
+def fields(cls: type[Any]) -> Mapping[str, tuple["attrs.Attribute[Any]", Field]]:
+    """The properties of a class by their names in a template, in the order of the declaration."""
+    return {name_of(field.name): (field, field.metadata["property"]) for field in attrs.fields(cls)}
+
+
+def lenient(cls: type[Any], raw: object) -> Any:
+    """Read what can be read of a nested property; a Delete never fails for its properties."""
+    values = {}
+    if isinstance(raw, Mapping):
+        for name, (field, known) in fields(cls).items():
+            found: list[Violation] = []
+            value = _value(field.type, raw[name], name, known, found) if name in raw else None
+            if name in raw and not found:
+                values[field.name] = value
+    return cls(**values)
+
+
+def _structure(cls: type[Any], raw: Mapping[str, Any], path: str, violations: list[Violation]) -> Any:
+    """An instance, or None where something was wrong with it; what was wrong is added to violations."""
+    values: dict[str, Any] = {}
+    before = len(violations)
+    known_fields = fields(cls)
+    for name, (field, known) in known_fields.items():
+        if raw.get(name) is None:
+            if known.required:
+                violations.append(Violation(path + name, "", "is required."))
+            continue
+        found: list[Violation] = []
+        value = _value(field.type, raw[name], path + name, known, found)
+        if found:
+            violations.extend(found)
+        else:
+            values[field.name] = value
+    violations.extend(
+        Violation(path + name, f"({_kind(raw[name])})", f"is not a property here.{_near(name, known_fields)}")
+        for name in raw
+        if name not in known_fields
+    )
+    with_defaults = {field.name: field.default for name, (field, _) in known_fields.items() if name not in raw} | values
+    violations.extend(
+        Violation(path + rule.path, _show(raw.get(rule.path)), rule.text)
+        for rule in cls.rules
+        if rule.broken(with_defaults)
+    )
+    return cls(**values) if len(violations) == before else None
+
+
+def _value(kind: Any, value: Any, path: str, known: Field, violations: list[Violation]) -> Any:  # noqa: PLR0911 - one line a type
+    """Turn what CloudFormation sent into what the property's type says, or add what is wrong with it."""
+    kind = _without_none(kind)
+    refuse = _Refusal(path, value, known, violations)
+    if kind is Anything:
+        return value
+    if kind is Permission:
+        return value if isinstance(value, bool) else {"true": True, "false": False}.get(value, value)
+    if kind is bool:
+        # Exactly these two: "yes", "1" and "TRUE" are how a number gets released that was meant to stay.
+        return (
+            True
+            if value in (True, "true")
+            else False
+            if value in (False, "false")
+            else refuse("must be true or false.")
+        )
+    if kind is int:
+        return _integer(value, known, refuse)
+    if kind is str:
+        return _string(value, known, refuse)
+    origin = typing.get_origin(kind)
+    if origin is Literal:
+        allowed = typing.get_args(kind)
+        return value if value in allowed else refuse(f"must be one of {' | '.join(allowed)}.")
+    if origin is tuple:
+        return _list(kind, value, path, known, violations)
+    if not isinstance(value, Mapping):
+        return refuse("must be a map of properties.")
+    return _structure(kind, value, f"{path}.", violations)
+
+
+@attrs.frozen
+class _Refusal:
+    path: str
+    value: Any
+    known: Field
+    violations: list[Violation]
+
+    def __call__(self, rule: str) -> Any:
+        hint = self.known.hints.get(self.value, "") if isinstance(self.value, str) else ""
+        shown = f"({_kind(self.value)})" if self.known.free_text else _show(self.value)
+        self.violations.append(Violation(self.path, shown, " ".join(filter(None, (rule, hint)))))
+
+
+def _integer(value: Any, known: Field, refuse: _Refusal) -> Any:
+    if isinstance(value, bool) or not re.fullmatch(r"-?[0-9]{1,9}", str(value)):
+        return refuse("must be a whole number.")
+    low, high = known.minimum, known.maximum
+    if (low is not None and int(value) < low) or (high is not None and int(value) > high):
+        return refuse(f"must be from {low} to {high}." if high is not None else f"must be at least {low}.")
+    return int(value)
+
+
+def _string(value: Any, known: Field, refuse: _Refusal) -> Any:
+    if not isinstance(value, str):
+        return refuse("must be a string.")
+    if known.minimum is not None and len(value) < known.minimum:
+        return refuse(f"must have at least {known.minimum} characters.")
+    if known.maximum is not None and len(value) > known.maximum:
+        return refuse(f"must have at most {known.maximum} characters.")
+    if known.pattern is not None and not re.fullmatch(known.pattern, value):
+        return refuse(f"must match {known.pattern}")
+    return value
+
+
+def _list(kind: Any, value: Any, path: str, known: Field, violations: list[Violation]) -> Any:
+    refuse = _Refusal(path, value, known, violations)
+    if not isinstance(value, (list, tuple)):
+        return refuse("must be a list.")
+    if known.minimum is not None and len(value) < known.minimum:
+        return refuse(f"must have at least {known.minimum} items.")
+    if known.maximum is not None and len(value) > known.maximum:
+        return refuse(f"must have at most {known.maximum} items.")
+    # A pattern on a list is its items' own; the counts above are the list's.
+    each = attrs.evolve(known, minimum=None, maximum=None)
+    member = typing.get_args(kind)[0]
+    return tuple(_value(member, item, f"{path}[{index}]", each, violations) for index, item in enumerate(value))
+
+
+def _without_none(kind: Any) -> Any:
+    if isinstance(kind, types.UnionType):
+        return next(member for member in typing.get_args(kind) if member is not type(None))
+    return kind
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, str):
+        return f"a string of {len(value)} characters"
+    return (
+        "a map"
+        if isinstance(value, Mapping)
+        else "a list"
+        if isinstance(value, (list, tuple))
+        else type(value).__name__
+    )
+
+
+def _show(value: Any) -> str:
+    if value is None:
+        return ""
+    text = f'"{value}"' if isinstance(value, str) else _kind(value) if isinstance(value, Mapping) else str(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _near(name: str, known: Mapping[str, object]) -> str:
+    """Say the name that was probably meant; `difflib` is worth its import only for someone who mistyped."""
+    import difflib  # noqa: PLC0415
+
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {close[0]}?" if close else ""
+
+
+def declared(properties: Properties) -> Iterator[tuple[str, Field, Any]]:
+    """The properties that are declared: field name, what is known of it, value."""
+    for field, known in fields(type(properties)).values():
+        value = getattr(properties, field.name)
+        if value is not None:
+            yield field.name, known, value

@@ -1,0 +1,158 @@
+"""The contract, inbound: a CloudFormation event becomes a Request, or is refused before anything happens.
+
+Source: CloudFormation User Guide, "Custom resource request objects" and "Custom resource request types".
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal, cast
+from urllib.parse import parse_qs, urlsplit
+
+import attrs
+
+from telephony.errors import TelephonyError
+
+RequestType = Literal["Create", "Update", "Delete"]
+
+MAX_SERVICE_TIMEOUT = 3600
+"""Seconds; also the default (AWS::CloudFormation::CustomResource, ServiceTimeout)."""
+
+_URL_LIFETIME = 7200
+"""Seconds for which CloudFormation signs a ResponseURL; turns the old `Expires` form into a time of issue."""
+
+_STACK_ID = re.compile(r"arn:(aws[a-z-]*):cloudformation:([a-z0-9-]+):\d{12}:stack/([^/]+)/[^/]+")
+
+# botocore's partitions.json, dnsSuffix.
+_DNS_SUFFIX: Mapping[str, str] = {
+    "aws": "amazonaws.com",
+    "aws-us-gov": "amazonaws.com",
+    "aws-cn": "amazonaws.com.cn",
+    "aws-eusc": "amazonaws.eu",
+    "aws-iso": "c2s.ic.gov",
+    "aws-iso-b": "sc2s.sgov.gov",
+    "aws-iso-e": "cloud.adc-e.uk",
+    "aws-iso-f": "csp.hci.ic.gov",
+}
+
+
+class NotARequestError(TelephonyError):
+    """The event is not one that CloudFormation sends: no answer goes anywhere."""
+
+
+class ResponseHostRefusedError(NotARequestError):
+    """The answer was to go to a host that is not CloudFormation's."""
+
+
+@attrs.frozen
+class Request:
+    """One request of CloudFormation for one custom resource. StackId and RequestId together identify it."""
+
+    request_type: RequestType
+    stack_id: str
+    request_id: str
+    logical_resource_id: str
+    resource_type: str
+    response_url: str = attrs.field(repr=False)
+    """Signed: whoever holds it may answer for the resource. Only response.py uses it."""
+    physical_resource_id: str | None
+    """None on Create."""
+    properties: Mapping[str, Any] = attrs.field(repr=False)
+    """ResourceProperties as they came, every scalar a string, ServiceToken and ServiceTimeout among them."""
+    issued_at: float | None
+    """Seconds since the epoch at which CloudFormation signed the URL; None where the URL does not tell."""
+    service_timeout: int
+    """Seconds from issued_at until CloudFormation stops listening."""
+
+    @property
+    def not_created_id(self) -> str:
+        """The PhysicalResourceId of a Create that made nothing; it names its Create, so that a Delete can too."""
+        return NOT_CREATED + self.request_id
+
+
+NOT_CREATED = "not-created:"
+
+
+def parse(event: object, *, allowed_hosts: frozenset[str]) -> Request:
+    """Read an event.
+
+    Raise NotARequestError if it is not a custom resource request, ResponseHostRefusedError if its answer would go
+    to a host that is neither CloudFormation's bucket of the stack's Region nor in allowed_hosts.
+    """
+    if not isinstance(event, Mapping):
+        raise NotARequestError("The event is not a JSON object.")
+    fields = {name: _text(event, name) for name in ("StackId", "RequestId", "LogicalResourceId", "ResourceType")}
+    url = _text(event, "ResponseURL")
+    request_type = event.get("RequestType")
+    if request_type not in {"Create", "Update", "Delete"}:
+        raise NotARequestError("RequestType is neither Create, Update nor Delete.")
+    physical_resource_id = None if request_type == "Create" else _text(event, "PhysicalResourceId")
+    properties = event.get("ResourceProperties", {})
+    if not isinstance(properties, Mapping):
+        raise NotARequestError("ResourceProperties is not a JSON object.")
+    _check_host(url, fields["StackId"], allowed_hosts)
+    return Request(
+        request_type=cast("RequestType", request_type),
+        stack_id=fields["StackId"],
+        request_id=fields["RequestId"],
+        logical_resource_id=fields["LogicalResourceId"],
+        resource_type=fields["ResourceType"],
+        response_url=url,
+        physical_resource_id=physical_resource_id,
+        properties=properties,
+        issued_at=_issued_at(url),
+        service_timeout=_service_timeout(properties.get("ServiceTimeout")),
+    )
+
+
+def _text(event: Mapping[str, Any], name: str) -> str:
+    value = event.get(name)
+    if not isinstance(value, str) or not value:
+        raise NotARequestError(f"{name} is missing or not a string.")
+    return value
+
+
+def _check_host(url: str, stack_id: str, allowed_hosts: frozenset[str]) -> None:
+    """Whoever may invoke the function also writes the URL: an answer goes to CloudFormation or nowhere.
+
+    Exact names, never a prefix: a bucket whose name merely begins like CloudFormation's can be anybody's.
+    Source: CloudFormation User Guide, "VPC endpoints and custom resources" (bucket names).
+    """
+    stack = _STACK_ID.fullmatch(stack_id)
+    if stack is None:
+        raise NotARequestError("StackId is not the ARN of a stack.")
+    try:
+        parts = urlsplit(url)
+        host, port = (parts.hostname or "").lower(), parts.port or 443
+    except ValueError:
+        raise ResponseHostRefusedError("ResponseURL is not a URL.") from None
+    if parts.scheme != "https" or parts.username is not None or parts.password is not None:
+        raise ResponseHostRefusedError("ResponseURL is not a plain https URL.")
+    partition, region = stack[1], stack[2]
+    suffix = _DNS_SUFFIX.get(partition)
+    bucket = f"cloudformation-custom-resource-response-{region.replace('-', '')}"
+    expected = {f"{bucket}.s3.{suffix}", f"{bucket}.s3-{region}.{suffix}", f"{bucket}.s3.{region}.{suffix}"}
+    if suffix and port == 443 and host in expected:  # noqa: PLR2004 - https
+        return
+    if host in allowed_hosts or f"{host}:{port}" in allowed_hosts:
+        return
+    raise ResponseHostRefusedError(f"ResponseURL names a host that is not CloudFormation's in {region}.")
+
+
+def _issued_at(url: str) -> float | None:
+    query = parse_qs(urlsplit(url).query)
+    try:
+        if "X-Amz-Date" in query:
+            return datetime.strptime(query["X-Amz-Date"][0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+        if "Expires" in query:
+            return float(query["Expires"][0]) - _URL_LIFETIME
+    except ValueError:
+        return None
+    return None
+
+
+def _service_timeout(value: object) -> int:
+    """CloudFormation has checked it already; what cannot be read counts as its default."""
+    if isinstance(value, (str, int)) and str(value).isdecimal() and 0 < int(value) <= MAX_SERVICE_TIMEOUT:
+        return int(value)
+    return MAX_SERVICE_TIMEOUT
