@@ -1,0 +1,65 @@
+"""What reaches the consumer of an on-failure queue: Lambda's invocation record, inside an SQS event."""
+
+import hashlib
+import json
+import time
+import traceback
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from tests.contract.cloudformation.events import ACCOUNT, REGION
+
+QUEUE_ARN = f"arn:aws:sqs:{REGION}:{ACCOUNT}:on-failure"
+
+
+def failure_record(
+    event: dict[str, Any], error: BaseException, *, request_id: str, function_arn: str, attempts: int
+) -> dict[str, Any]:
+    """The record of an event whose retries are spent: Lambda Developer Guide, "Capturing records of Lambda asynchronous
+    invocations". `responsePayload` is what the Python runtime reports of an unhandled exception.
+    """
+    return {
+        "version": "1.0",
+        "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "requestContext": {
+            "requestId": request_id,
+            "functionArn": f"{function_arn}:$LATEST",
+            "condition": "RetriesExhausted",
+            "approximateInvokeCount": attempts,
+        },
+        "requestPayload": event,
+        "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+        "responsePayload": {
+            "errorMessage": str(error),
+            "errorType": type(error).__name__,
+            "requestId": request_id,
+            "stackTrace": traceback.format_tb(error.__traceback__),
+        },
+    }
+
+
+def sqs_event(record: dict[str, Any]) -> dict[str, Any]:
+    """The event of an event source mapping with batch size 1 (Lambda Developer Guide, "Using Lambda with SQS")."""
+    body = json.dumps(record)
+    sent = str(int(time.time() * 1000))
+    return {
+        "Records": [
+            {
+                "messageId": str(uuid4()),
+                "receiptHandle": str(uuid4()),
+                "body": body,
+                "attributes": {
+                    "ApproximateReceiveCount": "1",
+                    "SentTimestamp": sent,
+                    "SenderId": "AROAEXAMPLE:provider",
+                    "ApproximateFirstReceiveTimestamp": sent,
+                },
+                "messageAttributes": {},
+                "md5OfBody": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest(),
+                "eventSource": "aws:sqs",
+                "eventSourceARN": QUEUE_ARN,
+                "awsRegion": REGION,
+            }
+        ]
+    }
