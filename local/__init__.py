@@ -1,0 +1,1 @@
+"""AWS on a laptop: the telecom services, the launcher and the demo."""

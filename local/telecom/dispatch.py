@@ -1,0 +1,139 @@
+"""Which service a request is for, and the answer to it. Nothing is ever passed on to a network."""
+
+import json
+import re
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from botocore.exceptions import ClientError
+from moto.connect.responses import ConnectResponse as TelecomConnectResponse
+from moto.core.exceptions import HTTPException
+from moto.core.model import OperationModel
+from moto.core.request import Request
+from moto.core.responses import BaseResponse, get_service_model
+from moto.core.routing import NotFound, get_service_router
+from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.responses import DynamoHandler
+
+from local.telecom import world
+from local.telecom.errors import ModelledError
+from local.telecom.faults import Fault
+from local.telecom.modelled import error_answer
+from local.telecom.sms_voice.responses import SmsVoiceResponse
+
+type Answer = tuple[int, Mapping[str, Any], bytes]
+
+_SCOPE = re.compile(r"Credential=[^/]+/\d{8}/[^/]+/([^/]+)/aws4_request")
+
+
+class _WorldDynamoHandler(DynamoHandler):  # type: ignore[misc]
+    """moto's DynamoDB, with the tables of the world that is served."""
+
+    @property
+    def dynamodb_backend(self) -> Any:
+        """The backend of the caller's account and Region."""
+        return world.current().store(dynamodb_backends)[self.current_account][self.region]
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service by boto3's client name, and moto's class that answers its calls."""
+
+    name: str
+    response: type[Any]
+    throttle: str
+
+    def operation_of(self, request: Request) -> str | None:
+        """Return the operation that the request is a call of; None if the service has no such."""
+        try:
+            return str(get_service_router(self.name).match(request)[0].name)
+        except (NotFound, NotImplementedError):
+            target = request.headers.get("X-Amz-Target")
+            return target.split(".")[-1] if target else None
+
+
+# By the service name in the SigV4 credential scope.
+_SERVICES = {
+    "sms-voice": Service("pinpoint-sms-voice-v2", SmsVoiceResponse, "ThrottlingException"),
+    "connect": Service("connect", TelecomConnectResponse, "ThrottlingException"),
+    "dynamodb": Service("dynamodb", _WorldDynamoHandler, "ProvisionedThroughputExceededException"),
+}
+
+
+def service_of(headers: Mapping[str, str]) -> Service | None:
+    """Return the service for which the request is signed, if it is one of ours."""
+    scope = _SCOPE.search(headers.get("Authorization", ""))
+    return _SERVICES.get(scope.group(1)) if scope else None
+
+
+def answer(service: Service, request: Request) -> Answer:
+    """Do what the request asks for."""
+    handler: type[BaseResponse] = service.response
+    try:
+        status, headers, body = handler.dispatch(request, request.raw_url, request.headers)
+    except HTTPException as error:
+        status, headers, body = error.code, dict(error.get_headers()), error.get_body()
+    except ClientError as error:
+        return refusal(error.response["Error"]["Code"], error.response["Error"]["Message"])
+    except NotImplementedError as error:
+        return refusal("UnknownOperationException", str(error))
+    except Exception as error:  # noqa: BLE001 - a defect of the local service must reach the test that met it
+        traceback.print_exc()
+        return refusal("LocalServiceDefect", repr(error), HTTPStatus.INTERNAL_SERVER_ERROR)
+    return int(status), headers, body.encode() if isinstance(body, str) else body
+
+
+def fault_answer(service: Service, operation: str, fault: Fault) -> Answer:
+    """Return the error that the fault asks for, in the service's wire format."""
+    error = ModelledError("any.rate", fault.message or "Rate exceeded")
+    error.code = fault.code or service.throttle
+    error.message = fault.message or ("Rate exceeded" if fault.kind == "throttle" else f"{fault.code} on request")
+    if fault.reason:
+        error.reason = fault.reason
+    model = get_service_model(service.name)
+    known = model.operation_model(operation) if operation in model.operation_names else OperationModel({}, model)
+    status, headers, body = error_answer(service.name, known, error, fault.status or _status(service.name, error.code))
+    return status, headers, body.encode()
+
+
+def refusal(code: str, message: str, status: int = HTTPStatus.BAD_REQUEST) -> Answer:
+    """Return an error that no service models."""
+    body = json.dumps({"__type": code, "Message": message, "message": message}).encode()
+    return status, {"Content-Type": "application/json", "x-amzn-ErrorType": code}, body
+
+
+def error_code(status: int, headers: Mapping[str, Any], body: bytes) -> str | None:
+    """Return the error code of an answer, None for a success."""
+    if status < HTTPStatus.BAD_REQUEST:
+        return None
+    lowered = {name.lower(): str(value) for name, value in headers.items()}
+    code = lowered.get("x-amzn-errortype")
+    if code is None:
+        try:
+            code = str(json.loads(body).get("__type", status))
+        except ValueError:
+            code = str(status)
+    return code.split("#")[-1].split(":")[0]
+
+
+def token_of(request: Request) -> str | None:
+    """Return the ClientToken of the request, wherever it stands."""
+    found: str | None = request.args.get("clientToken") or request.args.get("ClientToken")
+    if found is None and request.data.startswith(b"{"):
+        try:
+            body = json.loads(request.data)
+        except ValueError:
+            return None
+        found = body.get("ClientToken") or body.get("ClientRequestToken")
+    return found
+
+
+def _status(service: str, code: str) -> int:
+    """Return the HTTP status of an error: the model's, else 500 for what names itself the server's fault, else 400."""
+    for shape in get_service_model(service).error_shapes:
+        if shape.name == code and "httpStatusCode" in shape.metadata.get("error", {}):
+            return int(shape.metadata["error"]["httpStatusCode"])
+    return HTTPStatus.INTERNAL_SERVER_ERROR if code.startswith("Internal") else HTTPStatus.BAD_REQUEST

@@ -1,0 +1,6 @@
+"""Where moto finds the service."""
+
+from local.telecom.sms_voice.responses import SmsVoiceResponse
+
+url_bases = [r"https?://sms-voice\.(.+)\.amazonaws\.com"]
+url_paths = {"{0}/$": SmsVoiceResponse.dispatch}

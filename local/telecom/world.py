@@ -1,0 +1,68 @@
+"""What belongs together in one telecom world: options, clock, and the backends' state.
+
+Each HTTP server has a world of its own, so that two of them in one process do not see each other and moto's `mock_aws`,
+which resets every backend of the process, does not empty them. Everything else happens in the default world.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from moto.core.base_backend import AccountSpecificBackend, BackendDict
+
+from local.telecom.clock import Clock
+from local.telecom.options import Options
+from local.telecom.rate import Rates
+
+
+class World:
+    """Options and clock may be replaced at any time; the services read them at every call."""
+
+    def __init__(self, options: Options | None = None, clock: Clock | None = None) -> None:
+        self.options = options or Options()
+        self.clock = clock or Clock()
+        self.rates = Rates()
+        self._stores: dict[str, Any] = {}
+
+    def store(self, shared: Any) -> Any:
+        """Return this world's backends of the service whose process-wide BackendDict is `shared`."""
+        if self is DEFAULT:
+            return shared
+        return self._stores.setdefault(shared.service_name, _OwnBackends(shared.backend, shared.service_name))
+
+    def clear(self) -> None:
+        """Forget all that the services hold."""
+        self._stores.clear()
+        self.rates = Rates()
+        if self is DEFAULT:
+            BackendDict.reset()
+
+
+class _OwnBackends(BackendDict):  # type: ignore[misc]
+    """Backends that are not in moto's list of those to reset."""
+
+    def _create_account_specific_backend(self, account_id: str) -> None:
+        if account_id not in list(self.keys()):
+            self[account_id] = AccountSpecificBackend(
+                self.service_name, account_id, self.backend, use_boto3_regions=True, additional_regions=None
+            )
+
+
+DEFAULT = World()
+_CURRENT: ContextVar[World] = ContextVar("telecom_world", default=DEFAULT)
+
+
+def current() -> World:
+    """Return the world in which this call is served."""
+    return _CURRENT.get()
+
+
+@contextmanager
+def entered(world: World) -> Iterator[None]:
+    """Serve the calls made inside in `world`."""
+    token = _CURRENT.set(world)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
