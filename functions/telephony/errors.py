@@ -3,7 +3,8 @@
     TelephonyError
     ├── Failure          a known failure: answered FAILED
     │   ├── Unsettled    passes with time: tried again for a while, and a Failure after that
-    │   └── Unavailable  this candidate cannot be had, another one may
+    │   ├── Unavailable  this candidate cannot be had, another one may
+    │   └── Lapsed       there is an id, but no number behind it, and the id goes by itself
     └── Undecided        what happened is not known: nothing is answered, the event runs again
         └── Throttled    refused without any effect: tried again in the same invocation
 
@@ -85,6 +86,10 @@ class Unavailable(Failure):
     """The number that was chosen cannot be had any more; another candidate may be."""
 
 
+class Lapsed(Failure):
+    """A claim that ended in FAILED: it has an id, is not billed, and returns to the inventory by itself."""
+
+
 class Undecided(TelephonyError):
     """Whether the call had an effect is not known, or the provider's own state could not be read or written."""
 
@@ -142,6 +147,7 @@ _BY_REASON: Mapping[str, Meaning] = {
         "The number is not ACTIVE yet. Declare these settings once its Status is ACTIVE, or set WaitForActive: true.",
         passes=True,
     ),
+    "RESOURCE_ALREADY_ASSOCIATED": Meaning(Word.RESOURCE_CONFLICT, "Take it out of the pool that it is in first."),
     "MESSAGE_TYPE_MISMATCH": Meaning(Word.RESOURCE_CONFLICT, "Every identity of a pool has the pool's MessageType."),
     "TWO_WAY_CONFIG_MISMATCH": Meaning(
         Word.RESOURCE_CONFLICT, "Every number of a pool has the pool's two-way settings."

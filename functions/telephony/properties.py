@@ -101,7 +101,7 @@ class Tag(Nested):
 
 
 Anything = typing.NewType("Anything", object)
-Permission = typing.NewType("Permission", object)
+type Permission = bool | str
 """true, false, or the id of the one number that it is meant for."""
 
 
@@ -149,8 +149,9 @@ class Properties:
 
 
 def fields(cls: type[Any]) -> Mapping[str, tuple["attrs.Attribute[Any]", Field]]:
-    """The properties of a class by their names in a template, in the order of the declaration."""
-    return {name_of(field.name): (field, field.metadata["property"]) for field in attrs.fields(cls)}
+    """The properties of a class by their names in a template: its own first, then those of every type."""
+    ordered = sorted(attrs.fields(cls), key=lambda field: field.inherited)
+    return {name_of(field.name): (field, field.metadata["property"]) for field in ordered}
 
 
 def lenient(cls: type[Any], raw: object) -> Any:
@@ -276,7 +277,7 @@ def _list(kind: Any, value: Any, path: str, known: Field, violations: list[Viola
 
 
 def _without_none(kind: Any) -> Any:
-    if isinstance(kind, types.UnionType):
+    if typing.get_origin(kind) in {typing.Union, types.UnionType}:
         return next(member for member in typing.get_args(kind) if member is not type(None))
     return kind
 

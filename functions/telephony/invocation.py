@@ -1,0 +1,111 @@
+"""One run of one request: how long it may take, and how it waits."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable
+
+import attrs
+
+from telephony import clock
+from telephony.errors import Failure, Throttled, Undecided, Unsettled, Word
+from telephony.request import Request
+from telephony.resource import Owner
+from telephony.settings import settings
+
+_REPEATS = 3
+"""How often a call whose effect is not known is made again in one invocation; Lambda's retries come on top."""
+
+
+@attrs.frozen
+class Invocation:
+    """A request, and the invocation that works on it. Times are seconds since the epoch."""
+
+    request: Request
+    ends_at: float
+    """When the work has to end, so that the answer can still be sent."""
+    final: bool = False
+    """The last one there will be: nothing new is bought, and what is still unknown is answered FAILED."""
+    started_at: float = attrs.field(factory=clock.now)
+    key: str = attrs.field(factory=lambda: uuid.uuid4().hex)
+    """Names this invocation as the holder of a lease."""
+
+    @property
+    def owner(self) -> Owner:
+        """Whose the number is."""
+        return Owner(self.request.stack_id, self.request.logical_resource_id)
+
+    @property
+    def issued_at(self) -> float:
+        """When CloudFormation issued the request; now, if the URL does not tell."""
+        return self.started_at if self.request.issued_at is None else self.request.issued_at
+
+    @property
+    def answer_by(self) -> float:
+        """Until when an answer counts, with a margin; a quarter of a ServiceTimeout that is itself short."""
+        timeout = self.request.service_timeout
+        return self.issued_at + timeout - min(settings().service_margin, timeout / 4)
+
+    @property
+    def until(self) -> float:
+        """Until when to wait for anything."""
+        return min(self.ends_at, self.answer_by)
+
+    @property
+    def answers(self) -> bool:
+        """Whether running out of time means an answer, and not another invocation."""
+        return self.final or self.answer_by <= self.ends_at
+
+    def patiently[T](self, call: Callable[[], T]) -> T:
+        """Make a call that may be repeated, until it settles.
+
+        A throttle is waited out as long as there is time, an Unsettled refusal for settings().patience seconds, and
+        an unknown effect is looked at a few times more. Raise what the last one meant.
+        """
+        pauses = Pauses()
+        begun, unknown = clock.now(), 0
+        while True:
+            try:
+                return call()
+            except Throttled:
+                if not self.pause(pauses):
+                    raise
+            except Unsettled as refused:
+                if clock.now() - begun > settings().patience or not self.pause(pauses):
+                    raise Failure(
+                        refused.word, refused.cause, refused.cure, code=refused.code, reason=refused.reason
+                    ) from None
+            except Undecided:
+                unknown += 1
+                if unknown > _REPEATS or not self.pause(pauses):
+                    raise
+
+    def pause(self, pauses: Pauses, *, until: float | None = None) -> bool:
+        """Sleep for the next pause; False, at once, if it would not end in time."""
+        seconds = next(pauses)
+        if clock.now() + seconds > (self.until if until is None else until):
+            return False
+        clock.sleep(seconds)
+        return True
+
+    def out_of_time(self, cause: str, cure: str = "", physical_id: str | None = None) -> Failure | Undecided:
+        """What running out of time means: a failure if the answer is due, or another invocation."""
+        if self.answers:
+            return Failure(Word.NOT_STABILIZED, cause, cure, physical_id=physical_id)
+        return Undecided(cause, word=Word.NOT_STABILIZED)
+
+
+class Pauses:
+    """Growing, jittered pauses in seconds: from settings().poll to five times that."""
+
+    def __init__(self) -> None:
+        self._next = settings().poll
+
+    def __iter__(self) -> Pauses:
+        return self
+
+    def __next__(self) -> float:
+        pause = self._next * random.uniform(0.5, 1)  # noqa: S311 - jitter
+        self._next = min(self._next * 1.5, settings().poll * 5)
+        return pause

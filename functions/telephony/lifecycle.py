@@ -1,0 +1,326 @@
+"""The decisions: what a Create, an Update or a Delete comes to, for any type. No SDK, no crhelper.
+
+A function here gives the thing that stands at the end, or raises Failure (answered FAILED) or Undecided (not answered;
+the event runs again).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from telephony import clock, ledger, resources
+from telephony.errors import Failure, Lapsed, Undecided, Word
+from telephony.invocation import Invocation, Pauses
+from telephony.ledger import History, Intent, State
+from telephony.observability import count, logger
+from telephony.properties import Properties
+from telephony.purchase import ANYTHING, buy, give_back, reconcile
+from telephony.request import NOT_CREATED
+from telephony.resource import Difference, Observed, Resource, Standing, differences
+
+_FRESH = 86_400
+"""Seconds after a Create within which a Delete that knows no id can be the Create's own rollback."""
+_ROUNDS = 4
+"""How often something that changes while it is being changed is looked at again."""
+
+
+def create(invocation: Invocation) -> Observed:
+    """Buy what is declared, set it up, wait for it if asked to."""
+    resource = resources.by_type(invocation.request.resource_type)
+    desired = resource.properties.parse(invocation.request.properties)
+    _refuse_late(invocation)
+    intent, observed = buy(invocation, resource, desired)
+    return _complete(invocation, resource, desired, intent, observed)
+
+
+def update(invocation: Invocation) -> Observed:
+    """Change in place what differs from the declaration, or replace, where that is allowed."""
+    request = invocation.request
+    physical_id = request.physical_resource_id or ""
+    resource = resources.by_type(request.resource_type)
+    desired = resource.properties.parse(request.properties)
+    _refuse_late(invocation)
+    history = ledger.history(ledger.resource_key(request.stack_id, request.logical_resource_id))
+    observed = _owned(invocation, resource, history, physical_id)
+    if observed is None:
+        raise Failure(
+            Word.NOT_FOUND,
+            f"The {resource.noun} {physical_id} does not exist: it was released outside of this stack.",
+            "Remove the resource from the template, deploy, and declare it again under another logical id.",
+        )
+    present = history.of_number(physical_id)
+    if present is not None:
+        ledger.name(present)
+        _end_unconfirmed(invocation, history, present, desired)
+    changes = differences(observed, desired, replacement=True)
+    if not changes:
+        return _converged(invocation, resource, desired, observed)
+    earlier = _fitting(invocation, resource, history, desired, physical_id)
+    if earlier is None:
+        _refuse_replacement(resource, desired, observed, changes)
+        earlier = buy(invocation, resource, desired)
+    intent, replacement = earlier
+    try:
+        return _complete(invocation, resource, desired, intent, replacement)
+    except Lapsed as failure:
+        failure.physical_id = None
+        raise
+    except Failure as failure:
+        if failure.physical_id is not None and intent.state is not State.READY:
+            # The present number stays CloudFormation's; the new one, which it never learnt of, goes.
+            give_back(invocation, resource, intent, replacement.physical_id)
+            failure.physical_id = None
+        raise
+
+
+def delete(invocation: Invocation) -> None:
+    """Release what the declaration brought, and nothing else. Success means that nothing of it is left."""
+    request = invocation.request
+    physical_id = request.physical_resource_id or ""
+    try:
+        resource = resources.by_type(request.resource_type)
+    except Failure:
+        return  # Its Create was refused for the same reason, and made nothing.
+    key = ledger.resource_key(request.stack_id, request.logical_resource_id)
+    history = ledger.history(key)
+    present = history.of_number(physical_id)
+    if present is None and not re.fullmatch(resource.id_pattern, physical_id):
+        _delete_unnamed(invocation, resource, key)
+        return
+    if present is None:
+        if _owned(invocation, resource, history, physical_id) is not None:
+            invocation.patiently(
+                lambda: resource.release(physical_id, resource.policy(request.properties.get("OnDelete")))
+            )
+        return
+    if present.state in {State.BOUGHT, State.READY}:
+        _delete_named(invocation, resource, present, physical_id)
+    for intent in _later(history, present, invocation):
+        if intent.state in {State.INTENT, State.BOUGHT}:
+            reconcile(invocation, intent, _readable(resource, request.properties))
+
+
+def _delete_named(invocation: Invocation, resource: Resource[Any], present: Intent, physical_id: str) -> None:
+    policy = resource.policy(invocation.request.properties.get("OnDelete"))
+    if present.state is State.BOUGHT:
+        # A Create that never succeeded: its rollback must not fail for a protection that it set itself.
+        policy = ANYTHING
+        ledger.cancel(present)
+    invocation.patiently(lambda: resource.release(physical_id, policy))
+    ledger.close(present, State.RELEASED)
+
+
+def _delete_unnamed(invocation: Invocation, resource: Resource[Any], key: str) -> None:
+    """A Delete with an id of a Create that failed, or with one that CloudFormation made up for want of an answer.
+
+    The Create may be lost, running or still to come. The tombstone, written first, keeps a late one from buying.
+    """
+    request = invocation.request
+    physical_id = request.physical_resource_id or ""
+    ledger.bury(key, invocation.issued_at)
+    history = ledger.history(key)
+    if physical_id.startswith(NOT_CREATED):
+        known = history.of_request(physical_id.removeprefix(NOT_CREATED))
+        candidates = [known] if known is not None else []
+    else:
+        candidates = [intent for intent in history.intents if intent.request_type == "Create" and not intent.named]
+    for intent in candidates:
+        if intent.issued_at > invocation.issued_at:
+            continue
+        if intent.state is State.READY and invocation.issued_at - intent.issued_at > _FRESH:
+            # Most likely a number that a DeletionPolicy kept when its logical id was used before: not ours to lose.
+            count("UnclaimedNumbers", ResourceType=resource.type_name)
+            logger.warning("Left a number that an earlier Create made", extra={"request": intent.request_id})
+            continue
+        reconcile(invocation, intent, _readable(resource, request.properties))
+
+
+def _complete(
+    invocation: Invocation, resource: Resource[Any], desired: Properties, intent: Intent, observed: Observed
+) -> Observed:
+    """Bring what was bought to what is declared, and promise it to CloudFormation."""
+    physical_id = observed.physical_id
+    try:
+        if desired.wait_for_active or resource.settles:
+            observed = _settled(invocation, resource, desired, observed)
+        observed = _converged(invocation, resource, desired, observed)
+    except Lapsed as failure:
+        ledger.close(intent, State.LAPSED)
+        failure.physical_id = physical_id
+        raise
+    except Failure as failure:
+        failure.physical_id = physical_id
+        _unprotect(invocation, resource, physical_id)
+        raise
+    if not ledger.ready(intent):
+        give_back(invocation, resource, intent, physical_id)
+        raise Failure(
+            Word.RESOURCE_CONFLICT,
+            f"A Delete came while the {resource.noun} was being set up; it was released again.",
+        )
+    return observed
+
+
+def _settled(invocation: Invocation, resource: Resource[Any], desired: Properties, observed: Observed) -> Observed:
+    """Look until it is ACTIVE. Running out of time is a failure once CloudFormation needs its answer."""
+    pauses = Pauses()
+    limit = invocation.issued_at + (desired.wait_timeout_seconds or float("inf"))
+    while observed.standing is Standing.PENDING:
+        if not invocation.pause(pauses, until=min(limit, invocation.until)):
+            what = (
+                f"The {resource.noun} {observed.physical_id} is still {observed.attributes.get('Status') or 'PENDING'}"
+            )
+            if limit <= invocation.until:
+                cause = f"{what} after the WaitTimeoutSeconds of {desired.wait_timeout_seconds}."
+                raise Failure(Word.NOT_STABILIZED, cause, "Allow more time, or do without WaitForActive.")
+            raise invocation.out_of_time(f"{what}.", "Allow more ServiceTimeout, or do without WaitForActive.")
+        observed = _present(invocation, resource, observed.physical_id)
+    if observed.standing is Standing.FAILED:
+        raise Lapsed(
+            Word.NOT_STABILIZED,
+            f"The {resource.noun} {observed.physical_id} FAILED: {observed.message or 'the service gives no reason'}.",
+            "Mend the cause and deploy again; the failed claim lapses by itself and costs nothing.",
+        )
+    return observed
+
+
+def _converged(invocation: Invocation, resource: Resource[Any], desired: Properties, observed: Observed) -> Observed:
+    """Change what differs, from what is known at first, and from a new look after anything went wrong."""
+    latest: Observed | None = observed
+
+    def once() -> Observed:
+        nonlocal latest
+        looked = latest if latest is not None else _present(invocation, resource, observed.physical_id)
+        latest = None
+        return resource.converge(looked, desired)
+
+    for _ in range(_ROUNDS):
+        result = invocation.patiently(once)
+        if not resource.settles or result.standing is Standing.ACTIVE:
+            return result
+        latest = _settled(invocation, resource, desired, result)
+    raise Failure(
+        Word.NOT_STABILIZED,
+        f"The {resource.noun} {observed.physical_id} does not keep what is declared.",
+        "Look for somebody else who changes it at the same time.",
+    )
+
+
+def _present(invocation: Invocation, resource: Resource[Any], physical_id: str) -> Observed:
+    observed = _read(invocation, resource, physical_id)
+    if observed is None:
+        raise Failure(Word.NOT_FOUND, f"The {resource.noun} {physical_id} has gone while it was being worked on.")
+    return observed
+
+
+def _unprotect(invocation: Invocation, resource: Resource[Any], physical_id: str) -> None:
+    """Make a number that failed releasable; if that fails too, its Delete does it."""
+    try:
+        observed = _read(invocation, resource, physical_id)
+        if observed is not None and observed.protected:
+            invocation.patiently(lambda: resource.unprotect(observed))
+    except (Failure, Undecided) as trouble:
+        logger.warning("Could not lift deletion protection", extra={"error": trouble.word})
+
+
+def _refuse_late(invocation: Invocation) -> None:
+    if clock.now() >= invocation.issued_at + invocation.request.service_timeout:
+        raise Failure(
+            Word.NOT_STABILIZED,
+            "The request came after its ServiceTimeout: CloudFormation no longer waits for it, and nothing was done.",
+        )
+
+
+def _owned(invocation: Invocation, resource: Resource[Any], history: History, physical_id: str) -> Observed | None:
+    """What stands behind the id; None if nothing does. Raise Failure if it is somebody else's."""
+    if not re.fullmatch(resource.id_pattern, physical_id):
+        return None
+    observed = _read(invocation, resource, physical_id)
+    if observed is None or history.of_number(physical_id) is not None:
+        return observed
+    tags = invocation.patiently(lambda: resource.tags(observed))
+    if not invocation.owner.owns(tags):
+        raise Failure(
+            Word.ACCESS_DENIED,
+            f"The {resource.noun} {physical_id} is not managed by this resource: "
+            "neither the ledger nor its tags say so. It was left as it is.",
+        )
+    return observed
+
+
+def _later(history: History, present: Intent, invocation: Invocation) -> list[Intent]:
+    """Purchases for the same resource, newer than the one CloudFormation names, which it never named."""
+    return [
+        intent
+        for intent in history.intents
+        if intent.opened_at > present.opened_at
+        and intent.issued_at <= invocation.issued_at
+        and intent.request_id != invocation.request.request_id
+        and intent.physical_id != present.physical_id
+        and not intent.named
+    ]
+
+
+def _end_unconfirmed(invocation: Invocation, history: History, present: Intent, desired: Properties) -> None:
+    """An Update that names one number says that CloudFormation never learnt of a newer one: its answer was lost."""
+    for intent in _later(history, present, invocation):
+        if intent.state in {State.INTENT, State.BOUGHT, State.READY}:
+            reconcile(invocation, intent, desired)
+
+
+def _fitting(
+    invocation: Invocation, resource: Resource[Any], history: History, desired: Properties, physical_id: str
+) -> tuple[Intent, Observed] | None:
+    """Another number of this very resource that fits: a rollback comes back to the first one."""
+    for intent in reversed(history.intents):
+        other = intent.physical_id
+        mine = intent.request_id == invocation.request.request_id
+        if other is None or other == physical_id or intent.cancelled:
+            continue
+        if intent.state is State.READY or (mine and intent.live):
+            observed = _read(invocation, resource, other)
+            if observed is not None and not differences(observed, desired, replacement=True):
+                return intent, observed
+    return None
+
+
+def _read(invocation: Invocation, resource: Resource[Any], physical_id: str) -> Observed | None:
+    return invocation.patiently(lambda: resource.read(physical_id))
+
+
+def _refuse_replacement(
+    resource: Resource[Any], desired: Properties, observed: Observed, changes: list[Difference]
+) -> None:
+    """Raise Failure unless the present number may go, and can: a released number is gone for good."""
+    what = f"{', '.join(str(change) for change in changes)} of {observed.physical_id} cannot be changed in place"
+    if resource.same_key and not resource.same_key & {change.property_name for change in changes}:
+        raise Failure(
+            Word.NOT_UPDATABLE,
+            f"{what}, and the new {resource.noun} would have the same id: it cannot be made before the old one goes.",
+            "Remove the resource from the template, deploy, and declare it again with the new values.",
+        )
+    if desired.allow_replacement is not True and desired.allow_replacement != observed.physical_id:
+        raise Failure(
+            Word.NOT_UPDATABLE,
+            f"{what}: that needs a new {resource.noun}, and the present one would be released for good.",
+            f"Take the change back, or set AllowReplacement: {observed.physical_id} to let this one go.",
+        )
+    pools = resource.pools(observed)
+    if observed.protected or pools:
+        hindrances = ["has deletion protection on"] if observed.protected else []
+        hindrances += [f"is in {', '.join(pools)}"] if pools else []
+        raise Failure(
+            Word.RESOURCE_CONFLICT,
+            f"{what}, and {observed.physical_id} {' and '.join(hindrances)}: CloudFormation could not release it "
+            "afterwards, and would drop it silently. Nothing was bought.",
+            "Switch the protection off, or take it out of its pools, in an update of its own first.",
+        )
+
+
+def _readable(resource: Resource[Any], raw: Any) -> Properties | None:
+    """The declaration, if it can be read: a Delete never fails for its properties."""
+    try:
+        return resource.properties.parse(raw)
+    except Failure:
+        return None

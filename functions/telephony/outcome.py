@@ -1,0 +1,139 @@
+"""Finished outcomes, and their cache: the outcome of a request is idempotent, its delivery is not.
+
+Powertools keeps what a request came to for a day, which is longer than Lambda can deliver its event again. FAILED is
+kept for Create and Update, so that every delivery says the same; never for Delete, which an operator repeats after
+having cleared the way, and which CloudFormation repeats by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, cast
+
+import attrs
+from aws_lambda_powertools.utilities.idempotency import (
+    DynamoDBPersistenceLayer,
+    IdempotencyConfig,
+    idempotent_function,
+)
+from aws_lambda_powertools.utilities.idempotency.exceptions import (
+    IdempotencyAlreadyInProgressError,
+    IdempotencyInconsistentStateError,
+    IdempotencyPersistenceLayerError,
+)
+
+from telephony import aws, clock
+from telephony.errors import Failure, Undecided
+from telephony.invocation import Invocation, Pauses
+from telephony.observability import logger
+from telephony.resource import Observed
+from telephony.response import Outcome
+from telephony.settings import settings
+
+KEPT = 86_400
+"""Seconds; Lambda's oldest event is six hours old, and a signed URL lives for two."""
+_PARTITION, _PREFIX = "outcome", "outcome"
+
+Decision = Callable[[Invocation], Observed | None]
+
+
+def decide(invocation: Invocation, decision: Decision) -> Outcome:
+    """Give the outcome of the request: the recorded one, or what the decision comes to now.
+
+    Raise Undecided if it is not known, or if another invocation has been at it until the time was up.
+    """
+    pauses = Pauses()
+    while True:
+        try:
+            return _remembered(invocation, decision)
+        except _NotKept as failed:
+            return failed.outcome
+        except IdempotencyAlreadyInProgressError:
+            if not invocation.pause(pauses, until=invocation.ends_at):
+                raise Undecided("Another run of this request has not come to its end.") from None
+        except IdempotencyInconsistentStateError:
+            continue  # The record expired between two reads of it.
+        except IdempotencyPersistenceLayerError as error:
+            raise Undecided(f"The state table did not answer ({type(error.__cause__ or error).__name__}).") from None
+
+
+class _NotKept(Exception):
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.status)
+        self.outcome = outcome
+
+
+class _Remaining:
+    """Tells Powertools how long a record may stay in progress: not longer than the ledger's lease.
+
+    A record that lived as long as the function may run would outlast both of Lambda's retries after an early crash.
+    """
+
+    def __init__(self, ends_at: float) -> None:
+        self._ends_at = ends_at
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(min(settings().lease, max(1.0, self._ends_at - clock.now())) * 1000)
+
+
+@cache
+def _cache() -> tuple[IdempotencyConfig, DynamoDBPersistenceLayer]:
+    config = IdempotencyConfig(
+        event_key_jmespath="[StackId, RequestId, LogicalResourceId, RequestType]",
+        raise_on_no_idempotency_key=True,
+        expires_after_seconds=KEPT,
+        hash_function="sha256",
+    )
+    layer = DynamoDBPersistenceLayer(
+        table_name=settings().state_table,
+        key_attr="pk",
+        sort_key_attr="sk",
+        static_pk_value=_PARTITION,
+        boto3_client=aws.store(),
+    )
+    return config, layer
+
+
+def _remembered(invocation: Invocation, decision: Decision) -> Outcome:
+    config, layer = _cache()
+    config.register_lambda_context(cast("Any", _Remaining(invocation.ends_at)))
+    request = invocation.request
+
+    def remember(*, identity: dict[str, str]) -> dict[str, Any]:  # noqa: ARG001 - Powertools reads it
+        outcome = _outcome(invocation, decision)
+        if outcome.status == "FAILED" and request.request_type == "Delete":
+            raise _NotKept(outcome)
+        return attrs.asdict(outcome)
+
+    # A constant prefix, not the function's name: the last resort reads what the provider wrote.
+    kept = idempotent_function(
+        remember, data_keyword_argument="identity", persistence_store=layer, config=config, key_prefix=_PREFIX
+    )
+    record = kept(
+        identity={
+            "StackId": request.stack_id,
+            "RequestId": request.request_id,
+            "LogicalResourceId": request.logical_resource_id,
+            "RequestType": request.request_type,
+        }
+    )
+    return Outcome(**record)
+
+
+def _outcome(invocation: Invocation, decision: Decision) -> Outcome:
+    request = invocation.request
+    named = request.physical_resource_id or request.not_created_id
+    try:
+        observed = decision(invocation)
+    except Failure as failure:
+        logger.warning("Failed", extra={"error": failure.word, "code": failure.code, "reason_code": failure.reason})
+        return Outcome("FAILED", failure.physical_id or named, reason=str(failure))
+    except Undecided as undecided:
+        if not invocation.final:
+            raise
+        reason = f"{undecided.word}: {undecided.cause} No further attempt is made; see the provider's log."
+        return Outcome("FAILED", named, reason=reason)
+    if observed is None:
+        return Outcome("SUCCESS", named)
+    return Outcome("SUCCESS", observed.physical_id, data=observed.attributes)

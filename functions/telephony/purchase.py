@@ -1,0 +1,243 @@
+"""Buying exactly once, and making sure that what was bought in vain goes.
+
+Three things together make it exact, because each of them alone leaks: the ledger says that somebody may have bought,
+the derived ClientToken makes the service answer the same number again, and the ownership tags find what the service
+no longer remembers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from telephony import clock, ledger, resources
+from telephony.errors import Failure, Throttled, Unavailable, Undecided, Unsettled, Word
+from telephony.invocation import Invocation, Pauses
+from telephony.ledger import Intent, State
+from telephony.observability import count, logger
+from telephony.properties import Properties
+from telephony.resource import Observed, OnDelete, Purchase, Resource
+from telephony.settings import settings
+
+_ATTEMPTS = 5
+"""How many candidates are tried, and how often a call of unknown effect is made, in one invocation."""
+
+ANYTHING = OnDelete(lift_deletion_protection=True, leave_pools=True)
+"""What a release may do to a number that no stack was ever promised."""
+
+
+@attrs.define
+class Buying:
+    """One purchase in the course of one invocation."""
+
+    invocation: Invocation
+    resource: Resource[Any]
+    desired: Properties
+    intent: Intent
+    unsure: bool
+    """An attempt was made whose effect is not known: look for what it bought before trying again."""
+    attempts: int = 0
+    pauses: Pauses = attrs.field(factory=Pauses)
+
+    def run(self) -> tuple[Intent, Observed]:
+        """Buy, or take what an earlier run bought. Raise Failure if there is nothing, Undecided if unknown."""
+        while True:
+            intent = self.intent
+            if intent.live:
+                return intent, self._known(intent)
+            if intent.cancelled or intent.state is not State.INTENT:
+                raise Failure(
+                    Word.RESOURCE_CONFLICT,
+                    f"This request for a {self.resource.noun} was given up before; nothing is bought for it again.",
+                )
+            if intent.lease_until > clock.now() and intent.lease_owner != self.invocation.key:
+                self._pause("Another run of this request is buying at this moment.")
+                self.intent = ledger.refresh(intent)
+                continue
+            if self.unsure and (found := self._find()) is not None:
+                return self._bought(found)
+            if self.invocation.final:
+                raise self._give_up()
+            leased = ledger.take_lease(intent, self.invocation.key)
+            if leased is None:
+                self.intent = ledger.refresh(intent)
+                continue
+            self.intent = leased
+            observed = self._attempt()
+            if observed is not None:
+                return self._bought(observed)
+
+    def _attempt(self) -> Observed | None:
+        """Make one attempt under the lease; None if there may be another."""
+        self.attempts += 1
+        try:
+            return self.resource.acquire(self.desired, self._purchase())
+        except Throttled:
+            self.attempts -= 1
+            self._pause(f"The account's rate of requests for a {self.resource.noun} is used up by others.")
+        except Undecided:
+            self.unsure = True
+            if self.attempts >= _ATTEMPTS:
+                raise
+            self._pause("Whether the last attempt bought anything is not known.")
+        except (Unavailable, Unsettled) as refused:
+            if self.attempts >= _ATTEMPTS and not isinstance(refused, Unsettled):
+                return self._refused(refused)
+            if clock.now() - self.invocation.started_at > settings().patience:
+                return self._refused(refused)
+            # The services pin a failure to its ClientToken: another attempt needs another token.
+            self.intent = attrs.evolve(self.intent, attempt=self.intent.attempt + 1, chosen=None)
+            if isinstance(refused, Unsettled):
+                self._pause(refused.cause)
+        except Failure as refused:
+            return self._refused(refused)
+        return None
+
+    def _refused(self, refused: Failure) -> Observed | None:
+        """Nothing was bought by this attempt; whether by an earlier one, only the tags can tell."""
+        if self.unsure:
+            found = self._find()
+            if found is not None:
+                return found
+            self._suspect()
+        else:
+            ledger.close(self.intent, State.REFUSED)
+        raise Failure(refused.word, refused.cause, refused.cure, code=refused.code, reason=refused.reason)
+
+    def _bought(self, observed: Observed) -> tuple[Intent, Observed]:
+        recorded = ledger.bought(self.intent, observed.physical_id)
+        if recorded is not None and not recorded.cancelled:
+            return recorded, observed
+        give_back(self.invocation, self.resource, self.intent, observed.physical_id)
+        raise Failure(
+            Word.RESOURCE_CONFLICT,
+            f"A Delete came while the {self.resource.noun} was being bought; it was released again.",
+        )
+
+    def _known(self, intent: Intent) -> Observed:
+        physical_id = intent.physical_id or ""
+        observed = self.invocation.patiently(lambda: self.resource.read(physical_id))
+        if observed is None:
+            raise Failure(
+                Word.NOT_FOUND,
+                f"{physical_id}, which was bought for this request, is gone: it was released outside of this stack.",
+                physical_id=physical_id,
+            )
+        return observed
+
+    def _find(self) -> Observed | None:
+        return self.invocation.patiently(lambda: self.resource.find(self.desired, self._purchase()))
+
+    def _give_up(self) -> Failure:
+        if self.unsure:
+            self._suspect()
+        else:
+            ledger.close(self.intent, State.REFUSED)
+        return never_worked(self.resource)
+
+    def _suspect(self) -> None:
+        ledger.close(self.intent, State.SUSPECT)
+        count("SuspectPurchases", ResourceType=self.resource.type_name)
+
+    def _purchase(self) -> Purchase:
+        return purchase_of(self.invocation, self.intent, self._remember)
+
+    def _remember(self, chosen: str) -> None:
+        leased = ledger.take_lease(attrs.evolve(self.intent, chosen=chosen), self.invocation.key)
+        if leased is None:
+            raise Undecided("The purchase was cancelled, or taken over, while a number was being chosen.")
+        self.intent = leased
+
+    def _pause(self, cause: str) -> None:
+        if not self.invocation.pause(self.pauses):
+            raise self.invocation.out_of_time(cause, "Nothing was bought as far as is known; deploy again.")
+
+
+def never_worked(resource: Resource[Any]) -> Failure:
+    """What the last resort says of a purchase that no run came to."""
+    return Failure(
+        Word.INTERNAL_FAILURE,
+        f"No run of this request came to buying a {resource.noun}.",
+        "See the provider's log for the cause, then deploy again.",
+    )
+
+
+def buy(invocation: Invocation, resource: Resource[Any], desired: Properties) -> tuple[Intent, Observed]:
+    """Buy one for this request, exactly once.
+
+    Raise Failure if there is none for certain, Undecided if the next run has to see.
+    """
+    request = invocation.request
+    intent = Intent(
+        resource=ledger.resource_key(request.stack_id, request.logical_resource_id),
+        request_id=request.request_id,
+        request_type=request.request_type,
+        resource_type=request.resource_type,
+        issued_at=invocation.issued_at,
+        opened_at=clock.now(),
+    )
+    if invocation.final or not ledger.open_intent(intent):
+        earlier = ledger.history(intent.resource).of_request(request.request_id)
+        if earlier is None and invocation.final:
+            raise never_worked(resource)
+        if earlier is None:
+            raise Failure(
+                Word.RESOURCE_CONFLICT,
+                f"A Delete of this resource was issued after this request; no {resource.noun} was bought.",
+            )
+        intent = earlier
+    return Buying(invocation, resource, desired, intent, unsure=intent.begun).run()
+
+
+def purchase_of(invocation: Invocation, intent: Intent, remember: Any = None) -> Purchase:
+    """A purchase as a resource type sees it."""
+    return Purchase(
+        owner=invocation.owner,
+        request_id=intent.request_id,
+        opened_at=intent.opened_at,
+        attempt=intent.attempt,
+        chosen=intent.chosen,
+        remember=remember,
+    )
+
+
+def give_back(invocation: Invocation, resource: Resource[Any], intent: Intent, physical_id: str) -> None:
+    """Release what no stack was promised, whatever is in its way."""
+    try:
+        invocation.patiently(lambda: resource.release(physical_id, ANYTHING))
+    except Failure as failure:
+        failure.physical_id = physical_id
+        raise
+    ledger.close(intent, State.RELEASED)
+    logger.info("Released what was bought in vain", extra={"physical_resource_id": physical_id})
+
+
+def reconcile(invocation: Invocation, intent: Intent, desired: Properties | None) -> None:
+    """End a purchase that nobody is to have: cancel it, and release what it brought or may have brought.
+
+    Raise Undecided while somebody else still holds its lease.
+    """
+    resource = resources.by_type(intent.resource_type)
+    intent = ledger.cancel(intent)
+    pauses = Pauses()
+    patience = clock.now() + settings().patience
+    while intent.state is State.INTENT and intent.lease_until > clock.now():
+        if not invocation.pause(pauses, until=min(patience, invocation.ends_at)):
+            raise Undecided("Another run is still buying what is to be released.")
+        intent = ledger.refresh(intent)
+    if intent.live:
+        give_back(invocation, resource, intent, intent.physical_id or "")
+        return
+    if intent.state not in {State.INTENT, State.SUSPECT}:
+        return
+    if not intent.begun:
+        ledger.close(intent, State.REFUSED)
+        return
+    found = invocation.patiently(lambda: resource.find(desired, purchase_of(invocation, intent)))
+    if found is not None:
+        give_back(invocation, resource, intent, found.physical_id)
+    elif intent.state is not State.SUSPECT:
+        # Tags can come late: the sweep looks again, and nobody waits for it.
+        ledger.close(intent, State.SUSPECT)
+        count("SuspectPurchases", ResourceType=intent.resource_type)

@@ -1,0 +1,235 @@
+"""The contract that a resource type fulfils: what it declares about itself, and five verbs.
+
+    acquire   buy it; the only verb that spends money
+    find      is there one bought for this purchase, whose answer was lost?
+    read      how it is now, or None
+    converge  change in place what differs, and only that
+    release   give it back
+
+A verb makes its calls and raises what they mean (errors.py). It does not sleep, retry, log or know CloudFormation.
+"""
+
+import abc
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from typing import Any, ClassVar, cast
+
+import attrs
+
+from telephony.properties import Nested, Properties, Tag, declared, lenient, name_of, prop
+
+TAG_PREFIX = "cfn-telephony:"
+_NAMESPACE = uuid.UUID("6d8b2f0e-5f6e-5b0c-9a44-3c0a8c1f7b52")
+
+
+class Standing(StrEnum):
+    """How a thing stands, for whoever waits for it."""
+
+    PENDING = "PENDING"
+    ACTIVE = "ACTIVE"
+    FAILED = "FAILED"
+
+
+@attrs.frozen
+class Observed:
+    """A thing as it is now, read from the service or from the answer that brought it."""
+
+    physical_id: str
+    standing: Standing
+    attributes: Mapping[str, str]
+    """For Fn::GetAtt; what a service leaves out is an empty string, so that a template's GetAtt never fails."""
+    live: Mapping[str, Any]
+    """The declared properties, by field name, as the service has them."""
+    arn: str
+    protected: bool = False
+    pool_ids: tuple[str, ...] = ()
+    message: str = ""
+    """Why it FAILED."""
+    fresh: bool = False
+    """Bought just now: nothing was configured on it by anyone yet."""
+    tags: Mapping[str, str] | None = None
+    """None: not read."""
+
+
+@attrs.frozen(kw_only=True)
+class OnDelete(Nested):
+    """What a Delete may do to get its number released."""
+
+    lift_deletion_protection: bool = prop("Whether to switch deletion protection off.", default=False)
+    leave_pools: bool = prop("Whether to take the identity out of its pools.", default=False)
+
+
+@attrs.frozen
+class Owner:
+    """Whose a number is, as tags say it. The values are what CloudFormation calls them."""
+
+    stack_id: str
+    logical_resource_id: str
+
+    def owns(self, tags: Mapping[str, str]) -> bool:
+        """Whether the ownership tags name this resource of this stack."""
+        return (
+            tags.get(f"{TAG_PREFIX}stack-id") == self.stack_id
+            and tags.get(f"{TAG_PREFIX}logical-id") == self.logical_resource_id
+        )
+
+
+@attrs.define
+class Purchase:
+    """One purchase: who wants it, and what makes it recognisable afterwards."""
+
+    owner: Owner
+    request_id: str
+    opened_at: float
+    """Seconds since the epoch; nothing that belongs to it was created before."""
+    attempt: int
+    chosen: str | None
+    remember: Callable[[str], None]
+    """Connect: stores the E.164 number before it is claimed, so that a retry claims the same."""
+
+    def token(self, operation: str, chosen: str = "") -> str:
+        """The ClientToken: the same for a repeated attempt, another one after a definite refusal.
+
+        A lower-case UUID, which fits pinpoint-sms-voice-v2 (1 to 64 printable characters) and Connect (UUID only).
+        """
+        owner = self.owner
+        parts = (owner.stack_id, owner.logical_resource_id, self.request_id, operation, chosen or str(self.attempt))
+        return str(uuid.uuid5(_NAMESPACE, "|".join(parts)))
+
+    @property
+    def ownership_tags(self) -> dict[str, str]:
+        """The tags that go with the purchase, and by which it is found when its answer was lost."""
+        return {
+            f"{TAG_PREFIX}managed-by": "cfn-telephony",
+            f"{TAG_PREFIX}stack-id": self.owner.stack_id,
+            f"{TAG_PREFIX}logical-id": self.owner.logical_resource_id,
+            f"{TAG_PREFIX}request-id": self.request_id,
+        }
+
+    def tags(self, declared_tags: Iterable[Tag] | None) -> dict[str, str]:
+        """The declared tags and the ownership tags."""
+        return {tag.key: tag.value for tag in declared_tags or ()} | self.ownership_tags
+
+    def made(self, tags: Mapping[str, str]) -> bool:
+        """Whether a thing with these tags was bought for this purchase."""
+        return self.owner.owns(tags) and tags.get(f"{TAG_PREFIX}request-id") == self.request_id
+
+
+@attrs.frozen
+class Difference:
+    """One declared property that the live thing does not have."""
+
+    property_name: str
+    live: Any
+    desired: Any
+
+    def __str__(self) -> str:
+        """For a Reason."""
+        return f"{self.property_name} (is {_plain(self.live)}, declared {_plain(self.desired)})"
+
+
+class Resource[P: Properties](abc.ABC):
+    """A resource type. An instance serves one request."""
+
+    type_name: ClassVar[str]
+    noun: ClassVar[str]
+    """What it is, for messages: phone number, sender ID."""
+    properties: ClassVar[type[Properties]]
+    attributes: ClassVar[Mapping[str, str]]
+    """Fn::GetAtt names and what they hold."""
+    permissions: ClassVar[tuple[str, ...]]
+    """The IAM actions that its verbs need."""
+    id_pattern: ClassVar[str]
+    """What a PhysicalResourceId of this type looks like; what does not was made up by CloudFormation."""
+    id_example: ClassVar[str]
+    settles: ClassVar[bool] = False
+    """Whether it is always waited for: a claim that may still fail is no number yet."""
+    same_key: ClassVar[frozenset[str]] = frozenset()
+    """Fields that make up the id: a replacement that keeps all of them cannot be created before the old one goes."""
+
+    @abc.abstractmethod
+    def acquire(self, desired: P, purchase: Purchase) -> Observed:
+        """Buy one. Raise Failure if certain that nothing was bought, Undecided if not."""
+
+    @abc.abstractmethod
+    def find(self, desired: P | None, purchase: Purchase) -> Observed | None:
+        """Find what was bought for this purchase, by its ownership tags.
+
+        desired narrows the search; a Delete has no declaration that can be relied upon, and gives None.
+        """
+
+    @abc.abstractmethod
+    def read(self, physical_id: str) -> Observed | None:
+        """Read one; None if it is gone or going."""
+
+    @abc.abstractmethod
+    def tags(self, observed: Observed) -> Mapping[str, str]:
+        """Read its tags, if the observation does not hold them already."""
+
+    @abc.abstractmethod
+    def converge(self, observed: Observed, desired: P) -> Observed:
+        """Change in place what differs; deletion protection is switched on last."""
+
+    @abc.abstractmethod
+    def release(self, physical_id: str, policy: OnDelete) -> None:
+        """Give it back; gone already is a success. Raise Unsettled while something that passes is in the way."""
+
+    def unprotect(self, observed: Observed) -> None:
+        """Switch deletion protection off; only called where Observed.protected says that it is on."""
+        raise NotImplementedError
+
+    def pools(self, observed: Observed) -> tuple[str, ...]:
+        """Ids of the pools it is in."""
+        return observed.pool_ids
+
+    def policy(self, raw: object) -> OnDelete:
+        """What a Delete may do; nothing, where the type has nothing in the way."""
+        return cast("OnDelete", lenient(OnDelete, raw))
+
+
+def differences(observed: Observed, desired: Properties, *, replacement: bool) -> list[Difference]:
+    """What is declared and live otherwise, of the properties that need a replacement or of the others.
+
+    What is not declared never differs, and what can only be told at the purchase never does afterwards.
+    """
+    found = []
+    for field_name, known, wanted in declared(desired):
+        if field_name not in observed.live or known.replacement is not replacement or known.purchase_only:
+            continue
+        same = known.same or (lambda value: value)
+        live = observed.live[field_name]
+        if same(live) != same(wanted):
+            found.append(Difference(name_of(field_name), live, wanted))
+    return found
+
+
+def tag_changes(tags: Mapping[str, str], desired: Iterable[Tag]) -> tuple[Mapping[str, str], list[str]]:
+    """Tags to set, and keys to remove: everything that is declared stands, nothing else does, but for reserved ones."""
+    wanted = {tag.key: tag.value for tag in desired}
+    to_set = {key: value for key, value in wanted.items() if tags.get(key) != value}
+    reserved = (TAG_PREFIX, "aws:")
+    return to_set, sorted(key for key in tags if key not in wanted and not key.startswith(reserved))
+
+
+def without_case(value: Any) -> Any:
+    """Values in any order and case as one: the APIs do not keep either."""
+    return value if value is None else tuple(sorted(str(item).upper() for item in value))
+
+
+def last_part(value: str | None) -> str | None:
+    """An id, of an id or an ARN: the APIs take both and answer one."""
+    return value if value is None else value.rsplit("/", 1)[-1]
+
+
+def text(value: object) -> str:
+    """An attribute's value as CloudFormation wants it: a string; nothing is the empty one."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        return ", ".join(_plain(item) for item in value)
+    return text(value) or "none"
