@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from queue import SimpleQueue
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -17,6 +18,7 @@ import trustme
 from tests.contract.answers import AnswerSink, Mode
 from tests.contract.cloudformation import AsyncInvoker, CloudFormation, Stack, ValidationError, event
 from tests.contract.cloudformation.events import STACK_ID, stringified
+from tests.contract.cloudformation.requests import Operation
 from tests.contract.cloudformation.verdict import judge
 
 Event = dict[str, Any]
@@ -117,7 +119,7 @@ def invoker(probe: Probe) -> Iterator[AsyncInvoker]:
 
 @pytest.fixture
 def cfn(invoker: AsyncInvoker, sink: AnswerSink) -> CloudFormation:
-    return CloudFormation(invoker, sink, time_scale=0.1)
+    return CloudFormation(invoker, sink, time_scale=0.3)
 
 
 @pytest.fixture
@@ -162,7 +164,8 @@ class TestAnswerSink:
         self, sink: AnswerSink, change: str, method: str, headers: dict[str, str], status: int
     ) -> None:
         url = sink.url_for(STACK_ID, "Number", "r1")
-        assert put(url + change, b"{}", sink.ca_file, method=method, headers=headers) == status
+        body = json.dumps("x" * 500_000).encode()
+        assert put(url + change, body, sink.ca_file, method=method, headers=headers) == status
         assert len(sink.answers("r1")) == (status == 200)
         assert [entry.status for entry in sink.puts] == [status]
 
@@ -478,7 +481,7 @@ class TestCreate:
         assert stack.requests[0]["ResourceProperties"]["ServiceTimeout"] == "1"
 
     def test_a_late_answer_goes_nowhere(self, stack: Stack, invoker: AsyncInvoker, sink: AnswerSink) -> None:
-        invoker.disturb("late", lambda sent: sent["RequestType"] == "Create", seconds=0.25)
+        invoker.disturb("late", lambda sent: sent["RequestType"] == "Create", seconds=0.6)
         assert stack.deploy(template(A=resource(ServiceTimeout=1))) == "ROLLBACK_COMPLETE"
         invoker.settle()
         assert sink.answers(stack.requests[0]["RequestId"]) == [answer(stack.requests[0])]
@@ -503,6 +506,19 @@ class TestCreate:
         assert stack.sent("Slow")[1][1].startswith("example-Slow-")
         invoker.settle()
         assert {attempt.outcome for attempt in invoker.invocations} == {"returned"}
+
+    def test_a_request_that_the_failure_overtakes_is_cancelled_too(self) -> None:
+        operation, inbox = Operation(cancels=True), SimpleQueue[bytes | None]()
+        operation.failed()
+        operation.opened(inbox)
+        assert inbox.get_nowait() is None
+
+    def test_the_rollback_can_take_its_time(self, invoker: AsyncInvoker, sink: AnswerSink, probe: Probe) -> None:
+        stack = CloudFormation(invoker, sink, rollback_delay=0.2).stack("example")
+        probe.on("Create", "A", failed)
+        stack.deploy(template(A=resource()))
+        at = {entry.status: entry.time for entry in stack.events if entry.logical_id == "A"}
+        assert at["DELETE_IN_PROGRESS"] - at["CREATE_FAILED"] >= 0.2
 
     def test_with_rollback_disabled_nothing_is_cancelled_and_nothing_deleted(self, stack: Stack, probe: Probe) -> None:
         told = threading.Event()
@@ -665,6 +681,18 @@ class TestRollbackOfAnUpdate:
         assert stack.sent("A")[1:] == [("Update", "A-1"), ("Update", "A-1"), ("Delete", "A-2")]
         assert stack.requests[-1]["ResourceProperties"]["Size"] == "2"
 
+    def test_unless_that_is_the_id_the_rollback_update_answers(self, stack: Stack, probe: Probe) -> None:
+        stack.deploy(template(A=resource()))
+        probe.on(
+            "Update",
+            "A",
+            lambda sent: failed(sent, PhysicalResourceId="A-2"),
+            lambda sent: answer(sent, PhysicalResourceId="A-2"),
+        )
+        assert stack.deploy(template(A=resource(Size=2))) == "UPDATE_ROLLBACK_COMPLETE"
+        assert stack.sent("A")[1:] == [("Update", "A-1"), ("Update", "A-1"), ("Delete", "A-1")]
+        assert stack.physical_ids == {"A": "A-2"}
+
     def test_or_as_an_option_that_id_updated(self, invoker: AsyncInvoker, sink: AnswerSink, probe: Probe) -> None:
         stack = CloudFormation(invoker, sink, failed_update_id="new").stack("example")
         stack.deploy(template(A=resource()))
@@ -678,12 +706,21 @@ class TestRollbackOfAnUpdate:
         assert stack.sent("A")[1:] == [("Update", "A-1"), ("Update", "A-2"), ("Delete", "A-2")]
         assert stack.physical_ids == {"A": "A-1"}
 
-    def test_one_that_fails_leaves_everything_to_the_deletion(self, stack: Stack, probe: Probe) -> None:
-        stack.deploy(template(A=resource()))
-        probe.on("Update", "A", lambda sent: failed(sent, PhysicalResourceId="A-2"), failed)
-        assert stack.deploy(template(A=resource(Size=2))) == "UPDATE_ROLLBACK_FAILED"
+    @pytest.mark.parametrize("first", [answer, failed])
+    def test_one_that_fails_leaves_everything_to_the_deletion(
+        self, stack: Stack, probe: Probe, first: Callable[..., Event]
+    ) -> None:
+        stack.deploy(template(A=resource(), Bad=resource(needs="A")))
+        probe.on("Update", "A", lambda sent: first(sent, PhysicalResourceId="A-2"), failed)
+        probe.on("Update", "Bad", failed)
+        changed = template(A=resource(Size=2), Bad=resource(needs="A", Size=2))
+        assert stack.deploy(changed) == "UPDATE_ROLLBACK_FAILED"
+        known = len(stack.sent("A"))
+        probe.on("Delete", "A", failed)
+        assert stack.delete() == "DELETE_FAILED"
+        probe.on("Delete", "A", answer)
         assert stack.delete() == "DELETE_COMPLETE"
-        assert sorted(stack.sent("A")[3:]) == [("Delete", "A-1"), ("Delete", "A-2")]
+        assert sorted(stack.sent("A")[known:]) == [("Delete", "A-1")] * 2 + [("Delete", "A-2")] * 2
 
     def test_with_rollback_disabled_only_what_failed_is_undone(self, stack: Stack, probe: Probe) -> None:
         stack.deploy(template(A=resource(), B=resource()))
