@@ -23,7 +23,7 @@ check: setup  ## lint, format, types, layering, generated files
 
 test: check  ## everything: check, unit, contract, template, and the demo's path end to end
 	.venv/bin/pytest -q -n 2 -m 'not e2e'
-	.venv/bin/pytest -q -m e2e
+	.venv/bin/pytest -q -n 2 --dist loadfile -m e2e
 
 demo: setup  ## the whole life of all three types on a laptop; KEEP=1 leaves it running
 	.venv/bin/python -m local.demo $(if $(KEEP),--keep)
