@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
-from telephony.errors import from_client_error
+from telephony.errors import CALL_ERRORS, from_client_error
 
 if TYPE_CHECKING:
     from types_boto3_connect import ConnectClient
@@ -72,7 +71,7 @@ class _Translating:
         def call(**parameters: Any) -> Any:
             try:
                 return method(**parameters)
-            except (ClientError, BotoCoreError) as error:
+            except CALL_ERRORS as error:
                 raise from_client_error(error, operation) from None
 
         return call

@@ -56,16 +56,11 @@ class Dispatcher(CfnResource):  # type: ignore[misc]  # crhelper has no types
         self.outcome = func(self._event, self._context)
 
 
-_route = Dispatcher()
+_DECISIONS = {"create": lifecycle.create, "update": lifecycle.update, "delete": lifecycle.delete}
 
 
 def _deciding(decision: outcome.Decision) -> Callable[[dict[str, Any], Invocation], Outcome]:
     return lambda _, invocation: outcome.decide(invocation, decision)
-
-
-_route.create(_deciding(lifecycle.create))
-_route.update(_deciding(lifecycle.update))
-_route.delete(_deciding(lifecycle.delete))
 
 
 def handle(invocation: Invocation) -> Outcome:
@@ -76,9 +71,13 @@ def handle(invocation: Invocation) -> Outcome:
         "StackId": request.stack_id,
         "RequestId": request.request_id,
         "LogicalResourceId": request.logical_resource_id,
-        # crhelper keeps it between events, and has no use for it here.
+        # crhelper asks for it, and has no use for it here.
         "ResponseURL": "...",
     }
-    result: Outcome = _route(event, invocation)
+    # A new one for each: nothing of another event is left in it.
+    route = Dispatcher()
+    for verb, decision in _DECISIONS.items():
+        getattr(route, verb)(_deciding(decision))
+    result = route(event, invocation)
     logger.info("Decided", extra={"status": result.status, "physical_resource_id": result.physical_resource_id})
     return result

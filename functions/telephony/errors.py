@@ -25,6 +25,9 @@ from botocore.exceptions import (
     ParamValidationError,
 )
 
+CALL_ERRORS = (ClientError, BotoCoreError)
+"""All that a call of the SDK raises."""
+
 
 class Word(StrEnum):
     """CloudFormation's HandlerErrorCode."""
@@ -167,6 +170,8 @@ _BY_REASON: Mapping[str, Meaning] = {
     "SENDER_ID_REQUIRES_REGISTRATION": Meaning(
         Word.INVALID_REQUEST,
         "This country wants the sender ID registered: submit a registration; the sender ID is provisioned on its approval.",
+        # Also answered for a while after a release of the same sender ID (observed by terraform-provider-aws).
+        passes=True,
     ),
     "SENDER_ID_NOT_SUPPORTED": Meaning(
         Word.INVALID_REQUEST, "This country does not support sender IDs: use a phone number."

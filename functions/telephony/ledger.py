@@ -20,10 +20,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from botocore.exceptions import BotoCoreError, ClientError
 
 from telephony import aws, clock
-from telephony.errors import Undecided
+from telephony.errors import CALL_ERRORS, Undecided
 from telephony.settings import settings
 
 if TYPE_CHECKING:
@@ -168,7 +167,7 @@ def open_intent(intent: Intent) -> bool:
         if "ConditionalCheckFailed" in reasons:
             return False
         raise Undecided("The ledger is busy with this resource.") from None
-    except (ClientError, BotoCoreError) as error:
+    except CALL_ERRORS as error:
         raise _trouble(error) from None
     return True
 
@@ -250,7 +249,7 @@ def bury(resource: str, issued_at: float) -> None:
         )
     except aws.store().exceptions.ConditionalCheckFailedException:
         return  # A newer Delete stands there already.
-    except (ClientError, BotoCoreError) as error:
+    except CALL_ERRORS as error:
         raise _trouble(error) from None
 
 
@@ -266,7 +265,7 @@ def _change(intent: Intent, update: str, condition: str, values: Mapping[str, At
         )
     except aws.store().exceptions.ConditionalCheckFailedException:
         return None
-    except (ClientError, BotoCoreError) as error:
+    except CALL_ERRORS as error:
         raise _trouble(error) from None
     return _intent(answer["Attributes"])
 
@@ -274,13 +273,13 @@ def _change(intent: Intent, update: str, condition: str, values: Mapping[str, At
 def _store(operation: str, **parameters: Any) -> Any:
     try:
         return getattr(aws.store(), operation)(TableName=settings().state_table, **parameters)
-    except (ClientError, BotoCoreError) as error:
+    except CALL_ERRORS as error:
         raise _trouble(error) from None
 
 
-def _trouble(error: ClientError | BotoCoreError) -> Undecided:
+def _trouble(error: Exception) -> Undecided:
     """Whatever ails the ledger, nothing is bought or answered before it works again."""
-    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+    code = getattr(error, "response", {}).get("Error", {}).get("Code") or type(error).__name__
     return Undecided(f"The state table did not answer ({code}).")
 
 

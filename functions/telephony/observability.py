@@ -57,13 +57,13 @@ logger = Logger(service="cfn-telephony")
 
 
 def _guard() -> None:
-    """Put the net under every handler there is, and keep the libraries that log requests above DEBUG."""
+    """Put the net under every handler there is, and keep the libraries that log what they send quiet."""
     net = Redaction()
     logger.addFilter(net)
     for handler in [*logging.getLogger().handlers, *logger.handlers]:
         handler.addFilter(net)
     for library in ("crhelper", "urllib3", "botocore", "boto3"):
-        logging.getLogger(library).setLevel(logging.INFO)
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 _guard()

@@ -14,17 +14,16 @@ from typing import Any, ClassVar, Literal
 import attrs
 
 from telephony import aws
-from telephony.errors import Failure, Unsettled, Word
+from telephony.errors import Failure, Word
+from telephony.origination_identity import OriginationIdentity, api_tags
 from telephony.properties import Nested, Properties, Rule, prop
 from telephony.resource import (
     Observed,
     OnDelete,
     Purchase,
-    Resource,
     Standing,
     differences,
     last_part,
-    tag_changes,
     text,
     without_case,
 )
@@ -196,7 +195,7 @@ class SmsPhoneNumberProperties(Properties):
     on_delete: OnDelete = prop("What a Delete may do to get the number released.", default=OnDelete())
 
 
-class SmsPhoneNumber(Resource[SmsPhoneNumberProperties]):
+class SmsPhoneNumber(OriginationIdentity[SmsPhoneNumberProperties]):
     """Custom::SmsPhoneNumber."""
 
     type_name = "Custom::SmsPhoneNumber"
@@ -251,7 +250,7 @@ class SmsPhoneNumber(Resource[SmsPhoneNumberProperties]):
             NumberCapabilities=list(desired.number_capabilities),
             NumberType=desired.number_type,
             DeletionProtectionEnabled=False,
-            Tags=[{"Key": key, "Value": value} for key, value in purchase.tags(desired.tags).items()],
+            Tags=api_tags(purchase.tags(desired.tags)),
             ClientToken=purchase.token("RequestPhoneNumber"),
             **{name: value for name, value in wishes.items() if value is not None},
         )
@@ -286,22 +285,15 @@ class SmsPhoneNumber(Resource[SmsPhoneNumberProperties]):
             raise
         return next((_observed(number) for number in numbers if number["Status"] != "DELETED"), None)
 
-    def tags(self, observed: Observed) -> Mapping[str, str]:
-        """ListTagsForResource; the describe call does not tell."""
-        if observed.tags is not None:
-            return observed.tags
-        answer = aws.sms_voice().list_tags_for_resource(ResourceArn=observed.arn)
-        return {tag["Key"]: tag["Value"] for tag in answer.get("Tags", [])}
-
     def converge(self, observed: Observed, desired: SmsPhoneNumberProperties) -> Observed:
         """Keywords and tags; then UpdatePhoneNumber with all that differs, protection among it; then the pool."""
         self._converge_keywords(observed, desired)
-        self._converge_tags(observed, desired)
+        self.converge_tags(observed, desired.tags)
         pool_id = last_part(desired.pool_id) if desired.pool_id is not None else None
         moves = pool_id is not None and (pool_id,) != observed.pool_ids
         changes = _changes(observed, desired)
         if moves and observed.pool_ids:
-            self._leave(observed)
+            self.leave_pools(observed, observed.pool_ids)
         if changes:
             answer = aws.sms_voice().update_phone_number(PhoneNumberId=observed.physical_id, **changes)
             pools = () if moves else observed.pool_ids
@@ -315,56 +307,17 @@ class SmsPhoneNumber(Resource[SmsPhoneNumberProperties]):
             observed = _in_pool(observed, pool_id)
         return observed
 
-    def release(self, physical_id: str, policy: OnDelete) -> None:
-        """ReleasePhoneNumber; what stands in the way is taken away first, if the declaration allows that."""
-        try:
-            self._release(physical_id)
-        except Failure as refused:
-            if refused.reason not in {"DELETION_PROTECTION_ENABLED", "PHONE_NUMBER_ASSOCIATED_TO_POOL"}:
-                raise
-            self._clear_the_way(physical_id, policy, refused)
-            try:
-                self._release(physical_id)
-            except Failure as still:
-                # The service sees the end of a membership or of a protection a little later.
-                raise Unsettled(still.word, still.cause, still.cure, code=still.code, reason=still.reason) from None
+    def give_back(self, physical_id: str) -> None:
+        """ReleasePhoneNumber."""
+        aws.sms_voice().release_phone_number(PhoneNumberId=physical_id)
 
-    def _release(self, physical_id: str) -> None:
-        try:
-            aws.sms_voice().release_phone_number(PhoneNumberId=physical_id)
-        except Failure as failure:
-            if failure.word is not Word.NOT_FOUND:
-                raise
-
-    def _clear_the_way(self, physical_id: str, policy: OnDelete, refused: Failure) -> None:
-        observed = self.read(physical_id)
-        if observed is None:
-            return
-        if (observed.pool_ids and not policy.leave_pools) or (
-            observed.protected and not policy.lift_deletion_protection
-        ):
-            raise refused
-        if observed.pool_ids:
-            # First, because the protection of a pooled number cannot be changed.
-            self._leave(observed)
-        if observed.protected:
-            self.unprotect(observed)
+    def name_in_pool(self, observed: Observed) -> str:
+        """Its id."""
+        return observed.physical_id
 
     def unprotect(self, observed: Observed) -> None:
         """UpdatePhoneNumber with nothing but the protection."""
         aws.sms_voice().update_phone_number(PhoneNumberId=observed.physical_id, DeletionProtectionEnabled=False)
-
-    def _leave(self, observed: Observed) -> None:
-        for pool_id in observed.pool_ids:
-            try:
-                aws.sms_voice().disassociate_origination_identity(
-                    PoolId=pool_id,
-                    OriginationIdentity=observed.physical_id,
-                    IsoCountryCode=observed.attributes["IsoCountryCode"],
-                )
-            except Failure as failure:
-                if failure.word is not Word.NOT_FOUND and failure.reason != "PHONE_NUMBER_NOT_ASSOCIATED_TO_POOL":
-                    raise
 
     def _converge_keywords(self, observed: Observed, desired: SmsPhoneNumberProperties) -> None:
         if desired.mandatory_keywords is None and desired.optional_keywords is None:
@@ -393,16 +346,6 @@ class SmsPhoneNumber(Resource[SmsPhoneNumberProperties]):
         if desired.optional_keywords is not None:
             for keyword in sorted(live.keys() - wanted.keys() - {"HELP", "STOP"}):
                 aws.sms_voice().delete_keyword(OriginationIdentity=observed.physical_id, Keyword=keyword)
-
-    def _converge_tags(self, observed: Observed, desired: SmsPhoneNumberProperties) -> None:
-        if desired.tags is None or observed.fresh:
-            return
-        to_set, to_remove = tag_changes(self.tags(observed), desired.tags)
-        if to_set:
-            tags: Any = [{"Key": key, "Value": value} for key, value in to_set.items()]
-            aws.sms_voice().tag_resource(ResourceArn=observed.arn, Tags=tags)
-        if to_remove:
-            aws.sms_voice().untag_resource(ResourceArn=observed.arn, TagKeys=to_remove)
 
 
 def _second_step(desired: SmsPhoneNumberProperties) -> bool:

@@ -1,0 +1,296 @@
+"""Custom::ConnectPhoneNumber: a phone number of Amazon Connect.
+
+Ref gives the PhoneNumberArn; Fn::GetAtt gives PhoneNumberArn, PhoneNumberId, Address and Status. A claim is answered at
+once and settles within seconds: it ends CLAIMED or FAILED, and is always waited for. A claim that FAILED keeps its id,
+costs nothing and lapses after a day.
+
+A claim and a release count for 180 days, and an account that makes too many of both may claim none at all any more.
+
+Source: Amazon Connect API reference, "ClaimPhoneNumber", "ReleasePhoneNumber" and "DescribePhoneNumber".
+"""
+
+import random
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import attrs
+
+from telephony import aws
+from telephony.errors import Failure, Unavailable, Undecided, Word
+from telephony.properties import Properties, Rule, prop
+from telephony.resource import (
+    TAG_PREFIX,
+    Observed,
+    OnDelete,
+    Purchase,
+    Resource,
+    Standing,
+    differences,
+    tag_changes,
+    text,
+)
+
+_CANDIDATES = 10
+"""The most that one search answers."""
+_PREFIX = 12
+"""Characters of a number that a listing can be narrowed by: a plus sign and eleven digits."""
+_STANDINGS = {"IN_PROGRESS": Standing.PENDING, "CLAIMED": Standing.ACTIVE, "FAILED": Standing.FAILED}
+
+
+def _both(*names: str) -> Any:
+    return lambda declared: all(declared.get(name) is not None for name in names)
+
+
+@attrs.frozen(kw_only=True)
+class ConnectPhoneNumberProperties(Properties):
+    """What can be declared of a phone number of Connect."""
+
+    rules = (
+        Rule(
+            "CountryCode",
+            "is required, and Type with it, where neither PhoneNumber nor SourcePhoneNumberArn is declared.",
+            lambda declared: (
+                all(name in declared and declared[name] is None for name in ("phone_number", "source_phone_number_arn"))
+                and any(name in declared and declared[name] is None for name in ("country_code", "type"))
+            ),
+        ),
+        Rule("Prefix", "cannot be declared together with PhoneNumber.", _both("prefix", "phone_number")),
+        Rule(
+            "Prefix",
+            "cannot be declared together with SourcePhoneNumberArn.",
+            _both("prefix", "source_phone_number_arn"),
+        ),
+        Rule(
+            "PhoneNumber",
+            "cannot be declared together with SourcePhoneNumberArn.",
+            _both("phone_number", "source_phone_number_arn"),
+        ),
+        Rule(
+            "TargetArn",
+            "must be an instance where SourcePhoneNumberArn is declared.",
+            lambda declared: (
+                declared.get("source_phone_number_arn") is not None
+                and ":instance/" not in declared.get("target_arn", ":instance/")
+            ),
+        ),
+    )
+
+    target_arn: str = prop(
+        "The ARN of the Amazon Connect instance or traffic distribution group that the number is claimed to.",
+        required=True,
+        pattern=r"arn:aws[-a-z0-9]*:connect:[-a-z0-9]+:[0-9]{12}:(instance|traffic-distribution-group)/[-a-zA-Z0-9]+",
+        maximum=256,
+    )
+    country_code: str | None = prop(
+        "The country, in ISO 3166-1 alpha-2 format.",
+        replacement=True,
+        pattern=r"[A-Z]{2}",
+        hints={"false": 'YAML reads an unquoted NO as false: quote NO in YAML, "NO".'},
+    )
+    type: Literal["TOLL_FREE", "DID", "UIFN", "SHARED", "THIRD_PARTY_TF", "THIRD_PARTY_DID", "SHORT_CODE"] | None = (
+        prop("The kind of number.", replacement=True)
+    )
+    prefix: str | None = prop(
+        "What the number begins with, in E.164 format.", purchase_only=True, pattern=r"\+[0-9]{1,11}"
+    )
+    phone_number: str | None = prop(
+        "Exactly this number, in E.164 format; it has to be available.", replacement=True, pattern=r"\+[1-9][0-9]{1,14}"
+    )
+    source_phone_number_arn: str | None = prop(
+        "The ARN of a number of AWS End User Messaging SMS to import instead of claiming one.",
+        replacement=True,
+        pattern=r"arn:\S+",
+        maximum=256,
+    )
+    description: str | None = prop("What the number is for.", maximum=500, free_text=True)
+
+
+class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
+    """Custom::ConnectPhoneNumber."""
+
+    type_name = "Custom::ConnectPhoneNumber"
+    noun = "phone number"
+    properties = ConnectPhoneNumberProperties
+    attributes: ClassVar[Mapping[str, str]] = {
+        "PhoneNumberArn": "The Amazon Resource Name (ARN) of the phone number.",
+        "PhoneNumberId": "The id of the phone number.",
+        "Address": "The phone number in E.164 format.",
+        "Status": "CLAIMED.",
+    }
+    permissions = (
+        "connect:SearchAvailablePhoneNumbers",
+        "connect:ClaimPhoneNumber",
+        "connect:ImportPhoneNumber",
+        "connect:DescribePhoneNumber",
+        "connect:ListPhoneNumbersV2",
+        "connect:UpdatePhoneNumber",
+        "connect:UpdatePhoneNumberMetadata",
+        "connect:ReleasePhoneNumber",
+        "connect:TagResource",
+        "connect:UntagResource",
+        "sms-voice:DescribePhoneNumbers",
+    )
+    id_pattern = r"arn:aws[-a-z0-9]*:connect:[-a-z0-9]+:[0-9]{12}:phone-number/[-a-zA-Z0-9]+"
+    id_example = "arn:aws:connect:us-east-1:123456789012:phone-number/11111111-2222-3333-4444-555555555555"
+    settles = True
+
+    def __init__(self) -> None:
+        self._candidates: list[str] | None = None
+
+    def acquire(self, desired: ConnectPhoneNumberProperties, purchase: Purchase) -> Observed:
+        """ClaimPhoneNumber of one candidate, or ImportPhoneNumber. The number is remembered before it is claimed."""
+        common: dict[str, Any] = {"Tags": purchase.tags(desired.tags)}
+        if desired.description is not None:
+            common["PhoneNumberDescription"] = desired.description
+        if desired.source_phone_number_arn is not None:
+            return _claimed(
+                aws.connect().import_phone_number(
+                    InstanceId=desired.target_arn.rsplit("/", 1)[-1],
+                    SourcePhoneNumberArn=desired.source_phone_number_arn,
+                    ClientToken=purchase.token("ImportPhoneNumber"),
+                    **common,
+                )
+            )
+        number = purchase.chosen or desired.phone_number or self._candidate(desired)
+        if purchase.chosen is None:
+            purchase.remember(number)
+        try:
+            answer = aws.connect().claim_phone_number(
+                TargetArn=desired.target_arn,
+                PhoneNumber=number,
+                ClientToken=purchase.token("ClaimPhoneNumber", number),
+                **common,
+            )
+        except Unavailable as lost:
+            if desired.phone_number is None:
+                raise
+            cure = "Declare another PhoneNumber, or CountryCode, Type and Prefix."
+            raise Failure(lost.word, lost.cause, cure, code=lost.code) from None
+        return _claimed(answer)
+
+    def find(self, desired: ConnectPhoneNumberProperties | None, purchase: Purchase) -> Observed | None:
+        """By the number that was remembered, or, of an import, by its source; the tags decide."""
+        if purchase.chosen is None and desired is not None and desired.source_phone_number_arn is None:
+            return None  # What is claimed was remembered before.
+        narrowed = {"PhoneNumberPrefix": purchase.chosen[:_PREFIX]} if purchase.chosen else {}
+        for item in aws.pages(aws.connect().list_phone_numbers_v2, "ListPhoneNumbersSummaryList", **narrowed):
+            if purchase.chosen:
+                if item["PhoneNumber"] != purchase.chosen:
+                    continue
+            elif not item.get("SourcePhoneNumberArn"):
+                continue
+            observed = self.read(item["PhoneNumberArn"])
+            if observed is None:
+                continue
+            tags = self.tags(observed)
+            if purchase.made(tags):
+                return observed
+            if purchase.chosen and not any(key.startswith(TAG_PREFIX) for key in tags):
+                raise Undecided("The number that was chosen is in the account, and its tags cannot be seen yet.")
+        return None
+
+    def read(self, physical_id: str) -> Observed | None:
+        """DescribePhoneNumber."""
+        try:
+            return _observed(
+                aws.connect().describe_phone_number(PhoneNumberId=physical_id)["ClaimedPhoneNumberSummary"]
+            )
+        except Failure as failure:
+            if failure.word is Word.NOT_FOUND:
+                return None
+            raise
+
+    def tags(self, observed: Observed) -> Mapping[str, str]:
+        """DescribePhoneNumber has told."""
+        return observed.tags or {}
+
+    def converge(self, observed: Observed, desired: ConnectPhoneNumberProperties) -> Observed:
+        """Tags; then the target, and then the description: each of these two takes its time, and refuses the other."""
+        if observed.standing is not Standing.ACTIVE:
+            return observed
+        if desired.tags is not None:
+            to_set, to_remove = tag_changes(self.tags(observed), desired.tags)
+            if to_set:
+                aws.connect().tag_resource(resourceArn=observed.arn, tags=to_set)
+            if to_remove:
+                aws.connect().untag_resource(resourceArn=observed.arn, tagKeys=to_remove)
+        differing = {difference.property_name for difference in differences(observed, desired, replacement=False)}
+        if "TargetArn" in differing:
+            aws.connect().update_phone_number(PhoneNumberId=observed.physical_id, TargetArn=desired.target_arn)
+            return attrs.evolve(observed, standing=Standing.PENDING)
+        if "Description" in differing:
+            aws.connect().update_phone_number_metadata(
+                PhoneNumberId=observed.physical_id, PhoneNumberDescription=desired.description or ""
+            )
+            return attrs.evolve(observed, standing=Standing.PENDING)
+        return observed
+
+    def release(self, physical_id: str, policy: OnDelete) -> None:  # noqa: ARG002 - nothing stands in its way
+        """ReleasePhoneNumber; counts for 180 days."""
+        try:
+            aws.connect().release_phone_number(PhoneNumberId=physical_id)
+        except Failure as failure:
+            if failure.word is not Word.NOT_FOUND:
+                raise
+
+    def _candidate(self, desired: ConnectPhoneNumberProperties) -> str:
+        """One of several, at random: two stacks that search at the same time see the same list."""
+        if self._candidates is None:
+            wishes = {"PhoneNumberPrefix": desired.prefix} if desired.prefix is not None else {}
+            search: Any = aws.connect().search_available_phone_numbers
+            answer = search(
+                TargetArn=desired.target_arn,
+                PhoneNumberCountryCode=desired.country_code,
+                PhoneNumberType=desired.type,
+                MaxResults=_CANDIDATES,
+                **wishes,
+            )
+            self._candidates = [item["PhoneNumber"] for item in answer.get("AvailableNumbersList", [])]
+            random.shuffle(self._candidates)
+        if not self._candidates:
+            beginning = f" that begins with {desired.prefix}" if desired.prefix is not None else ""
+            raise Failure(
+                Word.NOT_FOUND,
+                f"No {desired.type} number of {desired.country_code}{beginning} is available to {desired.target_arn}.",
+                "Declare another Prefix or Type; numbers that need documents are never in the inventory (AWS Support).",
+            )
+        return self._candidates.pop()
+
+
+def _claimed(answer: Mapping[str, Any]) -> Observed:
+    """What a claim tells: nothing but the id. All else is read when it has settled."""
+    return Observed(
+        physical_id=answer["PhoneNumberArn"],
+        standing=Standing.PENDING,
+        arn=answer["PhoneNumberArn"],
+        attributes={},
+        live={},
+        fresh=True,
+    )
+
+
+def _observed(summary: Mapping[str, Any]) -> Observed:
+    status = summary.get("PhoneNumberStatus", {})
+    number = summary["PhoneNumber"]
+    return Observed(
+        physical_id=summary["PhoneNumberArn"],
+        standing=_STANDINGS[status["Status"]],
+        arn=summary["PhoneNumberArn"],
+        message=re.sub(r"\s+", " ", text(status.get("Message"))).strip().rstrip("."),
+        tags=summary.get("Tags", {}),
+        attributes={
+            "PhoneNumberArn": summary["PhoneNumberArn"],
+            "PhoneNumberId": summary["PhoneNumberId"],
+            "Address": number,
+            "Status": status["Status"],
+        },
+        live={
+            "target_arn": summary.get("TargetArn"),
+            "country_code": summary.get("PhoneNumberCountryCode"),
+            "type": summary.get("PhoneNumberType"),
+            "phone_number": number,
+            "source_phone_number_arn": summary.get("SourcePhoneNumberArn"),
+            "description": summary.get("PhoneNumberDescription", ""),
+        },
+    )

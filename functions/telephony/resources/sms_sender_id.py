@@ -1,0 +1,202 @@
+"""Custom::SmsSenderId: a sender ID of AWS End User Messaging SMS, in one country.
+
+Ref gives the country and the sender ID, `GB|MYBRAND`; Fn::GetAtt gives Arn, SenderId, IsoCountryCode, Registered,
+RegistrationId and MonthlyLeasingPrice. It is there at once. It has no id of its own: the name and the country are its
+key, so that two stacks cannot have the same one.
+
+Source: AWS End User Messaging SMS and Voice v2 API reference, "RequestSenderId"; the user guide's "Sender IDs".
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import attrs
+
+from telephony import aws
+from telephony.errors import Failure, Word
+from telephony.origination_identity import OriginationIdentity, api_tags
+from telephony.properties import Properties, Rule, prop
+from telephony.resource import Observed, OnDelete, Purchase, Standing, differences, text, without_case
+
+
+@attrs.frozen(kw_only=True)
+class SmsSenderIdProperties(Properties):
+    """What can be declared of a sender ID."""
+
+    rules = (
+        Rule(
+            "IsoCountryCode",
+            "is a country without sender IDs: use a phone number.",
+            lambda declared: declared.get("iso_country_code") in {"US", "CA", "CN"},
+        ),
+    )
+
+    sender_id: str = prop(
+        "The name that recipients see: letters, digits, hyphens and underscores, at least one letter among them. Any "
+        "case is accepted; the service keeps upper case.",
+        required=True,
+        replacement=True,
+        pattern=r"(?=.*[A-Za-z])(?!-)[A-Za-z0-9_-]+(?<!-)",
+        minimum=1,
+        maximum=11,
+        same=str.upper,
+    )
+    iso_country_code: str = prop(
+        "The country, in ISO 3166-1 alpha-2 format.",
+        required=True,
+        replacement=True,
+        pattern=r"[A-Z]{2}",
+        hints={"false": 'YAML reads an unquoted NO as false: quote NO in YAML, "NO".'},
+    )
+    message_types: tuple[Literal["TRANSACTIONAL", "PROMOTIONAL"], ...] | None = prop(
+        "The kinds of messages that are sent. Without it the service takes TRANSACTIONAL. They cannot change while the "
+        "sender ID and the country stay the same.",
+        replacement=True,
+        minimum=1,
+        maximum=2,
+        same=without_case,
+    )
+    deletion_protection_enabled: bool | None = prop("Whether the sender ID cannot be released.")
+    on_delete: OnDelete = prop("What a Delete may do to get the sender ID released.", default=OnDelete())
+
+
+class SmsSenderId(OriginationIdentity[SmsSenderIdProperties]):
+    """Custom::SmsSenderId."""
+
+    type_name = "Custom::SmsSenderId"
+    noun = "sender ID"
+    properties = SmsSenderIdProperties
+    attributes: ClassVar[Mapping[str, str]] = {
+        "Arn": "The Amazon Resource Name (ARN) of the sender ID.",
+        "SenderId": "The sender ID, in upper case.",
+        "IsoCountryCode": "The country, in ISO 3166-1 alpha-2 format.",
+        "Registered": "true if the sender ID is registered, else false.",
+        "RegistrationId": "The id of its registration, or empty.",
+        "MonthlyLeasingPrice": "The monthly price, in US dollars.",
+    }
+    permissions = (
+        "sms-voice:RequestSenderId",
+        "sms-voice:UpdateSenderId",
+        "sms-voice:ReleaseSenderId",
+        "sms-voice:DescribeSenderIds",
+        "sms-voice:DescribePools",
+        "sms-voice:ListPoolOriginationIdentities",
+        "sms-voice:DisassociateOriginationIdentity",
+        "sms-voice:ListTagsForResource",
+        "sms-voice:TagResource",
+        "sms-voice:UntagResource",
+    )
+    id_pattern = r"[A-Z]{2}\|[A-Z0-9_-]{1,11}"
+    id_example = "GB|MYBRAND"
+    same_key = frozenset({"SenderId", "IsoCountryCode"})
+
+    def acquire(self, desired: SmsSenderIdProperties, purchase: Purchase) -> Observed:
+        """RequestSenderId; one that was there before belongs to somebody else, whatever the service answers."""
+        answer = aws.sms_voice().request_sender_id(
+            SenderId=desired.sender_id.upper(),
+            IsoCountryCode=desired.iso_country_code,
+            DeletionProtectionEnabled=False,
+            Tags=api_tags(purchase.tags(desired.tags)),
+            ClientToken=purchase.token("RequestSenderId"),
+            **({"MessageTypes": list(desired.message_types)} if desired.message_types is not None else {}),
+        )
+        observed = _observed(answer)
+        tags = {tag["Key"]: tag["Value"] for tag in answer.get("Tags", [])} or self.tags(observed)
+        if not purchase.made(tags):
+            raise Failure(
+                Word.ALREADY_EXISTS,
+                f"The sender ID {desired.sender_id.upper()} exists already in {desired.iso_country_code}, and is not "
+                "managed by this resource.",
+                "Choose another SenderId, or release the present one first.",
+            )
+        return attrs.evolve(observed, fresh=True, tags=tags)
+
+    def find(self, desired: SmsSenderIdProperties | None, purchase: Purchase) -> Observed | None:
+        """By its key where the declaration is known, else by the tags of all."""
+        if desired is not None:
+            one = self.read(f"{desired.iso_country_code}|{desired.sender_id.upper()}")
+            candidates = [one] if one is not None else []
+        else:
+            listing = aws.pages(aws.sms_voice().describe_sender_ids, "SenderIds", MaxResults=100)
+            candidates = [_observed(item) for item in listing]
+        for candidate in candidates:
+            tags = self.tags(candidate)
+            if purchase.made(tags):
+                return attrs.evolve(candidate, tags=tags)
+        return None
+
+    def read(self, physical_id: str) -> Observed | None:
+        """DescribeSenderIds; an unknown one fails the whole call."""
+        country, sender_id = physical_id.split("|", 1)
+        try:
+            answer = aws.sms_voice().describe_sender_ids(SenderIds=[{"SenderId": sender_id, "IsoCountryCode": country}])
+        except Failure as failure:
+            if failure.word is Word.NOT_FOUND:
+                return None
+            raise
+        return next((_observed(item) for item in answer["SenderIds"]), None)
+
+    def converge(self, observed: Observed, desired: SmsSenderIdProperties) -> Observed:
+        """Tags, then protection."""
+        self.converge_tags(observed, desired.tags)
+        if not differences(observed, desired, replacement=False):
+            return observed
+        country, sender_id = observed.physical_id.split("|", 1)
+        answer = aws.sms_voice().update_sender_id(
+            SenderId=sender_id,
+            IsoCountryCode=country,
+            DeletionProtectionEnabled=bool(desired.deletion_protection_enabled),
+        )
+        return attrs.evolve(_observed(answer), tags=observed.tags)
+
+    def give_back(self, physical_id: str) -> None:
+        """ReleaseSenderId."""
+        country, sender_id = physical_id.split("|", 1)
+        aws.sms_voice().release_sender_id(SenderId=sender_id, IsoCountryCode=country)
+
+    def name_in_pool(self, observed: Observed) -> str:
+        """The sender ID itself; its country goes with it."""
+        return observed.attributes["SenderId"]
+
+    def unprotect(self, observed: Observed) -> None:
+        """UpdateSenderId."""
+        country, sender_id = observed.physical_id.split("|", 1)
+        aws.sms_voice().update_sender_id(SenderId=sender_id, IsoCountryCode=country, DeletionProtectionEnabled=False)
+
+    def pools(self, observed: Observed) -> tuple[str, ...]:
+        """Look into every pool: DescribeSenderIds does not tell, and a sender ID may be in many."""
+        found = []
+        for pool in aws.pages(aws.sms_voice().describe_pools, "Pools", MaxResults=100):
+            members = aws.pages(
+                aws.sms_voice().list_pool_origination_identities,
+                "OriginationIdentities",
+                PoolId=pool["PoolId"],
+                MaxResults=100,
+            )
+            if any(member["OriginationIdentityArn"] == observed.arn for member in members):
+                found.append(pool["PoolId"])
+        return tuple(found)
+
+
+def _observed(answer: Mapping[str, Any]) -> Observed:
+    sender_id, country = answer["SenderId"].upper(), answer["IsoCountryCode"]
+    return Observed(
+        physical_id=f"{country}|{sender_id}",
+        standing=Standing.ACTIVE,
+        arn=answer["SenderIdArn"],
+        protected=answer["DeletionProtectionEnabled"],
+        attributes={
+            "Arn": answer["SenderIdArn"],
+            "SenderId": sender_id,
+            "IsoCountryCode": country,
+            "Registered": text(answer["Registered"]),
+            "RegistrationId": text(answer.get("RegistrationId")),
+            "MonthlyLeasingPrice": answer["MonthlyLeasingPrice"],
+        },
+        live={
+            "sender_id": sender_id,
+            "iso_country_code": country,
+            "message_types": tuple(answer["MessageTypes"]),
+            "deletion_protection_enabled": answer["DeletionProtectionEnabled"],
+        },
+    )
