@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from telephony import provider
+from telephony.answering import answer
 from telephony.errors import TelephonyError
 from telephony.observability import logger
 from telephony.request import NotARequestError
@@ -28,7 +28,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, list[
     failed = []
     for record in event["Records"]:
         try:
-            provider.answer(json.loads(record["body"])["requestPayload"], context, final=True)
+            answer(json.loads(record["body"])["requestPayload"], context, final=True)
         except NotARequestError:
             continue  # Nobody is waiting for an answer.
         except TelephonyError as error:

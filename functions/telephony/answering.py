@@ -1,0 +1,62 @@
+"""The way of an event, from its arrival to its answer; the provider and the last resort both go it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from telephony import clock, custom_resource, response
+from telephony.errors import Undecided
+from telephony.invocation import Invocation
+from telephony.observability import count, logger
+from telephony.request import NotARequestError, Request, ResponseHostRefusedError, parse
+from telephony.settings import settings
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+_LAST_SECOND = 1.0
+
+
+def answer(event: object, context: LambdaContext, *, final: bool) -> None:
+    """Work on one custom resource event and deliver its answer.
+
+    Raise NotARequestError if it is none, Undecided if what became of it is not known or was not delivered.
+    """
+    request = _parse(event)
+    logger.append_keys(
+        request_type=request.request_type,
+        stack_id=request.stack_id,
+        logical_resource_id=request.logical_resource_id,
+        request_id=request.request_id,
+        resource_type=request.resource_type,
+        physical_resource_id=request.physical_resource_id,
+    )
+    stops_at = clock.now() + context.get_remaining_time_in_millis() / 1000
+    invocation = Invocation(request, ends_at=stops_at - settings().answer_margin, final=final)
+    logger.info("Received", extra={"properties": sorted(request.properties), "final": final})
+    dimensions = {"ResourceType": request.resource_type, "RequestType": request.request_type}
+    try:
+        outcome = custom_resource.handle(invocation)
+        response.deliver(request, response.encode(request, outcome), until=stops_at - _LAST_SECOND)
+    except Undecided as undecided:
+        logger.warning(
+            "Not answered; Lambda runs the event again", extra={"error": undecided.word, "cause": str(undecided)}
+        )
+        count("Unanswered", **dimensions)
+        raise
+    finally:
+        logger.remove_keys(["physical_resource_id"])
+    logger.info("Answered", extra={"status": outcome.status})
+    count("Succeeded" if outcome.status == "SUCCESS" else "Failed", **dimensions)
+
+
+def _parse(event: object) -> Request:
+    try:
+        return parse(event, allowed_hosts=settings().allowed_response_hosts)
+    except ResponseHostRefusedError as refused:
+        logger.error("Refused an event", extra={"cause": str(refused)})
+        count("RefusedHosts")
+        raise
+    except NotARequestError as refused:
+        logger.error("Refused an event", extra={"cause": str(refused)})
+        raise
