@@ -9,15 +9,19 @@ import sys
 
 import moto.backend_index
 
-from local.telecom import sms_voice, world
+from local.telecom import connect, sms_voice, world
 from local.telecom.clock import Clock as Clock
+from local.telecom.connect import urls as connect_urls
 from local.telecom.options import Options as Options
 from local.telecom.server import TelecomServer as TelecomServer
 from local.telecom.sms_voice import urls as sms_voice_urls
 from local.telecom.world import World
 
 # moto has no way to add a service; it looks for moto.<name>, and takes the first pattern that fits.
-_SERVICES = (("pinpointsmsvoicev2", sms_voice, sms_voice_urls.url_bases),)
+_SERVICES = (
+    ("pinpointsmsvoicev2", sms_voice, sms_voice_urls.url_bases),
+    ("telecomconnect", connect, connect_urls.url_bases),
+)
 
 
 def register(options: Options | None = None) -> World:

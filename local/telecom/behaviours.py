@@ -2,18 +2,15 @@
 
 Standing: `modelled` is in botocore's model or its text; `documented` is in AWS's documentation; `observed` was seen by
 people who call the service; `inferred` follows from a name or a neighbouring text, and nobody reported seeing it. An
-inferred behaviour is off by default where having it would make a caller's test pass more easily than the real service.
+inferred behaviour is off by default where having it would make a caller's test pass more easily than AWS would.
 `Options.on` and `Options.off` switch any of them by id.
 
-Sources: [API] is the API Reference, whose text is botocore's model; [UG] the AWS End User Messaging SMS User Guide; [AG]
-the Amazon Connect Administrator Guide; [TF] hashicorp/terraform-provider-aws, with the file or issue.
+Sources: [API] is the API Reference, whose text is botocore's model; [UG] the AWS End User Messaging SMS User Guide;
+[AG] the Amazon Connect Administrator Guide; [TF] hashicorp/terraform-provider-aws, with the file or issue.
 """
 
-import ast
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Literal
 
 Standing = Literal["modelled", "documented", "observed", "inferred"]
@@ -36,6 +33,7 @@ _TABLE = (
         "any.next_token", "modelled", "[API] ValidationException Reason INVALID_NEXT_TOKEN; Connect InvalidParameter"
     ),
     Behaviour("any.not_built", "inferred", "an operation that this service does not offer answers an error it models"),
+    Behaviour("any.fault", "documented", "an error that somebody asked for on the fault page, in AWS's wire format"),
     Behaviour("any.malformed", "documented", "awsJson1_0 and restJson1 protocols: SerializationException"),
     Behaviour(
         "any.rate", "documented", "[UG] quotas: 1 request per second for most operations; [AG] 2 per second, burst 5"
@@ -181,6 +179,9 @@ _TABLE = (
     Behaviour(
         "connect.target.search", "modelled", "[API] SearchAvailablePhoneNumbers lists no ResourceNotFoundException"
     ),
+    Behaviour(
+        "connect.search.prefix", "modelled", "[API] PhoneNumberPrefix: 'must contain + as part of the country code'"
+    ),
     Behaviour("connect.claim.asynchronous", "modelled", "[API] DescribePhoneNumber 'to verify the status of' a claim"),
     Behaviour("connect.claim.quota", "modelled", "[API] PhoneNumberStatus FAILED: the target 'has reached its limit'"),
     Behaviour(
@@ -204,9 +205,7 @@ _TABLE = (
     Behaviour(
         "connect.flow.instance", "modelled", "[API] AssociatePhoneNumberContactFlow: 'claimed to your ... instance'"
     ),
-    Behaviour("connect.flow.unknown", "modelled", "[API] ListFlowAssociations lists ResourceNotFoundException"),
     Behaviour("connect.flow.type", "inferred", "only VOICE_PHONE_NUMBER associations exist in this service"),
-    Behaviour("connect.tags.unknown", "modelled", "[API] TagResource lists ResourceNotFoundException"),
     Behaviour("connect.tags.quota", "modelled", "[API] TagMap: 50 at most"),
     Behaviour(
         "connect.group.unknown", "modelled", "[API] DescribeTrafficDistributionGroup lists ResourceNotFoundException"
@@ -221,9 +220,3 @@ def behaves[Function: Callable[..., object]](*ids: str) -> Callable[[Function], 
     for name in ids:
         BEHAVIOURS[name]
     return lambda function: function
-
-
-def named_in(module: ModuleType) -> set[str]:
-    """Return every behaviour id that the module's errors and rules name as a literal."""
-    strings = (node.value for node in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(node, ast.Constant))
-    return {text for text in strings if isinstance(text, str) and text in BEHAVIOURS}

@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import Any
 
 from botocore.exceptions import ClientError
-from moto.connect.responses import ConnectResponse as TelecomConnectResponse
 from moto.core.exceptions import HTTPException
 from moto.core.model import OperationModel
 from moto.core.request import Request
@@ -19,6 +18,7 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.responses import DynamoHandler
 
 from local.telecom import world
+from local.telecom.connect.responses import TelecomConnectResponse
 from local.telecom.errors import ModelledError
 from local.telecom.faults import Fault
 from local.telecom.modelled import error_answer
@@ -88,7 +88,7 @@ def answer(service: Service, request: Request) -> Answer:
 
 def fault_answer(service: Service, operation: str, fault: Fault) -> Answer:
     """Return the error that the fault asks for, in the service's wire format."""
-    error = ModelledError("any.rate", fault.message or "Rate exceeded")
+    error = ModelledError("any.fault", fault.message or "Rate exceeded")
     error.code = fault.code or service.throttle
     error.message = fault.message or ("Rate exceeded" if fault.kind == "throttle" else f"{fault.code} on request")
     if fault.reason:

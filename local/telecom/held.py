@@ -3,6 +3,7 @@
 from typing import Any
 
 from local.telecom import world
+from local.telecom.connect.models import telecomconnect_backends
 from local.telecom.sms_voice.models import pinpointsmsvoicev2_backends
 
 type Listed = list[dict[str, Any]]
@@ -44,5 +45,21 @@ def held() -> dict[str, Listed]:
         found["pools"] += [
             {"id": pool.id, "arn": pool.arn, "members": list(pool.members), "tags": pool.tags.written, "region": region}
             for pool in sms.pools.values()
+        ]
+    for _, region, connect in world.current().store(telecomconnect_backends).iter_backends():
+        found["connect_numbers"] += [
+            {
+                "id": number.id,
+                "arn": number.arn,
+                "phone_number": number.number,
+                "status": number.status(now),
+                "country": number.country,
+                "type": number.type,
+                "target": number.target_arn,
+                "source": number.source_arn,
+                "tags": number.tags.written,
+                "region": region,
+            }
+            for number in connect.held_numbers()
         ]
     return found

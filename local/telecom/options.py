@@ -5,6 +5,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, Self, get_type_hints
 
+from local.telecom.behaviours import BEHAVIOURS
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -39,6 +41,11 @@ class Options:
     on: frozenset[str] = frozenset()  # behaviours switched on, by id
     off: frozenset[str] = frozenset()  # behaviours switched off, by id
 
+    def __post_init__(self) -> None:
+        unknown = sorted((self.on | self.off) - set(BEHAVIOURS))
+        if unknown:
+            raise ValueError(f"unknown behaviour {', '.join(unknown)}; see local/telecom/behaviours.py")
+
     def changed(self, values: Mapping[str, Any]) -> Self:
         """Return these options with `values` (by field name; strings are read as the field's type) in them."""
         kinds = get_type_hints(type(self))
@@ -67,4 +74,4 @@ def _read(kind: Any, name: str, value: Any) -> Any:
         raise ValueError(f"option {name}: {value!r} is neither true nor false")
     if kind in (int, float, str):
         return math.inf if value is None else kind(value)
-    return frozenset(value.split(",") if isinstance(value, str) else value)
+    return frozenset(filter(None, value.split(",") if isinstance(value, str) else value))

@@ -2,15 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
+from local.telecom.calling_codes import calling_code
 from local.telecom.rules import Answer
 
-# Country calling codes (ITU-T E.164); a country that is not here gets numbers under 888, which belongs to nobody.
-_CALLING_CODES = {
-    "AT": "43", "AU": "61", "BE": "32", "BR": "55", "CH": "41", "CL": "56", "CZ": "420", "DE": "49", "DK": "45",
-    "EE": "372", "ES": "34", "FI": "358", "FR": "33", "GB": "44", "HK": "852", "HU": "36", "IE": "353", "IN": "91",
-    "IT": "39", "JP": "81", "LT": "370", "LV": "371", "MX": "52", "MY": "60", "NL": "31", "NO": "47", "NZ": "64",
-    "PL": "48", "PT": "351", "RO": "40", "SE": "46", "SG": "65", "SI": "386", "SK": "421", "TH": "66", "ZA": "27",
-}  # fmt: skip
 # Monthly prices in US dollars: samples, of the size that AWS charges.
 _PRICES = {"LONG_CODE": "1.00", "TOLL_FREE": "2.00", "TEN_DLC": "1.00", "SIMULATOR": "1.00"}
 _FIRST, _LAST = 100, 9999
@@ -24,7 +18,7 @@ def stem(country: str, number_type: str) -> str:
         return "+1206557"
     if country in ("US", "CA"):
         return "+1206555" if country == "US" else "+1604555"
-    return f"+{_CALLING_CODES.get(country, '888')}70090"
+    return f"+{calling_code(country)}70090"
 
 
 def inventory(country: str, number_type: str) -> Iterator[str]:

@@ -41,7 +41,7 @@ class SmsVoiceResponse(ModelledResponse):
         return Validation("any.input", message, "FIELD_VALIDATION_FAILED", *fields, pinned=False)
 
     def not_built(self, operation: str) -> ModelledError:
-        """Return ValidationException: nearly every operation models it."""
+        """Return ValidationException, which every operation models."""
         message = f"The operation {operation} is not built in the local pinpoint-sms-voice-v2 service."
         return Validation("any.not_built", message, "UNKNOWN_OPERATION", pinned=False)
 

@@ -1,0 +1,64 @@
+"""Answers the calls of Connect (restJson1): ours by our backend, the others as moto does."""
+
+from typing import Any
+
+from moto.connect.responses import ConnectResponse
+from moto.core.model import OperationModel
+from moto.core.responses import get_service_model
+
+from local.telecom import world
+from local.telecom.connect.exceptions import InvalidParameter, InvalidRequest, Throttling
+from local.telecom.connect.models import OWN_OPERATIONS, TelecomConnectBackend, telecomconnect_backends
+from local.telecom.errors import ModelledError
+from local.telecom.modelled import ModelledResponse, method_name
+from local.telecom.validation import Violation
+
+
+class TelecomConnectResponse(ModelledResponse, ConnectResponse):  # type: ignore[misc]
+    """One call."""
+
+    service = "connect"
+    # Administrator guide, API throttling quotas: RateLimit 2 per second, BurstLimit 5.
+    calls_per_second = {"": 2.0}  # noqa: RUF012
+    burst = 5.0
+
+    def __init__(self) -> None:
+        ConnectResponse.__init__(self)
+
+    @property
+    def connect_backend(self) -> TelecomConnectBackend:
+        """The backend of the caller's account and Region."""
+        store = world.current().store(telecomconnect_backends)
+        backend: TelecomConnectBackend = store[self.current_account][self.region]
+        return backend
+
+    def perform(self, operation: OperationModel, parameters: dict[str, Any]) -> Any:
+        """Call our backend's method of that name, or moto's response's."""
+        name = method_name(operation)
+        if name in OWN_OPERATIONS:
+            return getattr(self.connect_backend, name)(parameters)
+        if hasattr(ConnectResponse, name):
+            return super(ModelledResponse, self).call_action()
+        raise self.not_built(operation.name)
+
+    def invalid_input(self, operation: OperationModel, found: list[Violation]) -> ModelledError:
+        """Return InvalidParameterException, or InvalidRequestException where only that is modelled."""
+        lines = "; ".join(f"'{item.path}': {item.rule}" if item.path else item.rule for item in found)
+        message = f"{len(found)} validation error(s) detected in {operation.name}: {lines}"
+        if "InvalidParameterException" in [shape.name for shape in operation.error_shapes]:
+            return InvalidParameter("any.input", message)
+        return InvalidRequest("any.input", message)
+
+    def not_built(self, operation: str) -> ModelledError:
+        """Return InvalidRequestException, or InvalidParameterException where only that is modelled."""
+        message = f"The operation {operation} is not built in the local connect service."
+        model = get_service_model(self.service)
+        if operation in model.operation_names:
+            names = [shape.name for shape in model.operation_model(operation).error_shapes]
+            if "InvalidRequestException" not in names and "InvalidParameterException" in names:
+                return InvalidParameter("any.not_built", message)
+        return InvalidRequest("any.not_built", message)
+
+    def throttled(self) -> ModelledError:
+        """Return ThrottlingException."""
+        return Throttling("any.rate", "Rate exceeded")
