@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from telephony import clock, custom_resource, response
+from telephony import clock, custom_resource, ledger, response
 from telephony.errors import Undecided
 from telephony.invocation import Invocation
 from telephony.observability import count, logger
@@ -38,6 +38,8 @@ def answer(event: object, context: LambdaContext, *, final: bool) -> None:
     try:
         outcome = custom_resource.handle(invocation)
         response.deliver(request, response.encode(request, outcome), until=stops_at - _LAST_SECOND)
+        if request.request_type == "Create" and outcome.status == "SUCCESS" and clock.now() < invocation.answer_by:
+            ledger.answered(ledger.resource_key(request.stack_id, request.logical_resource_id), request.request_id)
     except Undecided as undecided:
         logger.warning(
             "Not answered; Lambda runs the event again", extra={"error": undecided.word, "cause": str(undecided)}

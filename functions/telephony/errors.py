@@ -214,6 +214,9 @@ _BY_CODE: Mapping[str, Meaning] = {
     "ServiceQuotaExceededException": Meaning(Word.SERVICE_LIMIT_EXCEEDED, "Ask for a higher quota in Service Quotas."),
 }
 
+_MESSAGE = 500
+"""Characters of a service's own message that a Reason repeats."""
+
 _THROTTLES = frozenset(
     {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"}
     | {"ProvisionedThroughputExceededException", "TransactionInProgressException"}
@@ -241,7 +244,7 @@ def from_client_error(error: ClientError | BotoCoreError, operation: str) -> Tel
 
 def _from_answer(error: ClientError, operation: str) -> TelephonyError:
     code = str(error.response.get("Error", {}).get("Code", ""))
-    message = str(error.response.get("Error", {}).get("Message", "")).strip()
+    message = str(error.response.get("Error", {}).get("Message", "")).strip().partition("\n")[0][:_MESSAGE]
     reason = str(error.response.get("Reason") or "")
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if code in _THROTTLES:

@@ -67,13 +67,20 @@ class Intent:
     cancelled: bool = False
     """A Delete came: nothing may be bought any more, and what was bought goes."""
     named: bool = False
-    """An Update or Delete of CloudFormation named the number: it knows the id."""
+    """An Update of CloudFormation named the number: it knows the id."""
+    answered: bool = False
+    """Its SUCCESS was taken in time: CloudFormation knows the id, unless it had cancelled the request before."""
     physical_id: str | None = None
 
     @property
     def live(self) -> bool:
         """Whether a number stands behind it."""
         return self.state in {State.BOUGHT, State.READY}
+
+    @property
+    def open(self) -> bool:
+        """Whether there may be a number that was not released."""
+        return self.live or self.state in {State.INTENT, State.SUSPECT}
 
     @property
     def begun(self) -> bool:
@@ -237,27 +244,38 @@ def name(intent: Intent) -> None:
         _change(intent, "SET named = :true", "attribute_exists(pk)", {":true": {"BOOL": True}})
 
 
+def answered(resource: str, request_id: str) -> None:
+    """Note that CloudFormation took the SUCCESS of a purchase."""
+    key: Mapping[str, AttributeValueTypeDef] = {"pk": {"S": resource}, "sk": {"S": f"intent#{request_id}"}}
+    _update(key, "SET answered = :true", "attribute_exists(pk)", {":true": {"BOOL": True}})
+
+
 def bury(resource: str, issued_at: float) -> None:
     """Note a Delete, so that no Create issued before it buys anything when it comes late."""
-    try:
-        aws.store().update_item(
-            TableName=settings().state_table,
-            Key={"pk": {"S": resource}, "sk": {"S": _TOMBSTONE}},
-            UpdateExpression="SET issued_at = :issued",
-            ConditionExpression="attribute_not_exists(pk) OR issued_at < :issued",
-            ExpressionAttributeValues={":issued": _number(issued_at)},
-        )
-    except aws.store().exceptions.ConditionalCheckFailedException:
-        return  # A newer Delete stands there already.
-    except CALL_ERRORS as error:
-        raise _trouble(error) from None
+    _update(
+        {"pk": {"S": resource}, "sk": {"S": _TOMBSTONE}},
+        "SET issued_at = :issued",
+        "attribute_not_exists(pk) OR issued_at < :issued",
+        {":issued": _number(issued_at)},
+    )
 
 
 def _change(intent: Intent, update: str, condition: str, values: Mapping[str, AttributeValueTypeDef]) -> Intent | None:
+    item = _update(_key(intent), update, condition, values)
+    return None if item is None else _intent(item)
+
+
+def _update(
+    key: Mapping[str, AttributeValueTypeDef],
+    update: str,
+    condition: str,
+    values: Mapping[str, AttributeValueTypeDef],
+) -> Mapping[str, Any] | None:
+    """Write under a condition, and give the item; None if the condition does not hold."""
     try:
         answer = aws.store().update_item(
             TableName=settings().state_table,
-            Key=_key(intent),
+            Key=key,
             UpdateExpression=update,
             ConditionExpression=condition,
             ExpressionAttributeValues=values,
@@ -267,7 +285,7 @@ def _change(intent: Intent, update: str, condition: str, values: Mapping[str, At
         return None
     except CALL_ERRORS as error:
         raise _trouble(error) from None
-    return _intent(answer["Attributes"])
+    return answer["Attributes"]
 
 
 def _store(operation: str, **parameters: Any) -> Any:
@@ -301,6 +319,7 @@ def _item(intent: Intent) -> Mapping[str, AttributeValueTypeDef]:
         "lease_until": _number(intent.lease_until),
         "cancelled": {"BOOL": intent.cancelled},
         "named": {"BOOL": intent.named},
+        "answered": {"BOOL": intent.answered},
         "physical_id": {"S": intent.physical_id or ""},
     }
 
@@ -320,6 +339,7 @@ def _intent(item: Mapping[str, Any]) -> Intent:
         lease_until=float(item["lease_until"]["N"]),
         cancelled=item["cancelled"]["BOOL"],
         named=item["named"]["BOOL"],
+        answered=item["answered"]["BOOL"],
         physical_id=item["physical_id"]["S"] or None,
     )
 

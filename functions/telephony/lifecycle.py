@@ -15,7 +15,7 @@ from telephony.invocation import Invocation, Pauses
 from telephony.ledger import History, Intent, State
 from telephony.observability import count, logger
 from telephony.properties import Properties
-from telephony.purchase import ANYTHING, buy, give_back, reconcile
+from telephony.purchase import ANYTHING, buy, give_back, present, reconcile
 from telephony.request import NOT_CREATED
 from telephony.resource import Difference, Observed, Resource, Standing, differences
 
@@ -49,10 +49,10 @@ def update(invocation: Invocation) -> Observed:
             f"The {resource.noun} {physical_id} does not exist: it was released outside of this stack.",
             "Remove the resource from the template, deploy, and declare it again under another logical id.",
         )
-    present = history.of_number(physical_id)
-    if present is not None:
-        ledger.name(present)
-        _end_unconfirmed(invocation, history, present, desired)
+    known = history.of_number(physical_id)
+    if known is not None:
+        ledger.name(known)
+        _end_unconfirmed(invocation, history, known, desired)
     changes = differences(observed, desired, replacement=True)
     if not changes:
         return _converged(invocation, resource, desired, observed)
@@ -84,31 +84,31 @@ def delete(invocation: Invocation) -> None:
         return  # Its Create was refused for the same reason, and made nothing.
     key = ledger.resource_key(request.stack_id, request.logical_resource_id)
     history = ledger.history(key)
-    present = history.of_number(physical_id)
-    if present is None and not re.fullmatch(resource.id_pattern, physical_id):
+    known = history.of_number(physical_id)
+    if known is None and not re.fullmatch(resource.id_pattern, physical_id):
         _delete_unnamed(invocation, resource, key)
         return
-    if present is None:
+    if known is None:
         if _owned(invocation, resource, history, physical_id) is not None:
             invocation.patiently(
                 lambda: resource.release(physical_id, resource.policy(request.properties.get("OnDelete")))
             )
         return
-    if present.state in {State.BOUGHT, State.READY}:
-        _delete_named(invocation, resource, present, physical_id)
-    for intent in _later(history, present, invocation):
+    if known.state in {State.BOUGHT, State.READY}:
+        _delete_named(invocation, resource, known, physical_id)
+    for intent in _later(history, known, invocation):
         if intent.state in {State.INTENT, State.BOUGHT}:
             reconcile(invocation, intent, _readable(resource, request.properties))
 
 
-def _delete_named(invocation: Invocation, resource: Resource[Any], present: Intent, physical_id: str) -> None:
+def _delete_named(invocation: Invocation, resource: Resource[Any], known: Intent, physical_id: str) -> None:
     policy = resource.policy(invocation.request.properties.get("OnDelete"))
-    if present.state is State.BOUGHT:
+    if known.state is State.BOUGHT:
         # A Create that never succeeded: its rollback must not fail for a protection that it set itself.
         policy = ANYTHING
-        ledger.cancel(present)
+        ledger.cancel(known)
     invocation.patiently(lambda: resource.release(physical_id, policy))
-    ledger.close(present, State.RELEASED)
+    ledger.close(known, State.RELEASED)
 
 
 def _delete_unnamed(invocation: Invocation, resource: Resource[Any], key: str) -> None:
@@ -120,20 +120,33 @@ def _delete_unnamed(invocation: Invocation, resource: Resource[Any], key: str) -
     physical_id = request.physical_resource_id or ""
     ledger.bury(key, invocation.issued_at)
     history = ledger.history(key)
+    before = [intent for intent in history.intents if intent.open and intent.issued_at <= invocation.issued_at]
     if physical_id.startswith(NOT_CREATED):
-        known = history.of_request(physical_id.removeprefix(NOT_CREATED))
-        candidates = [known] if known is not None else []
+        created = physical_id.removeprefix(NOT_CREATED)
+        ended = [intent for intent in before if intent.request_id == created]
     else:
-        candidates = [intent for intent in history.intents if intent.request_type == "Create" and not intent.named]
-    for intent in candidates:
-        if intent.issued_at > invocation.issued_at:
-            continue
-        if intent.state is State.READY and invocation.issued_at - intent.issued_at > _FRESH:
-            # Most likely a number that a DeletionPolicy kept when its logical id was used before: not ours to lose.
-            count("UnclaimedNumbers", ResourceType=resource.type_name)
-            logger.warning("Left a number that an earlier Create made", extra={"request": intent.request_id})
-            continue
+        ended = _unknown_to_cloudformation(invocation, before)
+    for intent in ended:
         reconcile(invocation, intent, _readable(resource, request.properties))
+
+
+def _unknown_to_cloudformation(invocation: Invocation, intents: list[Intent]) -> list[Intent]:
+    """The purchases that a Delete with a made-up id can mean.
+
+    It follows a Create whose answer CloudFormation did not get. If every answer was taken, it follows one that was
+    cancelled before: the newest, unless that is so old that it is rather a number which a DeletionPolicy kept when its
+    logical id was used before. That one is not ours to lose.
+    """
+    created = [intent for intent in intents if intent.request_type == "Create" and not intent.named]
+    unanswered = [intent for intent in created if not intent.answered]
+    if unanswered or not created:
+        return unanswered
+    newest = created[-1]
+    if invocation.issued_at - newest.issued_at <= _FRESH:
+        return [newest]
+    count("UnclaimedNumbers", ResourceType=newest.resource_type)
+    logger.warning("Left a number that an earlier Create made", extra={"created_by": newest.request_id})
+    return []
 
 
 def _complete(
@@ -175,7 +188,7 @@ def _settled(invocation: Invocation, resource: Resource[Any], desired: Propertie
                 cause = f"{what} after the WaitTimeoutSeconds of {desired.wait_timeout_seconds}."
                 raise Failure(Word.NOT_STABILIZED, cause, "Allow more time, or do without WaitForActive.")
             raise invocation.out_of_time(f"{what}.", "Allow more ServiceTimeout, or do without WaitForActive.")
-        observed = _present(invocation, resource, observed.physical_id)
+        observed = present(invocation, resource, observed.physical_id)
     if observed.standing is Standing.FAILED:
         raise Lapsed(
             Word.NOT_STABILIZED,
@@ -191,7 +204,7 @@ def _converged(invocation: Invocation, resource: Resource[Any], desired: Propert
 
     def once() -> Observed:
         nonlocal latest
-        looked = latest if latest is not None else _present(invocation, resource, observed.physical_id)
+        looked = latest if latest is not None else present(invocation, resource, observed.physical_id)
         latest = None
         return resource.converge(looked, desired)
 
@@ -205,13 +218,6 @@ def _converged(invocation: Invocation, resource: Resource[Any], desired: Propert
         f"The {resource.noun} {observed.physical_id} does not keep what is declared.",
         "Look for somebody else who changes it at the same time.",
     )
-
-
-def _present(invocation: Invocation, resource: Resource[Any], physical_id: str) -> Observed:
-    observed = _read(invocation, resource, physical_id)
-    if observed is None:
-        raise Failure(Word.NOT_FOUND, f"The {resource.noun} {physical_id} has gone while it was being worked on.")
-    return observed
 
 
 def _unprotect(invocation: Invocation, resource: Resource[Any], physical_id: str) -> None:
@@ -249,22 +255,22 @@ def _owned(invocation: Invocation, resource: Resource[Any], history: History, ph
     return observed
 
 
-def _later(history: History, present: Intent, invocation: Invocation) -> list[Intent]:
+def _later(history: History, known: Intent, invocation: Invocation) -> list[Intent]:
     """Purchases for the same resource, newer than the one CloudFormation names, which it never named."""
     return [
         intent
         for intent in history.intents
-        if intent.opened_at > present.opened_at
+        if intent.opened_at > known.opened_at
         and intent.issued_at <= invocation.issued_at
         and intent.request_id != invocation.request.request_id
-        and intent.physical_id != present.physical_id
+        and intent.physical_id != known.physical_id
         and not intent.named
     ]
 
 
-def _end_unconfirmed(invocation: Invocation, history: History, present: Intent, desired: Properties) -> None:
+def _end_unconfirmed(invocation: Invocation, history: History, known: Intent, desired: Properties) -> None:
     """An Update that names one number says that CloudFormation never learnt of a newer one: its answer was lost."""
-    for intent in _later(history, present, invocation):
+    for intent in _later(history, known, invocation):
         if intent.state in {State.INTENT, State.BOUGHT, State.READY}:
             reconcile(invocation, intent, desired)
 

@@ -29,7 +29,7 @@ class Redaction(logging.Filter):
         """Keep every record, without its secrets."""
         record.msg, record.args = _clean(record.msg), _clean(record.args)
         for name, value in vars(record).items():
-            if isinstance(value, (str, dict)) and name not in _RECORD_FIELDS:
+            if isinstance(value, (str, dict, list, tuple)) and name not in _RECORD_FIELDS:
                 setattr(record, name, _clean(value))
         if record.exc_info and record.exc_info[1] is not None:
             # The text of a connection error may be the signed URL: its class is what matters.

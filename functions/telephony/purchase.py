@@ -45,7 +45,7 @@ class Buying:
         while True:
             intent = self.intent
             if intent.live:
-                return intent, self._known(intent)
+                return intent, present(self.invocation, self.resource, intent.physical_id or "")
             if intent.cancelled or intent.state is not State.INTENT:
                 raise Failure(
                     Word.RESOURCE_CONFLICT,
@@ -115,17 +115,6 @@ class Buying:
             f"A Delete came while the {self.resource.noun} was being bought; it was released again.",
         )
 
-    def _known(self, intent: Intent) -> Observed:
-        physical_id = intent.physical_id or ""
-        observed = self.invocation.patiently(lambda: self.resource.read(physical_id))
-        if observed is None:
-            raise Failure(
-                Word.NOT_FOUND,
-                f"{physical_id}, which was bought for this request, is gone: it was released outside of this stack.",
-                physical_id=physical_id,
-            )
-        return observed
-
     def _find(self) -> Observed | None:
         return self.invocation.patiently(lambda: self.resource.find(self.desired, self._purchase()))
 
@@ -150,8 +139,26 @@ class Buying:
         self.intent = leased
 
     def _pause(self, cause: str) -> None:
-        if not self.invocation.pause(self.pauses):
-            raise self.invocation.out_of_time(cause, "Nothing was bought as far as is known; deploy again.")
+        if self.invocation.pause(self.pauses):
+            return
+        ends = self.invocation.out_of_time(cause, "Nothing was bought as far as is known; deploy again.")
+        held_by_us = self.intent.lease_owner == self.invocation.key
+        if isinstance(ends, Failure) and held_by_us and not self.unsure:
+            ledger.close(self.intent, State.REFUSED)
+        raise ends
+
+
+def present(invocation: Invocation, resource: Resource[Any], physical_id: str) -> Observed:
+    """Read what has to be there. A service may not show at once what it has just sold, so that is waited for."""
+
+    def read() -> Observed:
+        observed = resource.read(physical_id)
+        if observed is None:
+            cause = f"The {resource.noun} {physical_id} is gone: it was released outside of this stack."
+            raise Unsettled(Word.NOT_FOUND, cause)
+        return observed
+
+    return invocation.patiently(read)
 
 
 def never_worked(resource: Resource[Any]) -> Failure:
