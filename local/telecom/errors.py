@@ -29,5 +29,13 @@ class SerializationError(ModelledError):
     pinned = False
 
 
+class NoEndpoint(ModelledError):
+    """The service is not in this Region: on AWS there is no such host."""
+
+    code = "UnknownEndpoint"
+    status = HTTPStatus.NOT_FOUND
+    pinned = False
+
+
 class ModelBroken(Exception):
     """The local service was about to answer what AWS's model does not allow."""

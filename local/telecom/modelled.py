@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from functools import cache
+from http import HTTPStatus
 from typing import Any
 
 from botocore import xform_name
@@ -11,7 +12,7 @@ from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.responses import ActionResult, BaseResponse, get_service_model
 
 from local.telecom import world
-from local.telecom.errors import ModelBroken, ModelledError, SerializationError
+from local.telecom.errors import ModelBroken, ModelledError, NoEndpoint, SerializationError
 from local.telecom.validation import Violation, violations
 
 
@@ -58,8 +59,8 @@ class ModelledResponse(BaseResponse):  # type: ignore[misc]
                 {"Content-Type": "application/json"},
                 json.dumps({"__type": "ModelBroken", "Message": str(broken)}),
             )
-        if isinstance(answer, tuple):
-            return answer  # moto's own operation, serialized by moto
+        if isinstance(answer, tuple):  # moto's own operation, serialized by moto
+            return answer
         return self._finished(self.serialized(ActionResult(answer)))
 
     def _answer(self, operation: OperationModel) -> Any:
@@ -79,7 +80,16 @@ class ModelledResponse(BaseResponse):  # type: ignore[misc]
         answer = self.perform(operation, parameters)
         if not isinstance(answer, tuple):
             check_answer(self.service, operation, answer)
+        elif answer[0] < HTTPStatus.BAD_REQUEST:
+            check_answer(self.service, operation, json.loads(answer[2] or "{}"))
         return answer
+
+    def backend_in(self, shared: Any) -> Any:
+        """Return this world's backend for the caller's account and Region, out of the service's BackendDict."""
+        backends = world.current().store(shared)[self.current_account]
+        if self.region not in backends:
+            raise NoEndpoint("any.region", f"{self.service} has no endpoint in {self.region}.")
+        return backends[self.region]
 
     def _parameters(self, operation: OperationModel) -> Any:
         if operation.service_model.protocol == "json":

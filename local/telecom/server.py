@@ -4,6 +4,7 @@ import json
 import socket
 import ssl
 import struct
+import sys
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
@@ -227,7 +228,9 @@ class _Listener(ThreadingHTTPServer):
 
     @override
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Stay silent: what ends a connection here is a client that left, a bad handshake, or a fault."""
+        """Stay silent about a client that left, a bad handshake, or a fault; show a defect of this server."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
     def close_connections(self) -> None:
         """Wake up the threads that wait for a next request."""

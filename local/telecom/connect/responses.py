@@ -6,7 +6,6 @@ from moto.connect.responses import ConnectResponse
 from moto.core.model import OperationModel
 from moto.core.responses import get_service_model
 
-from local.telecom import world
 from local.telecom.connect.exceptions import InvalidParameter, InvalidRequest, Throttling
 from local.telecom.connect.models import OWN_OPERATIONS, TelecomConnectBackend, telecomconnect_backends
 from local.telecom.errors import ModelledError
@@ -28,8 +27,7 @@ class TelecomConnectResponse(ModelledResponse, ConnectResponse):  # type: ignore
     @property
     def connect_backend(self) -> TelecomConnectBackend:
         """The backend of the caller's account and Region."""
-        store = world.current().store(telecomconnect_backends)
-        backend: TelecomConnectBackend = store[self.current_account][self.region]
+        backend: TelecomConnectBackend = self.backend_in(telecomconnect_backends)
         return backend
 
     def perform(self, operation: OperationModel, parameters: dict[str, Any]) -> Any:

@@ -4,7 +4,6 @@ from typing import Any
 
 from moto.core.model import OperationModel
 
-from local.telecom import world
 from local.telecom.errors import ModelledError
 from local.telecom.modelled import ModelledResponse, method_name
 from local.telecom.sms_voice.exceptions import Throttling, Validation
@@ -23,7 +22,7 @@ class SmsVoiceResponse(ModelledResponse):
     @property
     def backend(self) -> SmsVoiceBackend:
         """The backend of the caller's account and Region."""
-        backend: SmsVoiceBackend = world.current().store(pinpointsmsvoicev2_backends)[self.current_account][self.region]
+        backend: SmsVoiceBackend = self.backend_in(pinpointsmsvoicev2_backends)
         return backend
 
     def perform(self, operation: OperationModel, parameters: dict[str, Any]) -> Any:

@@ -16,10 +16,10 @@ SIMULATOR = {
 }
 
 
-def client(url: str, service: Any, verify: str | None = None, **config: Any) -> Any:
+def client(url: str, service: Any, verify: str | None = None, region: str = "us-east-1", **config: Any) -> Any:
     """Return a client that makes one attempt."""
     once = Config(retries={"total_max_attempts": 1}, **config)
-    return boto3.Session("AKIAEXAMPLE", "secret", region_name="us-east-1").client(
+    return boto3.Session("AKIAEXAMPLE", "secret", region_name=region).client(
         service, endpoint_url=url, verify=verify, config=once
     )
 

@@ -85,6 +85,12 @@ def test_nobody_elses_call_is_passed_on(server: TelecomServer) -> None:
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 404
 
 
+def test_a_region_without_the_service_has_no_endpoint(server: TelecomServer) -> None:
+    connect = client(server.url, "connect", region="eu-west-3")
+    with pytest.raises(ClientError, match="no endpoint in eu-west-3"):
+        connect.list_phone_numbers_v2()
+
+
 def test_dynamodb_is_there_and_its_conditions_hold_among_threads(dynamodb: Any) -> None:
     dynamodb.create_table(
         TableName="ledger",
