@@ -97,7 +97,11 @@ _TABLE = (
         "sms.release.pool_lag", "observed", "[TF] phone_number.go: release retried for 2 min after leaving a pool"
     ),
     Behaviour("sms.release.gradual", "observed", "[TF] phone_number.go waits DISASSOCIATING -> DELETED or not found"),
-    Behaviour("sms.describe.owner", "modelled", "[API] Owner 'and PhoneNumberIds can't be used at the same time'"),
+    Behaviour(
+        "sms.describe.owner",
+        "modelled",
+        "[API] 'The Owner and PhoneNumberIds parameters can't be used at the same time'",
+    ),
     # Sender IDs
     Behaviour("sms.sender_id.upper_case", "observed", "[TF] sender_id documentation: stored in upper case"),
     Behaviour("sms.sender_id.mixed_case", "observed", "[TF] sender_id.go: DescribeSenderIds answers 'Transactional'"),

@@ -28,17 +28,17 @@ CORRECTIONS: dict[tuple[str, str], Correction] = {
     ("connect", "PhoneNumber"): Correction(
         r"\+[1-9]\d{1,14}",
         "The model escapes twice (`\\\\+[1-9]\\\\d{1,14}$`), which asks for a backslash and refuses every number.",
-        "[API] Amazon Connect API Reference, ClaimPhoneNumber, PhoneNumber: Pattern \\+[1-9]\\d{1,14}$",
+        "[API] ClaimPhoneNumber, PhoneNumber: '[+] [country code] [subscriber number including area code]'",
     ),
     ("connect", "PhoneNumberPrefix"): Correction(
         r"\+?[0-9]{1,11}",
         "Escaped twice in the model (`\\\\+?[0-9]{1,11}`): a plus could only follow backslashes.",
-        "[API] Amazon Connect API Reference, SearchAvailablePhoneNumbers, PhoneNumberPrefix: Pattern \\+?[0-9]{1,11}",
+        "[API] SearchAvailablePhoneNumbers, PhoneNumberPrefix: 'must contain + as part of the country code'",
     ),
     ("connect", "TagKey"): Correction(
         _TAG_KEY,
         "The model uses \\p{L}, \\p{Z} and \\p{N}, which Python's re does not know.",
-        "[API] Amazon Connect API Reference, TagResource, tags: Key Pattern ^(?!aws:)[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*$",
+        "[API] TagKey: the same pattern, in Python's terms",
     ),
 }
 

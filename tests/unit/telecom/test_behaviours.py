@@ -1,19 +1,24 @@
 import ast
 import importlib
 import inspect
+import json
 import pkgutil
+import re
 from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
+from moto.core.responses import get_service_model
 
 import local.telecom
 from local.telecom import TelecomServer
 from local.telecom.behaviours import BEHAVIOURS, behaves
 from local.telecom.errors import ModelledError
 from local.telecom.sms_voice.exceptions import Conflict
+from local.telecom.validation import CORRECTIONS
 
 SOURCES = ("[API]", "[UG]", "[AG]", "[TF]")
+QUOTE = re.compile(r"'((?:[^']|(?<=\w)'(?=\w))+)'(?!\w)")
 
 
 def modules() -> Iterator[ModuleType]:
@@ -48,6 +53,22 @@ def test_every_behaviour_has_a_source() -> None:
         if behaviour.standing != "inferred" and not behaviour.id.startswith("any."):
             assert behaviour.source.startswith(SOURCES), behaviour.id
         assert behaviour.default or behaviour.standing == "inferred", behaviour.id
+
+
+def test_what_is_quoted_from_the_api_stands_in_botocores_model() -> None:
+    models = [get_service_model(name) for name in ("pinpoint-sms-voice-v2", "connect")]
+    text = readable(json.dumps([model._service_description for model in models], ensure_ascii=False))
+    sources = [behaviour.source for behaviour in BEHAVIOURS.values()]
+    sources += [correction.source for correction in CORRECTIONS.values()]
+    quotes = [quote for source in sources if source.startswith("[API]") for quote in QUOTE.findall(source)]
+    assert len(quotes) > 20
+    for quote in quotes:
+        for part in quote.split("..."):
+            assert readable(part).strip() in text, quote
+
+
+def readable(text: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^<>]+>", "", text)).replace("\u2019", "'").lower()
 
 
 def test_every_error_and_every_rule_names_a_behaviour_and_every_behaviour_is_somewhere() -> None:
