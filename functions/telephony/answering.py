@@ -44,12 +44,12 @@ def answer(event: object, context: LambdaContext, *, final: bool) -> None:
         logger.warning(
             "Not answered; Lambda runs the event again", extra={"error": undecided.word, "cause": str(undecided)}
         )
-        count("Unanswered", **dimensions)
+        count("Unanswered", 1, **dimensions)
         raise
     finally:
         logger.remove_keys(["physical_resource_id"])
     logger.info("Answered", extra={"status": outcome.status})
-    count("Succeeded" if outcome.status == "SUCCESS" else "Failed", **dimensions)
+    count("Succeeded" if outcome.status == "SUCCESS" else "Failed", 1, **dimensions)
 
 
 def _parse(event: object) -> Request:

@@ -12,12 +12,15 @@ from botocore.config import Config
 from telephony.errors import CALL_ERRORS, from_client_error
 
 if TYPE_CHECKING:
+    from types_boto3_cloudformation import CloudFormationClient
     from types_boto3_connect import ConnectClient
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_pinpoint_sms_voice_v2 import PinpointSMSVoiceV2Client
 
 # One attempt, at most 23 seconds: when to try again, and whether that may be, is decided where the ledger is known.
 _TELECOM = Config(connect_timeout=3, read_timeout=20, retries={"total_max_attempts": 1, "mode": "standard"})
+# Read once a day, by a sweep that has the time for it.
+_CLOUDFORMATION = Config(connect_timeout=3, read_timeout=20, retries={"total_max_attempts": 8, "mode": "standard"})
 # The store answers in milliseconds or is in trouble. Every write is conditional, so that repeating one does no harm.
 _STORE = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 3, "mode": "standard"})
 
@@ -38,6 +41,12 @@ def sms_voice() -> PinpointSMSVoiceV2Client:
 def connect() -> ConnectClient:
     """Amazon Connect. Its errors arrive as this provider's own."""
     return cast("ConnectClient", _Translating(session().client("connect", config=_TELECOM)))
+
+
+@cache
+def cloudformation() -> CloudFormationClient:
+    """CloudFormation, for the sweep. Its errors arrive as this provider's own."""
+    return cast("CloudFormationClient", _Translating(session().client("cloudformation", config=_CLOUDFORMATION)))
 
 
 @cache

@@ -15,7 +15,7 @@ Every write is conditional, and repeating one does no harm. Items have no TTL: a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -140,6 +140,23 @@ def refresh(intent: Intent) -> Intent:
     if "Item" not in answer:
         raise Undecided("The ledger lost a purchase.")
     return _intent(answer["Item"])
+
+
+def suspects() -> Iterator[Intent]:
+    """Every purchase that may have brought something nobody knows; a scan, for the daily sweep."""
+    start: Mapping[str, Any] = {}
+    while True:
+        answer = _store(
+            "scan",
+            FilterExpression="purchase_state = :suspect",
+            ExpressionAttributeValues={":suspect": {"S": State.SUSPECT}},
+            ConsistentRead=True,
+            **({"ExclusiveStartKey": start} if start else {}),
+        )
+        yield from (_intent(item) for item in answer["Items"])
+        start = answer.get("LastEvaluatedKey", {})
+        if not start:
+            return
 
 
 def open_intent(intent: Intent) -> bool:

@@ -69,8 +69,8 @@ def _guard() -> None:
 _guard()
 
 
-def count(name: str, **dimensions: str) -> None:
-    """One occurrence, as a CloudWatch metric in the embedded metric format."""
-    with single_metric(name=name, unit=MetricUnit.Count, value=1) as metric:
+def count(name: str, times: int = 1, /, **dimensions: str) -> None:
+    """So many occurrences, as a CloudWatch metric in the embedded metric format."""
+    with single_metric(name=name, unit=MetricUnit.Count, value=times) as metric:
         for key, value in dimensions.items():
             metric.add_dimension(name=key, value=value)

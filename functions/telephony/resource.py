@@ -11,7 +11,7 @@ A verb makes its calls and raises what they mean (errors.py). It does not sleep,
 
 import abc
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, ClassVar, cast
 
@@ -67,12 +67,15 @@ class Owner:
     stack_id: str
     logical_resource_id: str
 
+    @classmethod
+    def of(cls, tags: Mapping[str, str]) -> "Owner | None":
+        """Whom the ownership tags name; None if this provider did not buy it."""
+        stack_id, logical_id = tags.get(f"{TAG_PREFIX}stack-id"), tags.get(f"{TAG_PREFIX}logical-id")
+        return cls(stack_id, logical_id) if stack_id and logical_id else None
+
     def owns(self, tags: Mapping[str, str]) -> bool:
         """Whether the ownership tags name this resource of this stack."""
-        return (
-            tags.get(f"{TAG_PREFIX}stack-id") == self.stack_id
-            and tags.get(f"{TAG_PREFIX}logical-id") == self.logical_resource_id
-        )
+        return self == Owner.of(tags)
 
 
 @attrs.define
@@ -85,8 +88,8 @@ class Purchase:
     """Seconds since the epoch; nothing that belongs to it was created before."""
     attempt: int
     chosen: str | None
-    remember: Callable[[str], None]
-    """Connect: stores the E.164 number before it is claimed, so that a retry claims the same."""
+    remember: Callable[[str], None] | None = None
+    """Connect: stores the number before it is claimed, so that a retry claims the same. None: nothing is bought."""
 
     def token(self, operation: str, chosen: str = "") -> str:
         """The ClientToken: the same for a repeated attempt, another one after a definite refusal.
@@ -162,6 +165,10 @@ class Resource[P: Properties](abc.ABC):
     @abc.abstractmethod
     def read(self, physical_id: str) -> Observed | None:
         """Read one; None if it is gone or going."""
+
+    @abc.abstractmethod
+    def list(self) -> Iterator[Observed]:
+        """Everything of this type in the account and Region, whoever owns it; for the sweep."""
 
     @abc.abstractmethod
     def tags(self, observed: Observed) -> Mapping[str, str]:

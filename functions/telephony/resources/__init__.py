@@ -9,6 +9,11 @@ from telephony.errors import Failure, Word
 from telephony.resource import Resource
 
 
+def type_names() -> list[str]:
+    """The types of this provider."""
+    return [f"Custom::{_class_name(module)}" for module in modules()]
+
+
 def by_type(resource_type: str) -> Resource[Any]:
     """A new instance of the type; raise Failure(InvalidRequest) that lists the known ones."""
     known = {f"Custom::{_class_name(module)}": module for module in modules()}

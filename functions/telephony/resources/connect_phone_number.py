@@ -11,7 +11,7 @@ Source: Amazon Connect API reference, "ClaimPhoneNumber", "ReleasePhoneNumber" a
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 import attrs
@@ -153,7 +153,7 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
                 )
             )
         number = purchase.chosen or desired.phone_number or self._candidate(desired)
-        if purchase.chosen is None:
+        if purchase.chosen is None and purchase.remember is not None:
             purchase.remember(number)
         try:
             answer = aws.connect().claim_phone_number(
@@ -189,6 +189,13 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
             if purchase.chosen and not any(key.startswith(TAG_PREFIX) for key in tags):
                 raise Undecided("The number that was chosen is in the account, and its tags cannot be seen yet.")
         return None
+
+    def list(self) -> Iterator[Observed]:
+        """ListPhoneNumbersV2; it tells neither the status nor the tags, which DescribePhoneNumber does."""
+        for item in aws.pages(aws.connect().list_phone_numbers_v2, "ListPhoneNumbersSummaryList"):
+            observed = self.read(item["PhoneNumberArn"])
+            if observed is not None and observed.standing is not Standing.FAILED:
+                yield observed
 
     def read(self, physical_id: str) -> Observed | None:
         """DescribePhoneNumber."""

@@ -8,7 +8,7 @@ Source: AWS End User Messaging SMS and Voice v2 API reference; "RequestPhoneNumb
 phone number" for the combinations that are refused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 import attrs
@@ -284,6 +284,12 @@ class SmsPhoneNumber(OriginationIdentity[SmsPhoneNumberProperties]):
                 return None
             raise
         return next((_observed(number) for number in numbers if number["Status"] != "DELETED"), None)
+
+    def list(self) -> Iterator[Observed]:
+        """DescribePhoneNumbers."""
+        for number in aws.pages(aws.sms_voice().describe_phone_numbers, "PhoneNumbers", MaxResults=100):
+            if number["Status"] != "DELETED":
+                yield _observed(number)
 
     def converge(self, observed: Observed, desired: SmsPhoneNumberProperties) -> Observed:
         """Keywords and tags; then UpdatePhoneNumber with all that differs, protection among it; then the pool."""

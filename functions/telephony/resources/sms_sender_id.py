@@ -7,7 +7,7 @@ key, so that two stacks cannot have the same one.
 Source: AWS End User Messaging SMS and Voice v2 API reference, "RequestSenderId"; the user guide's "Sender IDs".
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 import attrs
@@ -113,17 +113,20 @@ class SmsSenderId(OriginationIdentity[SmsSenderIdProperties]):
 
     def find(self, desired: SmsSenderIdProperties | None, purchase: Purchase) -> Observed | None:
         """By its key where the declaration is known, else by the tags of all."""
+        candidates: Iterable[Observed] = self.list()
         if desired is not None:
             one = self.read(f"{desired.iso_country_code}|{desired.sender_id.upper()}")
             candidates = [one] if one is not None else []
-        else:
-            listing = aws.pages(aws.sms_voice().describe_sender_ids, "SenderIds", MaxResults=100)
-            candidates = [_observed(item) for item in listing]
         for candidate in candidates:
             tags = self.tags(candidate)
             if purchase.made(tags):
                 return attrs.evolve(candidate, tags=tags)
         return None
+
+    def list(self) -> Iterator[Observed]:
+        """DescribeSenderIds."""
+        for item in aws.pages(aws.sms_voice().describe_sender_ids, "SenderIds", MaxResults=100):
+            yield _observed(item)
 
     def read(self, physical_id: str) -> Observed | None:
         """DescribeSenderIds; an unknown one fails the whole call."""
