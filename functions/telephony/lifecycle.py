@@ -63,14 +63,11 @@ def update(invocation: Invocation) -> Observed:
     intent, replacement = earlier
     try:
         return _complete(invocation, resource, desired, intent, replacement)
-    except Lapsed as failure:
-        failure.physical_id = None
-        raise
     except Failure as failure:
-        if failure.physical_id is not None and intent.state is not State.READY:
-            # The present number stays CloudFormation's; the new one, which it never learnt of, goes.
+        # The present number stays CloudFormation's. A new one, which it never learnt of, goes; a claim goes by itself.
+        if failure.physical_id is not None and not isinstance(failure, Lapsed) and intent.state is State.BOUGHT:
             give_back(invocation, resource, intent, replacement.physical_id)
-            failure.physical_id = None
+        failure.physical_id = None
         raise
 
 
@@ -212,7 +209,11 @@ def _converged(invocation: Invocation, resource: Resource[Any], desired: Propert
         result = invocation.patiently(once)
         if not resource.settles or result.standing is Standing.ACTIVE:
             return result
-        latest = _settled(invocation, resource, desired, result)
+        try:
+            latest = _settled(invocation, resource, desired, result)
+        except Lapsed as failed:
+            cure = "The number is still yours: mend the cause and deploy again."
+            raise Failure(failed.word, failed.cause, cure) from None
     raise Failure(
         Word.NOT_STABILIZED,
         f"The {resource.noun} {observed.physical_id} does not keep what is declared.",

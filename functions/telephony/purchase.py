@@ -36,7 +36,9 @@ class Buying:
     desired: Properties
     intent: Intent
     unsure: bool
-    """An attempt was made whose effect is not known: look for what it bought before trying again."""
+    """An attempt was made whose effect is not known."""
+    look: bool
+    """It was made since the tags were looked at: do that before trying again."""
     attempts: int = 0
     pauses: Pauses = attrs.field(factory=Pauses)
 
@@ -55,7 +57,7 @@ class Buying:
                 self._pause("Another run of this request is buying at this moment.")
                 self.intent = ledger.refresh(intent)
                 continue
-            if self.unsure and (found := self._find()) is not None:
+            if self.look and (found := self._find()) is not None:
                 return self._bought(found)
             if self.invocation.final:
                 raise self._give_up()
@@ -77,11 +79,14 @@ class Buying:
             self.attempts -= 1
             self._pause(f"The account's rate of requests for a {self.resource.noun} is used up by others.")
         except Undecided:
-            self.unsure = True
+            self.unsure = self.look = True
             if self.attempts >= _ATTEMPTS:
                 raise
             self._pause("Whether the last attempt bought anything is not known.")
         except (Unavailable, Unsettled) as refused:
+            # What is not available may be so because an earlier attempt took it.
+            if self.unsure and (found := self._find()) is not None:
+                return found
             if self.attempts >= _ATTEMPTS and not isinstance(refused, Unsettled):
                 return self._refused(refused)
             if clock.now() - self.invocation.started_at > settings().patience:
@@ -116,7 +121,9 @@ class Buying:
         )
 
     def _find(self) -> Observed | None:
-        return self.invocation.patiently(lambda: self.resource.find(self.desired, self._purchase()))
+        found = self.invocation.patiently(lambda: self.resource.find(self.desired, self._purchase()))
+        self.look = False
+        return found
 
     def _give_up(self) -> Failure:
         if self.unsure:
@@ -194,7 +201,7 @@ def buy(invocation: Invocation, resource: Resource[Any], desired: Properties) ->
                 f"A Delete of this resource was issued after this request; no {resource.noun} was bought.",
             )
         intent = earlier
-    return Buying(invocation, resource, desired, intent, unsure=intent.begun).run()
+    return Buying(invocation, resource, desired, intent, unsure=intent.begun, look=intent.begun).run()
 
 
 def purchase_of(invocation: Invocation, intent: Intent, remember: Any = None) -> Purchase:
