@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
+import threading
+import traceback
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -12,9 +17,10 @@ import boto3
 import pytest
 import trustme
 
-from local.telecom import TelecomServer
+from local.telecom import Options, TelecomServer
 from tests.contract.answers import AnswerSink
 from tests.contract.cloudformation import AsyncInvoker, CloudFormation, event
+from tests.contract.cloudformation.invoker import Delivery
 
 # Before anything of the provider is imported: it reads its environment once, as in a container.
 os.environ |= {
@@ -42,6 +48,10 @@ if TYPE_CHECKING:
     from types_boto3_pinpoint_sms_voice_v2 import PinpointSMSVoiceV2Client
 
 SMS = "pinpoint-sms-voice-v2"
+CONNECT = "connect"
+STACK_ID = "arn:aws:cloudformation:us-east-1:123456789012:stack/example/5b918d10-cd98-11f0-8f5a-0e2a1b2c3d4e"
+SECRET = "swordfish-7d1c0e"  # noqa: S105
+"""A NoEcho value: tests declare it, and nothing but the service it is meant for may ever hold it."""
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +64,25 @@ def sink() -> Iterator[AnswerSink]:
 def telecom_server() -> Iterator[TelecomServer]:
     with TelecomServer() as server:
         yield server
+
+
+@attrs.frozen
+class Clients:
+    """Who looks at the services from outside of the provider."""
+
+    sms: PinpointSMSVoiceV2Client
+    connect: ConnectClient
+    dynamodb: DynamoDBClient
+
+
+@pytest.fixture(scope="session")
+def clients(telecom_server: TelecomServer) -> Clients:
+    url = telecom_server.url
+    return Clients(
+        sms=boto3.client("pinpoint-sms-voice-v2", endpoint_url=url),
+        connect=boto3.client("connect", endpoint_url=url),
+        dynamodb=boto3.client("dynamodb", endpoint_url=url),
+    )
 
 
 @attrs.frozen
@@ -77,25 +106,90 @@ class Laptop:
             counted = {name.removeprefix(prefix): n for name, n in counted.items() if name.startswith(prefix)}
         return counted
 
-    def send(self, request_type: Any, **fields: Any) -> dict[str, Any]:
-        """Let one request through, retries and all, and give its answer as CloudFormation reads it."""
+    def calls_of(self, act: Any) -> dict[str, int]:
+        """The calls that `act()` leads to."""
+        before = self.calls()
+        act()
+        self.invoker.settle(timeout=30)
+        return {name: n - before.get(name, 0) for name, n in self.calls().items() if n > before.get(name, 0)}
+
+    def post(self, request_type: Any, **fields: Any) -> str:
+        """Hand one event to Lambda, as CloudFormation does, and give its RequestId."""
         request_id = fields.pop("request_id", None) or str(uuid.uuid4())
         issued_at = fields.pop("issued_at", None)
+        if isinstance(issued_at, (int, float)):
+            issued_at = datetime.fromtimestamp(issued_at, UTC)
         stack_id = fields.get("stack_id", STACK_ID)
         logical_id = fields.setdefault("logical_id", "Number")
         url = self.sink.url_for(stack_id, logical_id, request_id, issued_at=issued_at)
         self.invoker.invoke(event(request_type, response_url=url, request_id=request_id, **fields))
+        return request_id
+
+    def answer(self, request_id: str) -> dict[str, Any]:
+        """The first answer to a request, once nothing works on anything any more."""
         self.invoker.settle(timeout=30)
         answers = self.sink.answers(request_id)
-        assert answers, f"{request_type} was not answered"
+        assert answers, f"not answered: {[repr(attempt.error) for attempt in self.invoker.invocations]}"
         first: dict[str, Any] = answers[0]
         return first
 
+    def send(self, request_type: Any, **fields: Any) -> dict[str, Any]:
+        """Let one request through, retries and all, and give its answer as CloudFormation reads it."""
+        return self.answer(self.post(request_type, **fields))
+
     def held(self) -> dict[str, int]:
+        """How many of everything that costs money are held."""
         return {name: len(things) for name, things in self.telecom.held().items() if name != "pools" and things}
 
+    def ids(self) -> list[str]:
+        """The ids of all that is held."""
+        held = self.telecom.held()
+        return [thing["id"] for name in ("phone_numbers", "sender_ids", "connect_numbers") for thing in held[name]]
 
-STACK_ID = "arn:aws:cloudformation:us-east-1:123456789012:stack/example/5b918d10-cd98-11f0-8f5a-0e2a1b2c3d4e"
+    def rows(self) -> list[dict[str, Any]]:
+        """Every item of the state table."""
+        items: list[dict[str, Any]] = []
+        for page in self.dynamodb.get_paginator("scan").paginate(TableName=self.table, ConsistentRead=True):
+            items += page["Items"]
+        return items
+
+    def intents(self) -> list[dict[str, Any]]:
+        """The purchases that the ledger knows of."""
+        return [row for row in self.rows() if row["sk"]["S"].startswith("intent#")]
+
+
+class Written(logging.Handler):
+    """Every line that is written, at any level, by anybody: as Lambda's log would have it."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.NOTSET)
+        self.lines: list[str] = []
+        self._guard = threading.Lock()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = self.format(record)
+        with self._guard:
+            self.lines.append(line)
+
+
+@pytest.fixture
+def written() -> Iterator[list[str]]:
+    from telephony.observability import logger  # noqa: PLC0415
+
+    ours, others = Written(), Written()
+    ours.setFormatter(logger.handlers[0].formatter)
+    others.setFormatter(logging.Formatter("%(name)s %(message)s"))
+    root = logging.getLogger()
+    level = root.level
+    logger.addHandler(ours)
+    root.addHandler(others)
+    root.setLevel(logging.DEBUG)
+    lines: list[str] = []
+    ours.lines = others.lines = lines
+    yield lines
+    root.setLevel(level)
+    root.removeHandler(others)
+    logger.removeHandler(ours)
 
 
 def forget_container() -> None:
@@ -107,24 +201,10 @@ def forget_container() -> None:
         function.cache_clear()
 
 
-@pytest.fixture
-def laptop(sink: AnswerSink, telecom_server: TelecomServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Laptop]:
-    """A provider with nothing bought yet."""
-    from telephony import last_resort, provider  # noqa: PLC0415
-
-    telecom_server.reset()
-    telecom_server.options = type(telecom_server.options)()
+@pytest.fixture(scope="session")
+def container(sink: AnswerSink, telecom_server: TelecomServer) -> Iterator[None]:
+    """One container, warm for all tests of a process: what one event leaves behind in it, the next one meets."""
     url = telecom_server.url
-    dynamodb = boto3.client("dynamodb", endpoint_url=url)
-    dynamodb.create_table(
-        TableName="state",
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
     environment = {
         "STATE_TABLE": "state",
         "ALLOWED_RESPONSE_HOSTS": sink.host,
@@ -133,20 +213,63 @@ def laptop(sink: AnswerSink, telecom_server: TelecomServer, monkeypatch: pytest.
         "AWS_ENDPOINT_URL_CONNECT": url,
         "AWS_ENDPOINT_URL_DYNAMODB": url,
     }
-    for variable, value in environment.items():
-        monkeypatch.setenv(variable, value)
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in environment.items():
+            patch.setenv(variable, value)
+        forget_container()
+        yield
     forget_container()
+
+
+@pytest.fixture
+def laptop(
+    sink: AnswerSink, telecom_server: TelecomServer, clients: Clients, container: None, written: list[str]
+) -> Iterator[Laptop]:
+    """A provider with nothing bought yet. Whatever a test does, no secret may be left behind by it."""
+    from telephony import last_resort, provider  # noqa: PLC0415
+
+    del container
+    telecom_server.reset()
+    telecom_server.options = Options()
+    clients.dynamodb.create_table(
+        TableName="state",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    issued, put = len(sink.signatures), len(sink.puts)
     with AsyncInvoker(provider.handler, lambda queued: last_resort.handler(queued, Context()), timeout=20) as invoker:
-        yield Laptop(
+        laptop = Laptop(
             telecom=telecom_server,
             sink=sink,
-            sms=boto3.client("pinpoint-sms-voice-v2", endpoint_url=url),
-            connect=boto3.client("connect", endpoint_url=url),
-            dynamodb=dynamodb,
+            sms=clients.sms,
+            connect=clients.connect,
+            dynamodb=clients.dynamodb,
             table="state",
             invoker=invoker,
             cloudformation=CloudFormation(invoker, sink),
         )
+        yield laptop
+    _no_secret_left(laptop, written, sink.signatures[issued:], [put.body for put in sink.puts[put:]])
+
+
+def _no_secret_left(laptop: Laptop, written: list[str], signatures: Sequence[str], answers: Sequence[bytes]) -> None:
+    laptop.telecom.clear_faults()
+    raised = [attempt.error for attempt in laptop.invoker.invocations if attempt.error is not None]
+    places = {
+        "a log line": "\n".join(written),
+        "an exception": "\n".join(
+            "".join(traceback.format_exception(error)) for error in [*raised, *laptop.invoker.destination_errors]
+        ),
+        "the state table": json.dumps(laptop.rows()),
+        "an answer": "\n".join(answer.decode() for answer in answers),
+    }
+    for place, text in places.items():
+        assert SECRET not in text, f"{place} holds a declared secret"
+        assert not any(signature in text for signature in signatures), f"{place} holds the signature of a ResponseURL"
 
 
 class Context:
@@ -155,5 +278,8 @@ class Context:
     aws_request_id = "00000000-0000-4000-8000-000000000000"
     function_name = "last-resort"
 
+    def __init__(self, seconds: float = 20) -> None:
+        self._milliseconds = int(seconds * 1000)
+
     def get_remaining_time_in_millis(self) -> int:
-        return 20_000
+        return self._milliseconds
