@@ -11,13 +11,15 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cfnlint.jsonschema import ValidationError, ValidationResult, Validator
-from cfnlint.jsonschema._keywords_cfn import cfn_type
-from cfnlint.rules import CloudFormationLintRule, RuleMatch
-from cfnlint.rules.jsonschema.CfnLintJsonSchema import CfnLintJsonSchema
-from cfnlint.template import Template
+from cfnlint.jsonschema import ValidationError, ValidationResult, Validator  # type: ignore[import-untyped]
+from cfnlint.jsonschema._keywords_cfn import cfn_type  # type: ignore[import-untyped]
+from cfnlint.rules import CloudFormationLintRule, RuleMatch  # type: ignore[import-untyped]
+from cfnlint.rules.jsonschema.CfnLintJsonSchema import CfnLintJsonSchema  # type: ignore[import-untyped]
+
+if TYPE_CHECKING:
+    from cfnlint.template import Template  # type: ignore[import-untyped]
 
 _SOURCE = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-custom-resources.html"
 _SUB_ATTRIBUTE = re.compile(r"\$\{\s*([A-Za-z0-9]+)\.([A-Za-z0-9.]+)\s*\}")
@@ -91,10 +93,10 @@ class KnownAttributes(CloudFormationLintRule):  # type: ignore[misc]
 
     def match(self, cfn: Template) -> list[RuleMatch]:
         """Look at every reference to a resource of a known type."""
-        types = {name: resource.get("Type") for name, resource in cfn.get_resources().items()}
+        types = {name: str(resource.get("Type")) for name, resource in cfn.get_resources().items()}
         matches = []
         for path, logical_id, attribute in (*_get_atts(cfn), *_subs(cfn)):
-            type_name = types.get(logical_id)
+            type_name = types.get(logical_id, "")
             known = self._attributes.get(type_name)
             if known is not None and attribute not in known:
                 text = f"{type_name} has no attribute {attribute!r}: it has {', '.join(known)}"
