@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from telephony import clock, custom_resource, ledger, response
+from telephony import clock, custom_resource, ledger, rate, response
 from telephony.errors import Undecided
 from telephony.invocation import Invocation
 from telephony.observability import count, logger
@@ -33,6 +33,7 @@ def answer(event: object, context: LambdaContext, *, final: bool) -> None:
     )
     stops_at = clock.now() + context.get_remaining_time_in_millis() / 1000
     invocation = Invocation(request, ends_at=stops_at - settings().answer_margin, final=final)
+    rate.begin(until=invocation.until)
     logger.info("Received", extra={"properties": sorted(request.properties), "final": final})
     dimensions = {"ResourceType": request.resource_type, "RequestType": request.request_type}
     try:

@@ -6,7 +6,8 @@
     │   ├── Unavailable  this candidate cannot be had, another one may
     │   └── Lapsed       there is an id, but no number behind it, and the id goes by itself
     └── Undecided        what happened is not known: nothing is answered, the event runs again
-        └── Throttled    refused without any effect: tried again in the same invocation
+        ├── Throttled    refused without any effect: tried again in the same invocation
+        └── OutOfTurn    not made at all: its turn in the account's rate comes too late for this invocation
 
 The words are CloudFormation's HandlerErrorCode values, which people know from the events of native types
 (CloudFormation CLI user guide, "Handler error codes").
@@ -107,6 +108,17 @@ class Throttled(Undecided):
 
     def __init__(self, cause: str) -> None:
         super().__init__(cause, word=Word.THROTTLING)
+
+
+class OutOfTurn(Undecided):
+    """The call was not made, because its turn comes after this invocation has to end.
+
+    at: seconds since the epoch at which the turn comes. It stays reserved.
+    """
+
+    def __init__(self, cause: str, *, at: float) -> None:
+        super().__init__(cause, word=Word.THROTTLING)
+        self.at = at
 
 
 @attrs.frozen

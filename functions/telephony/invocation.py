@@ -9,7 +9,7 @@ from collections.abc import Callable
 import attrs
 
 from telephony import clock
-from telephony.errors import Failure, Throttled, Undecided, Unsettled, Word
+from telephony.errors import Failure, OutOfTurn, Throttled, Undecided, Unsettled, Word
 from telephony.request import Request
 from telephony.resource import Owner
 from telephony.settings import settings
@@ -68,6 +68,8 @@ class Invocation:
         while True:
             try:
                 return call()
+            except OutOfTurn:
+                raise
             except Throttled:
                 if not self.pause(pauses):
                     raise

@@ -15,18 +15,14 @@ Every write is conditional, and repeating one does no harm. Items have no TTL: a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from telephony import aws, clock
-from telephony.errors import CALL_ERRORS, Undecided
+from telephony import clock, table
+from telephony.errors import Undecided
 from telephony.settings import settings
-
-if TYPE_CHECKING:
-    from types_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 _TOMBSTONE = "tombstone"
 
@@ -71,6 +67,8 @@ class Intent:
     answered: bool = False
     """Its SUCCESS was taken in time: CloudFormation knows the id, unless it had cancelled the request before."""
     physical_id: str | None = None
+    turn_at: float | None = None
+    """A turn in the account's rate that was reserved and is still to come."""
 
     @property
     def live(self) -> bool:
@@ -112,51 +110,27 @@ def resource_key(stack_id: str, logical_resource_id: str) -> str:
 
 def history(resource: str) -> History:
     """Everything about one resource, consistently read."""
-    items: list[Mapping[str, AttributeValueTypeDef]] = []
-    start: Mapping[str, Any] = {}
-    while True:
-        answer = _store(
-            "query",
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": resource}},
-            ConsistentRead=True,
-            **({"ExclusiveStartKey": start} if start else {}),
-        )
-        items += answer["Items"]
-        start = answer.get("LastEvaluatedKey", {})
-        if not start:
-            break
-    intents = [_intent(item) for item in items if item["sk"]["S"] != _TOMBSTONE]
-    tombstone = next((item for item in items if item["sk"]["S"] == _TOMBSTONE), None)
-    return History(
-        intents=sorted(intents, key=lambda intent: intent.opened_at),
-        buried_at=float(tombstone["issued_at"]["N"]) if tombstone else None,
-    )
+    intents, buried_at = [], None
+    for item in table.query(resource):
+        if item["sk"]["S"] == _TOMBSTONE:
+            buried_at = float(item["issued_at"]["N"])
+        else:
+            intents.append(_intent(item))
+    return History(sorted(intents, key=lambda intent: intent.opened_at), buried_at)
 
 
 def refresh(intent: Intent) -> Intent:
     """The purchase as it stands now."""
-    answer = _store("get_item", Key=_key(intent), ConsistentRead=True)
-    if "Item" not in answer:
+    item = table.get(_key(intent))
+    if item is None:
         raise Undecided("The ledger lost a purchase.")
-    return _intent(answer["Item"])
+    return _intent(item)
 
 
 def suspects() -> Iterator[Intent]:
     """Every purchase that may have brought something nobody knows; a scan, for the daily sweep."""
-    start: Mapping[str, Any] = {}
-    while True:
-        answer = _store(
-            "scan",
-            FilterExpression="purchase_state = :suspect",
-            ExpressionAttributeValues={":suspect": {"S": State.SUSPECT}},
-            ConsistentRead=True,
-            **({"ExclusiveStartKey": start} if start else {}),
-        )
-        yield from (_intent(item) for item in answer["Items"])
-        start = answer.get("LastEvaluatedKey", {})
-        if not start:
-            return
+    for item in table.scan("purchase_state = :suspect", {":suspect": {"S": State.SUSPECT}}):
+        yield _intent(item)
 
 
 def open_intent(intent: Intent) -> bool:
@@ -165,35 +139,13 @@ def open_intent(intent: Intent) -> bool:
     Refuse (False) if this request has one already, or if a Delete of the resource was issued after this request: one
     transaction, so that a Delete that comes at the same moment is either seen here or sees the intent.
     """
-    table = settings().state_table
-    try:
-        aws.store().transact_write_items(
-            TransactItems=[
-                {
-                    "Put": {
-                        "TableName": table,
-                        "Item": _item(intent),
-                        "ConditionExpression": "attribute_not_exists(pk)",
-                    }
-                },
-                {
-                    "ConditionCheck": {
-                        "TableName": table,
-                        "Key": {"pk": {"S": intent.resource}, "sk": {"S": _TOMBSTONE}},
-                        "ConditionExpression": "attribute_not_exists(pk) OR issued_at < :issued",
-                        "ExpressionAttributeValues": {":issued": _number(intent.issued_at)},
-                    }
-                },
-            ]
-        )
-    except aws.store().exceptions.TransactionCanceledException as error:
-        reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
-        if "ConditionalCheckFailed" in reasons:
-            return False
-        raise Undecided("The ledger is busy with this resource.") from None
-    except CALL_ERRORS as error:
-        raise _trouble(error) from None
-    return True
+    return table.put_if(
+        _item(intent),
+        "attribute_not_exists(pk)",
+        other=table.key(intent.resource, _TOMBSTONE),
+        other_condition="attribute_not_exists(pk) OR issued_at < :issued",
+        values={":issued": table.number(intent.issued_at)},
+    )
 
 
 def take_lease(intent: Intent, owner: str) -> Intent | None:
@@ -204,16 +156,17 @@ def take_lease(intent: Intent, owner: str) -> Intent | None:
     now = clock.now()
     return _change(
         intent,
-        "SET lease_owner = :owner, lease_until = :until, attempt = :attempt, chosen = :chosen",
+        # A turn that was kept is used up with the attempt.
+        "SET lease_owner = :owner, lease_until = :until, attempt = :attempt, chosen = :chosen REMOVE turn_at",
         "purchase_state = :intent AND cancelled = :false AND (lease_until < :now OR lease_owner = :owner)",
         {
             ":owner": {"S": owner},
-            ":until": _number(now + settings().lease),
-            ":attempt": _number(intent.attempt),
+            ":until": table.number(now + settings().lease),
+            ":attempt": table.number(intent.attempt),
             ":chosen": {"S": intent.chosen or ""},
             ":intent": {"S": State.INTENT},
             ":false": {"BOOL": False},
-            ":now": _number(now),
+            ":now": table.number(now),
         },
     )
 
@@ -235,7 +188,7 @@ def bought(intent: Intent, physical_id: str) -> Intent | None:
 
 def ready(intent: Intent) -> bool:
     """Promise the number to CloudFormation, unless a Delete has come between."""
-    values: Mapping[str, AttributeValueTypeDef] = {
+    values: table.Values = {
         ":bought": {"S": State.BOUGHT},
         ":ready": {"S": State.READY},
         ":false": {"BOOL": False},
@@ -247,6 +200,12 @@ def ready(intent: Intent) -> bool:
 def close(intent: Intent, state: State) -> None:
     """Write how a purchase ended: RELEASED, REFUSED, SUSPECT or LAPSED."""
     _change(intent, "SET purchase_state = :state", "attribute_exists(pk)", {":state": {"S": state}})
+
+
+def keep_turn(intent: Intent, at: float) -> None:
+    """Keep a turn that comes after this invocation, for the next one."""
+    values: table.Values = {":at": table.number(at), ":intent": {"S": State.INTENT}}
+    _change(intent, "SET turn_at = :at", "purchase_state = :intent", values)
 
 
 def cancel(intent: Intent) -> Intent:
@@ -263,77 +222,41 @@ def name(intent: Intent) -> None:
 
 def answered(resource: str, request_id: str) -> None:
     """Note that CloudFormation took the SUCCESS of a purchase."""
-    key: Mapping[str, AttributeValueTypeDef] = {"pk": {"S": resource}, "sk": {"S": f"intent#{request_id}"}}
-    _update(key, "SET answered = :true", "attribute_exists(pk)", {":true": {"BOOL": True}})
+    item_key = table.key(resource, f"intent#{request_id}")
+    table.update(item_key, "SET answered = :true", "attribute_exists(pk)", {":true": {"BOOL": True}})
 
 
 def bury(resource: str, issued_at: float) -> None:
     """Note a Delete, so that no Create issued before it buys anything when it comes late."""
-    _update(
-        {"pk": {"S": resource}, "sk": {"S": _TOMBSTONE}},
+    table.update(
+        table.key(resource, _TOMBSTONE),
         "SET issued_at = :issued",
         "attribute_not_exists(pk) OR issued_at < :issued",
-        {":issued": _number(issued_at)},
+        {":issued": table.number(issued_at)},
     )
 
 
-def _change(intent: Intent, update: str, condition: str, values: Mapping[str, AttributeValueTypeDef]) -> Intent | None:
-    item = _update(_key(intent), update, condition, values)
+def _change(intent: Intent, change: str, condition: str, values: table.Values) -> Intent | None:
+    item = table.update(_key(intent), change, condition, values)
     return None if item is None else _intent(item)
 
 
-def _update(
-    key: Mapping[str, AttributeValueTypeDef],
-    update: str,
-    condition: str,
-    values: Mapping[str, AttributeValueTypeDef],
-) -> Mapping[str, Any] | None:
-    """Write under a condition, and give the item; None if the condition does not hold."""
-    try:
-        answer = aws.store().update_item(
-            TableName=settings().state_table,
-            Key=key,
-            UpdateExpression=update,
-            ConditionExpression=condition,
-            ExpressionAttributeValues=values,
-            ReturnValues="ALL_NEW",
-        )
-    except aws.store().exceptions.ConditionalCheckFailedException:
-        return None
-    except CALL_ERRORS as error:
-        raise _trouble(error) from None
-    return answer["Attributes"]
+def _key(intent: Intent) -> table.Key:
+    return table.key(intent.resource, f"intent#{intent.request_id}")
 
 
-def _store(operation: str, **parameters: Any) -> Any:
-    try:
-        return getattr(aws.store(), operation)(TableName=settings().state_table, **parameters)
-    except CALL_ERRORS as error:
-        raise _trouble(error) from None
-
-
-def _trouble(error: Exception) -> Undecided:
-    """Whatever ails the ledger, nothing is bought or answered before it works again."""
-    code = getattr(error, "response", {}).get("Error", {}).get("Code") or type(error).__name__
-    return Undecided(f"The state table did not answer ({code}).")
-
-
-def _key(intent: Intent) -> Mapping[str, AttributeValueTypeDef]:
-    return {"pk": {"S": intent.resource}, "sk": {"S": f"intent#{intent.request_id}"}}
-
-
-def _item(intent: Intent) -> Mapping[str, AttributeValueTypeDef]:
+def _item(intent: Intent) -> table.Item:
     return {
         **_key(intent),
         "request_type": {"S": intent.request_type},
         "resource_type": {"S": intent.resource_type},
-        "issued_at": _number(intent.issued_at),
-        "opened_at": _number(intent.opened_at),
+        "issued_at": table.number(intent.issued_at),
+        "opened_at": table.number(intent.opened_at),
         "purchase_state": {"S": intent.state},
-        "attempt": _number(intent.attempt),
+        "attempt": table.number(intent.attempt),
         "chosen": {"S": intent.chosen or ""},
         "lease_owner": {"S": intent.lease_owner},
-        "lease_until": _number(intent.lease_until),
+        "lease_until": table.number(intent.lease_until),
         "cancelled": {"BOOL": intent.cancelled},
         "named": {"BOOL": intent.named},
         "answered": {"BOOL": intent.answered},
@@ -341,7 +264,7 @@ def _item(intent: Intent) -> Mapping[str, AttributeValueTypeDef]:
     }
 
 
-def _intent(item: Mapping[str, Any]) -> Intent:
+def _intent(item: table.Item) -> Intent:
     return Intent(
         resource=item["pk"]["S"],
         request_id=item["sk"]["S"].removeprefix("intent#"),
@@ -358,8 +281,5 @@ def _intent(item: Mapping[str, Any]) -> Intent:
         named=item["named"]["BOOL"],
         answered=item["answered"]["BOOL"],
         physical_id=item["physical_id"]["S"] or None,
+        turn_at=float(item["turn_at"]["N"]) if "turn_at" in item else None,
     )
-
-
-def _number(value: float) -> AttributeValueTypeDef:
-    return {"N": repr(round(value, 3))}

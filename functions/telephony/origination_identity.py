@@ -7,7 +7,7 @@ import abc
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from telephony import aws
+from telephony import services
 from telephony.errors import Failure, Unsettled, Word
 from telephony.properties import Properties, Tag
 from telephony.resource import Observed, OnDelete, Resource, tag_changes
@@ -33,7 +33,7 @@ class OriginationIdentity[P: Properties](Resource[P]):
         """ListTagsForResource; the describe calls do not tell."""
         if observed.tags is not None:
             return observed.tags
-        answer = aws.sms_voice().list_tags_for_resource(ResourceArn=observed.arn)
+        answer = services.sms_voice().list_tags_for_resource(ResourceArn=observed.arn)
         return {tag["Key"]: tag["Value"] for tag in answer.get("Tags", [])}
 
     def converge_tags(self, observed: Observed, desired: Iterable[Tag] | None) -> None:
@@ -42,9 +42,9 @@ class OriginationIdentity[P: Properties](Resource[P]):
             return
         to_set, to_remove = tag_changes(self.tags(observed), desired)
         if to_set:
-            aws.sms_voice().tag_resource(ResourceArn=observed.arn, Tags=api_tags(to_set))
+            services.sms_voice().tag_resource(ResourceArn=observed.arn, Tags=api_tags(to_set))
         if to_remove:
-            aws.sms_voice().untag_resource(ResourceArn=observed.arn, TagKeys=to_remove)
+            services.sms_voice().untag_resource(ResourceArn=observed.arn, TagKeys=to_remove)
 
     def release(self, physical_id: str, policy: OnDelete) -> None:
         """Release it; what stands in the way is taken away first, if the policy allows that."""
@@ -66,7 +66,7 @@ class OriginationIdentity[P: Properties](Resource[P]):
         """Take it out of its pools; out already is a success."""
         for pool_id in pool_ids:
             try:
-                aws.sms_voice().disassociate_origination_identity(
+                services.sms_voice().disassociate_origination_identity(
                     PoolId=pool_id,
                     OriginationIdentity=self.name_in_pool(observed),
                     # Without it a sender ID is refused as INVALID_ARN (terraform-provider-aws#50038).

@@ -11,8 +11,8 @@ from typing import Any
 
 import attrs
 
-from telephony import clock, ledger, resources
-from telephony.errors import Failure, Throttled, Unavailable, Undecided, Unsettled, Word
+from telephony import clock, ledger, rate, resources
+from telephony.errors import Failure, OutOfTurn, Throttled, Unavailable, Undecided, Unsettled, Word
 from telephony.invocation import Invocation, Pauses
 from telephony.ledger import Intent, State
 from telephony.observability import count, logger
@@ -60,8 +60,10 @@ class Buying:
             if self.look and (found := self._find()) is not None:
                 return self._bought(found)
             if self.invocation.final:
-                raise self._give_up()
-            leased = ledger.take_lease(intent, self.invocation.key)
+                raise self._nothing(never_worked(self.resource))
+            chosen = intent.chosen or self._choose()
+            self._wait_for_turn()
+            leased = ledger.take_lease(attrs.evolve(intent, chosen=chosen), self.invocation.key)
             if leased is None:
                 self.intent = ledger.refresh(intent)
                 continue
@@ -69,6 +71,26 @@ class Buying:
             observed = self._attempt()
             if observed is not None:
                 return self._bought(observed)
+
+    def _choose(self) -> str | None:
+        try:
+            return self.invocation.patiently(lambda: self.resource.choose(self.desired))
+        except Failure as refused:
+            raise self._nothing(refused) from None
+
+    def _wait_for_turn(self) -> None:
+        """Before the lease, because a line can be longer than a lease."""
+        try:
+            rate.wait(*self.resource.buying_call(self.desired), reserved=self.intent.turn_at)
+        except OutOfTurn as late:
+            if late.at > self.invocation.answer_by:
+                left = self.invocation.answer_by - clock.now()
+                cure = (
+                    f"CloudFormation's ServiceTimeout leaves {left:.0f} seconds: allow more, or declare fewer at once."
+                )
+                raise self._nothing(Failure(Word.THROTTLING, late.cause, cure)) from None
+            ledger.keep_turn(self.intent, late.at)
+            raise
 
     def _attempt(self) -> Observed | None:
         """Make one attempt under the lease; None if there may be another."""
@@ -99,16 +121,20 @@ class Buying:
             return self._refused(refused)
         return None
 
-    def _refused(self, refused: Failure) -> Observed | None:
+    def _refused(self, refused: Failure) -> Observed:
         """Nothing was bought by this attempt; whether by an earlier one, only the tags can tell."""
+        if self.unsure and (found := self._find()) is not None:
+            return found
+        raise self._nothing(refused)
+
+    def _nothing(self, why: Failure) -> Failure:
+        """Close a purchase that comes to nothing, as far as is known."""
         if self.unsure:
-            found = self._find()
-            if found is not None:
-                return found
-            self._suspect()
+            ledger.close(self.intent, State.SUSPECT)
+            count("SuspectPurchases", ResourceType=self.resource.type_name)
         else:
             ledger.close(self.intent, State.REFUSED)
-        raise Failure(refused.word, refused.cause, refused.cure, code=refused.code, reason=refused.reason)
+        return Failure(why.word, why.cause, why.cure, code=why.code, reason=why.reason)
 
     def _bought(self, observed: Observed) -> tuple[Intent, Observed]:
         recorded = ledger.bought(self.intent, observed.physical_id)
@@ -125,34 +151,15 @@ class Buying:
         self.look = False
         return found
 
-    def _give_up(self) -> Failure:
-        if self.unsure:
-            self._suspect()
-        else:
-            ledger.close(self.intent, State.REFUSED)
-        return never_worked(self.resource)
-
-    def _suspect(self) -> None:
-        ledger.close(self.intent, State.SUSPECT)
-        count("SuspectPurchases", ResourceType=self.resource.type_name)
-
     def _purchase(self) -> Purchase:
-        return purchase_of(self.invocation, self.intent, self._remember)
-
-    def _remember(self, chosen: str) -> None:
-        leased = ledger.take_lease(attrs.evolve(self.intent, chosen=chosen), self.invocation.key)
-        if leased is None:
-            raise Undecided("The purchase was cancelled, or taken over, while a number was being chosen.")
-        self.intent = leased
+        return purchase_of(self.invocation, self.intent)
 
     def _pause(self, cause: str) -> None:
         if self.invocation.pause(self.pauses):
             return
         ends = self.invocation.out_of_time(cause, "Nothing was bought as far as is known; deploy again.")
         held_by_us = self.intent.lease_owner == self.invocation.key
-        if isinstance(ends, Failure) and held_by_us and not self.unsure:
-            ledger.close(self.intent, State.REFUSED)
-        raise ends
+        raise self._nothing(ends) if isinstance(ends, Failure) and held_by_us else ends
 
 
 def present(invocation: Invocation, resource: Resource[Any], physical_id: str) -> Observed:
@@ -204,7 +211,7 @@ def buy(invocation: Invocation, resource: Resource[Any], desired: Properties) ->
     return Buying(invocation, resource, desired, intent, unsure=intent.begun, look=intent.begun).run()
 
 
-def purchase_of(invocation: Invocation, intent: Intent, remember: Any = None) -> Purchase:
+def purchase_of(invocation: Invocation, intent: Intent) -> Purchase:
     """A purchase as a resource type sees it."""
     return Purchase(
         owner=invocation.owner,
@@ -212,7 +219,6 @@ def purchase_of(invocation: Invocation, intent: Intent, remember: Any = None) ->
         opened_at=intent.opened_at,
         attempt=intent.attempt,
         chosen=intent.chosen,
-        remember=remember,
     )
 
 

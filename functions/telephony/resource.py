@@ -11,7 +11,7 @@ A verb makes its calls and raises what they mean (errors.py). It does not sleep,
 
 import abc
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, ClassVar, cast
 
@@ -78,7 +78,7 @@ class Owner:
         return self == Owner.of(tags)
 
 
-@attrs.define
+@attrs.frozen
 class Purchase:
     """One purchase: who wants it, and what makes it recognisable afterwards."""
 
@@ -88,8 +88,7 @@ class Purchase:
     """Seconds since the epoch; nothing that belongs to it was created before."""
     attempt: int
     chosen: str | None
-    remember: Callable[[str], None] | None = None
-    """Connect: stores the number before it is claimed, so that a retry claims the same. None: nothing is bought."""
+    """Connect: the E.164 number that is claimed; it is written down before."""
 
     def token(self, operation: str, chosen: str = "") -> str:
         """The ClientToken: the same for a repeated attempt, another one after a definite refusal.
@@ -152,8 +151,16 @@ class Resource[P: Properties](abc.ABC):
     """Fields that make up the id: a replacement that keeps all of them cannot be created before the old one goes."""
 
     @abc.abstractmethod
+    def buying_call(self, desired: P) -> tuple[str, str]:
+        """Service and operation of the one call of `acquire`: its turn is waited for before the lease is taken."""
+
+    def choose(self, desired: P) -> str | None:  # noqa: ARG002 - most services choose by themselves
+        """Choose what exactly to buy, where that is the buyer's to do. Makes calls, and buys nothing."""
+        return None
+
+    @abc.abstractmethod
     def acquire(self, desired: P, purchase: Purchase) -> Observed:
-        """Buy one. Raise Failure if certain that nothing was bought, Undecided if not."""
+        """Buy one, in one call. Raise Failure if certain that nothing was bought, Undecided if not."""
 
     @abc.abstractmethod
     def find(self, desired: P | None, purchase: Purchase) -> Observed | None:
@@ -167,7 +174,7 @@ class Resource[P: Properties](abc.ABC):
         """Read one; None if it is gone or going."""
 
     @abc.abstractmethod
-    def list(self) -> Iterator[Observed]:
+    def listing(self) -> Iterator[Observed]:
         """Everything of this type in the account and Region, whoever owns it; for the sweep."""
 
     @abc.abstractmethod

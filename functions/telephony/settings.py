@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import cache
 
 import attrs
@@ -27,6 +28,14 @@ class Settings:
     service_margin: float
     """Kept back before CloudFormation's ServiceTimeout, so that an answer still counts."""
 
+    rates: Mapping[str, float]
+    """Calls per second that the account may make, by `service.Operation` or `service`; `*` overrides; 0: no limit."""
+
+    def rate(self, service: str, operation: str) -> float:
+        """The calls per second of one operation."""
+        names = (f"{service}.{operation}", service)
+        return self.rates.get("*", next((self.rates[name] for name in names if name in self.rates), 0))
+
     @classmethod
     def from_environment(cls) -> Settings:
         """Raise KeyError when STATE_TABLE is missing: without the ledger nothing may be bought."""
@@ -43,7 +52,19 @@ class Settings:
             patience=seconds("PATIENCE", 120),
             answer_margin=seconds("ANSWER_MARGIN", 15),
             service_margin=seconds("SERVICE_MARGIN", 120),
+            rates=_RATES | _read_rates(os.environ.get("CALL_RATES", "")),
         )
+
+
+# The services' default quotas, of the whole account in a Region (AWS End User Messaging SMS user guide, "Quotas";
+# Amazon Connect administrator guide, "Amazon Connect service quotas").
+_RATES = {"pinpoint-sms-voice-v2": 1.0, "pinpoint-sms-voice-v2.ListTagsForResource": 10.0, "connect": 2.0}
+
+
+def _read_rates(text: str) -> dict[str, float]:
+    """`connect=5,pinpoint-sms-voice-v2.RequestPhoneNumber=3`."""
+    pairs = (pair.split("=", 1) for pair in text.split(",") if pair.strip())
+    return {name.strip(): float(rate) for name, rate in pairs}
 
 
 @cache

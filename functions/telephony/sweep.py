@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from telephony import aws, clock, ledger, resources
+from telephony import clock, ledger, resources, services
 from telephony.errors import Failure, TelephonyError
 from telephony.ledger import Intent, State
 from telephony.observability import count, logger
@@ -88,7 +88,7 @@ def _unnamed() -> Iterator[Finding]:
     statuses: dict[str, str | None] = {}
     for type_name in resources.type_names():
         resource = resources.by_type(type_name)
-        for observed in resource.list():
+        for observed in resource.listing():
             finding = _judge(resource, observed, statuses)
             if finding is not None:
                 yield _report(finding, resource.type_name, observed.physical_id)
@@ -111,7 +111,7 @@ def _judge(resource: Resource[Any], observed: Observed, statuses: dict[str, str 
 
 def _stack_status(stack_id: str) -> str | None:
     try:
-        stacks = aws.cloudformation().describe_stacks(StackName=stack_id)["Stacks"]
+        stacks = services.cloudformation().describe_stacks(StackName=stack_id)["Stacks"]
     except Failure as failure:
         if failure.code == "ValidationError" and "does not exist" in failure.cause:
             return None
@@ -122,7 +122,7 @@ def _stack_status(stack_id: str) -> str | None:
 def _named(owner: Owner) -> str | None:
     """The physical id that the stack has for the resource."""
     try:
-        answer = aws.cloudformation().describe_stack_resource(
+        answer = services.cloudformation().describe_stack_resource(
             StackName=owner.stack_id, LogicalResourceId=owner.logical_resource_id
         )
     except Failure as failure:

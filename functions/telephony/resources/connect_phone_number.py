@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 
 import attrs
 
-from telephony import aws
+from telephony import services
 from telephony.errors import Failure, Unavailable, Undecided, Word
 from telephony.properties import Properties, Rule, prop
 from telephony.resource import (
@@ -138,25 +138,44 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
     def __init__(self) -> None:
         self._candidates: list[str] | None = None
 
+    def buying_call(self, desired: ConnectPhoneNumberProperties) -> tuple[str, str]:
+        """ClaimPhoneNumber, or ImportPhoneNumber."""
+        imports = desired.source_phone_number_arn is not None
+        return services.CONNECT, "ImportPhoneNumber" if imports else "ClaimPhoneNumber"
+
+    def choose(self, desired: ConnectPhoneNumberProperties) -> str | None:
+        """One of several candidates, at random: two stacks that search at the same time see the same list."""
+        if desired.source_phone_number_arn is not None:
+            return None
+        if desired.phone_number is not None:
+            return desired.phone_number
+        if self._candidates is None:
+            self._candidates = self._search(desired)
+        if not self._candidates:
+            beginning = f" that begins with {desired.prefix}" if desired.prefix is not None else ""
+            raise Failure(
+                Word.NOT_FOUND,
+                f"No {desired.type} number of {desired.country_code}{beginning} is available to {desired.target_arn}.",
+                "Declare another Prefix or Type; numbers that need documents are never in the inventory (AWS Support).",
+            )
+        return self._candidates.pop()
+
     def acquire(self, desired: ConnectPhoneNumberProperties, purchase: Purchase) -> Observed:
-        """ClaimPhoneNumber of one candidate, or ImportPhoneNumber. The number is remembered before it is claimed."""
+        """ClaimPhoneNumber of the chosen number, or ImportPhoneNumber."""
         common: dict[str, Any] = {"Tags": purchase.tags(desired.tags)}
         if desired.description is not None:
             common["PhoneNumberDescription"] = desired.description
         if desired.source_phone_number_arn is not None:
-            return _claimed(
-                aws.connect().import_phone_number(
-                    InstanceId=desired.target_arn.rsplit("/", 1)[-1],
-                    SourcePhoneNumberArn=desired.source_phone_number_arn,
-                    ClientToken=purchase.token("ImportPhoneNumber"),
-                    **common,
-                )
+            answer = services.connect().import_phone_number(
+                InstanceId=desired.target_arn.rsplit("/", 1)[-1],
+                SourcePhoneNumberArn=desired.source_phone_number_arn,
+                ClientToken=purchase.token("ImportPhoneNumber"),
+                **common,
             )
-        number = purchase.chosen or desired.phone_number or self._candidate(desired)
-        if purchase.chosen is None and purchase.remember is not None:
-            purchase.remember(number)
+            return _claimed(answer)
+        number = purchase.chosen or ""
         try:
-            answer = aws.connect().claim_phone_number(
+            claim = services.connect().claim_phone_number(
                 TargetArn=desired.target_arn,
                 PhoneNumber=number,
                 ClientToken=purchase.token("ClaimPhoneNumber", number),
@@ -167,14 +186,14 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
                 raise
             cure = "Declare another PhoneNumber, or CountryCode, Type and Prefix."
             raise Failure(lost.word, lost.cause, cure, code=lost.code) from None
-        return _claimed(answer)
+        return _claimed(claim)
 
     def find(self, desired: ConnectPhoneNumberProperties | None, purchase: Purchase) -> Observed | None:
         """By the number that was remembered, or, of an import, by its source; the tags decide."""
         if purchase.chosen is None and desired is not None and desired.source_phone_number_arn is None:
             return None  # What is claimed was remembered before.
         narrowed = {"PhoneNumberPrefix": purchase.chosen[:_PREFIX]} if purchase.chosen else {}
-        for item in aws.pages(aws.connect().list_phone_numbers_v2, "ListPhoneNumbersSummaryList", **narrowed):
+        for item in services.pages(services.connect().list_phone_numbers_v2, "ListPhoneNumbersSummaryList", **narrowed):
             if purchase.chosen:
                 if item["PhoneNumber"] != purchase.chosen:
                     continue
@@ -190,9 +209,9 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
                 raise Undecided("The number that was chosen is in the account, and its tags cannot be seen yet.")
         return None
 
-    def list(self) -> Iterator[Observed]:
+    def listing(self) -> Iterator[Observed]:
         """ListPhoneNumbersV2; it tells neither the status nor the tags, which DescribePhoneNumber does."""
-        for item in aws.pages(aws.connect().list_phone_numbers_v2, "ListPhoneNumbersSummaryList"):
+        for item in services.pages(services.connect().list_phone_numbers_v2, "ListPhoneNumbersSummaryList"):
             observed = self.read(item["PhoneNumberArn"])
             if observed is not None and observed.standing is not Standing.FAILED:
                 yield observed
@@ -201,7 +220,7 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
         """DescribePhoneNumber."""
         try:
             return _observed(
-                aws.connect().describe_phone_number(PhoneNumberId=physical_id)["ClaimedPhoneNumberSummary"]
+                services.connect().describe_phone_number(PhoneNumberId=physical_id)["ClaimedPhoneNumberSummary"]
             )
         except Failure as failure:
             if failure.word is Word.NOT_FOUND:
@@ -219,15 +238,15 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
         if desired.tags is not None:
             to_set, to_remove = tag_changes(self.tags(observed), desired.tags)
             if to_set:
-                aws.connect().tag_resource(resourceArn=observed.arn, tags=to_set)
+                services.connect().tag_resource(resourceArn=observed.arn, tags=to_set)
             if to_remove:
-                aws.connect().untag_resource(resourceArn=observed.arn, tagKeys=to_remove)
+                services.connect().untag_resource(resourceArn=observed.arn, tagKeys=to_remove)
         differing = {difference.property_name for difference in differences(observed, desired, replacement=False)}
         if "TargetArn" in differing:
-            aws.connect().update_phone_number(PhoneNumberId=observed.physical_id, TargetArn=desired.target_arn)
+            services.connect().update_phone_number(PhoneNumberId=observed.physical_id, TargetArn=desired.target_arn)
             return attrs.evolve(observed, standing=Standing.PENDING)
         if "Description" in differing:
-            aws.connect().update_phone_number_metadata(
+            services.connect().update_phone_number_metadata(
                 PhoneNumberId=observed.physical_id, PhoneNumberDescription=desired.description or ""
             )
             return attrs.evolve(observed, standing=Standing.PENDING)
@@ -236,33 +255,23 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
     def release(self, physical_id: str, policy: OnDelete) -> None:  # noqa: ARG002 - nothing stands in its way
         """ReleasePhoneNumber; counts for 180 days."""
         try:
-            aws.connect().release_phone_number(PhoneNumberId=physical_id)
+            services.connect().release_phone_number(PhoneNumberId=physical_id)
         except Failure as failure:
             if failure.word is not Word.NOT_FOUND:
                 raise
 
-    def _candidate(self, desired: ConnectPhoneNumberProperties) -> str:
-        """One of several, at random: two stacks that search at the same time see the same list."""
-        if self._candidates is None:
-            wishes = {"PhoneNumberPrefix": desired.prefix} if desired.prefix is not None else {}
-            search: Any = aws.connect().search_available_phone_numbers
-            answer = search(
-                TargetArn=desired.target_arn,
-                PhoneNumberCountryCode=desired.country_code,
-                PhoneNumberType=desired.type,
-                MaxResults=_CANDIDATES,
-                **wishes,
-            )
-            self._candidates = [item["PhoneNumber"] for item in answer.get("AvailableNumbersList", [])]
-            random.shuffle(self._candidates)
-        if not self._candidates:
-            beginning = f" that begins with {desired.prefix}" if desired.prefix is not None else ""
-            raise Failure(
-                Word.NOT_FOUND,
-                f"No {desired.type} number of {desired.country_code}{beginning} is available to {desired.target_arn}.",
-                "Declare another Prefix or Type; numbers that need documents are never in the inventory (AWS Support).",
-            )
-        return self._candidates.pop()
+    def _search(self, desired: ConnectPhoneNumberProperties) -> list[str]:
+        search: Any = services.connect().search_available_phone_numbers
+        answer = search(
+            TargetArn=desired.target_arn,
+            PhoneNumberCountryCode=desired.country_code,
+            PhoneNumberType=desired.type,
+            MaxResults=_CANDIDATES,
+            **({"PhoneNumberPrefix": desired.prefix} if desired.prefix is not None else {}),
+        )
+        numbers = [item["PhoneNumber"] for item in answer.get("AvailableNumbersList", [])]
+        random.shuffle(numbers)
+        return numbers
 
 
 def _claimed(answer: Mapping[str, Any]) -> Observed:

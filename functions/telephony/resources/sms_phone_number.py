@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 import attrs
 
-from telephony import aws
+from telephony import services
 from telephony.errors import Failure, Word
 from telephony.origination_identity import OriginationIdentity, api_tags
 from telephony.properties import Nested, Properties, Rule, prop
@@ -230,6 +230,10 @@ class SmsPhoneNumber(OriginationIdentity[SmsPhoneNumberProperties]):
     id_pattern = r"phone-[0-9a-f]{32}"
     id_example = "phone-0123456789abcdef0123456789abcdef"
 
+    def buying_call(self, desired: SmsPhoneNumberProperties) -> tuple[str, str]:  # noqa: ARG002 - always the same
+        """RequestPhoneNumber."""
+        return services.SMS_VOICE, "RequestPhoneNumber"
+
     def acquire(self, desired: SmsPhoneNumberProperties, purchase: Purchase) -> Observed:
         """RequestPhoneNumber, without deletion protection: until the stack has it, it must be releasable."""
         wishes: dict[str, Any] = {
@@ -244,7 +248,7 @@ class SmsPhoneNumber(OriginationIdentity[SmsPhoneNumberProperties]):
                 {"PreferenceType": list(preference.preference_type), "Filter": list(preference.filter)}
                 for preference in desired.number_preference
             ]
-        answer = aws.sms_voice().request_phone_number(
+        answer = services.sms_voice().request_phone_number(
             IsoCountryCode=desired.iso_country_code,
             MessageType=desired.message_type,
             NumberCapabilities=list(desired.number_capabilities),
@@ -262,8 +266,8 @@ class SmsPhoneNumber(OriginationIdentity[SmsPhoneNumberProperties]):
         if desired is not None:
             filters.append({"Name": "iso-country-code", "Values": [desired.iso_country_code]})
             filters.append({"Name": "number-type", "Values": [desired.number_type]})
-        for number in aws.pages(
-            aws.sms_voice().describe_phone_numbers, "PhoneNumbers", Filters=filters, MaxResults=100
+        for number in services.pages(
+            services.sms_voice().describe_phone_numbers, "PhoneNumbers", Filters=filters, MaxResults=100
         ):
             if number["Status"] in {"DELETED", "DISASSOCIATING"}:
                 continue
@@ -278,16 +282,16 @@ class SmsPhoneNumber(OriginationIdentity[SmsPhoneNumberProperties]):
     def read(self, physical_id: str) -> Observed | None:
         """DescribePhoneNumbers; an unknown id fails the whole call."""
         try:
-            numbers = aws.sms_voice().describe_phone_numbers(PhoneNumberIds=[physical_id])["PhoneNumbers"]
+            numbers = services.sms_voice().describe_phone_numbers(PhoneNumberIds=[physical_id])["PhoneNumbers"]
         except Failure as failure:
             if failure.word is Word.NOT_FOUND:
                 return None
             raise
         return next((_observed(number) for number in numbers if number["Status"] != "DELETED"), None)
 
-    def list(self) -> Iterator[Observed]:
+    def listing(self) -> Iterator[Observed]:
         """DescribePhoneNumbers."""
-        for number in aws.pages(aws.sms_voice().describe_phone_numbers, "PhoneNumbers", MaxResults=100):
+        for number in services.pages(services.sms_voice().describe_phone_numbers, "PhoneNumbers", MaxResults=100):
             if number["Status"] != "DELETED":
                 yield _observed(number)
 
@@ -301,11 +305,11 @@ class SmsPhoneNumber(OriginationIdentity[SmsPhoneNumberProperties]):
         if moves and observed.pool_ids:
             self.leave_pools(observed, observed.pool_ids)
         if changes:
-            answer = aws.sms_voice().update_phone_number(PhoneNumberId=observed.physical_id, **changes)
+            answer = services.sms_voice().update_phone_number(PhoneNumberId=observed.physical_id, **changes)
             pools = () if moves else observed.pool_ids
             observed = attrs.evolve(_observed(answer, pools), tags=observed.tags)
         if moves and pool_id is not None:
-            aws.sms_voice().associate_origination_identity(
+            services.sms_voice().associate_origination_identity(
                 PoolId=pool_id,
                 OriginationIdentity=observed.physical_id,
                 IsoCountryCode=desired.iso_country_code,
@@ -315,7 +319,7 @@ class SmsPhoneNumber(OriginationIdentity[SmsPhoneNumberProperties]):
 
     def give_back(self, physical_id: str) -> None:
         """ReleasePhoneNumber."""
-        aws.sms_voice().release_phone_number(PhoneNumberId=physical_id)
+        services.sms_voice().release_phone_number(PhoneNumberId=physical_id)
 
     def name_in_pool(self, observed: Observed) -> str:
         """Its id."""
@@ -323,15 +327,18 @@ class SmsPhoneNumber(OriginationIdentity[SmsPhoneNumberProperties]):
 
     def unprotect(self, observed: Observed) -> None:
         """UpdatePhoneNumber with nothing but the protection."""
-        aws.sms_voice().update_phone_number(PhoneNumberId=observed.physical_id, DeletionProtectionEnabled=False)
+        services.sms_voice().update_phone_number(PhoneNumberId=observed.physical_id, DeletionProtectionEnabled=False)
 
     def _converge_keywords(self, observed: Observed, desired: SmsPhoneNumberProperties) -> None:
         if desired.mandatory_keywords is None and desired.optional_keywords is None:
             return
         live: dict[str, tuple[str, str]] = {}
         if not observed.fresh:
-            keywords = aws.pages(
-                aws.sms_voice().describe_keywords, "Keywords", OriginationIdentity=observed.physical_id, MaxResults=100
+            keywords = services.pages(
+                services.sms_voice().describe_keywords,
+                "Keywords",
+                OriginationIdentity=observed.physical_id,
+                MaxResults=100,
             )
             live = {item["Keyword"].upper(): (item["KeywordMessage"], item["KeywordAction"]) for item in keywords}
         wanted: dict[str, tuple[str, Literal["AUTOMATIC_RESPONSE", "OPT_OUT", "OPT_IN"]]] = {}
@@ -343,7 +350,7 @@ class SmsPhoneNumber(OriginationIdentity[SmsPhoneNumberProperties]):
         wanted |= {item.keyword.upper(): (item.message, item.action) for item in desired.optional_keywords or ()}
         for keyword, (message, action) in wanted.items():
             if live.get(keyword) != (message, action):
-                aws.sms_voice().put_keyword(
+                services.sms_voice().put_keyword(
                     OriginationIdentity=observed.physical_id,
                     Keyword=keyword,
                     KeywordMessage=message,
@@ -351,7 +358,7 @@ class SmsPhoneNumber(OriginationIdentity[SmsPhoneNumberProperties]):
                 )
         if desired.optional_keywords is not None:
             for keyword in sorted(live.keys() - wanted.keys() - {"HELP", "STOP"}):
-                aws.sms_voice().delete_keyword(OriginationIdentity=observed.physical_id, Keyword=keyword)
+                services.sms_voice().delete_keyword(OriginationIdentity=observed.physical_id, Keyword=keyword)
 
 
 def _second_step(desired: SmsPhoneNumberProperties) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 import attrs
 
-from telephony import aws
+from telephony import services
 from telephony.errors import Failure, Word
 from telephony.origination_identity import OriginationIdentity, api_tags
 from telephony.properties import Properties, Rule, prop
@@ -90,9 +90,13 @@ class SmsSenderId(OriginationIdentity[SmsSenderIdProperties]):
     id_example = "GB|MYBRAND"
     same_key = frozenset({"SenderId", "IsoCountryCode"})
 
+    def buying_call(self, desired: SmsSenderIdProperties) -> tuple[str, str]:  # noqa: ARG002 - always the same
+        """RequestSenderId."""
+        return services.SMS_VOICE, "RequestSenderId"
+
     def acquire(self, desired: SmsSenderIdProperties, purchase: Purchase) -> Observed:
         """RequestSenderId; one that was there before belongs to somebody else, whatever the service answers."""
-        answer = aws.sms_voice().request_sender_id(
+        answer = services.sms_voice().request_sender_id(
             SenderId=desired.sender_id.upper(),
             IsoCountryCode=desired.iso_country_code,
             DeletionProtectionEnabled=False,
@@ -113,7 +117,7 @@ class SmsSenderId(OriginationIdentity[SmsSenderIdProperties]):
 
     def find(self, desired: SmsSenderIdProperties | None, purchase: Purchase) -> Observed | None:
         """By its key where the declaration is known, else by the tags of all."""
-        candidates: Iterable[Observed] = self.list()
+        candidates: Iterable[Observed] = self.listing()
         if desired is not None:
             one = self.read(f"{desired.iso_country_code}|{desired.sender_id.upper()}")
             candidates = [one] if one is not None else []
@@ -123,16 +127,18 @@ class SmsSenderId(OriginationIdentity[SmsSenderIdProperties]):
                 return attrs.evolve(candidate, tags=tags)
         return None
 
-    def list(self) -> Iterator[Observed]:
+    def listing(self) -> Iterator[Observed]:
         """DescribeSenderIds."""
-        for item in aws.pages(aws.sms_voice().describe_sender_ids, "SenderIds", MaxResults=100):
+        for item in services.pages(services.sms_voice().describe_sender_ids, "SenderIds", MaxResults=100):
             yield _observed(item)
 
     def read(self, physical_id: str) -> Observed | None:
         """DescribeSenderIds; an unknown one fails the whole call."""
         country, sender_id = physical_id.split("|", 1)
         try:
-            answer = aws.sms_voice().describe_sender_ids(SenderIds=[{"SenderId": sender_id, "IsoCountryCode": country}])
+            answer = services.sms_voice().describe_sender_ids(
+                SenderIds=[{"SenderId": sender_id, "IsoCountryCode": country}]
+            )
         except Failure as failure:
             if failure.word is Word.NOT_FOUND:
                 return None
@@ -145,7 +151,7 @@ class SmsSenderId(OriginationIdentity[SmsSenderIdProperties]):
         if not differences(observed, desired, replacement=False):
             return observed
         country, sender_id = observed.physical_id.split("|", 1)
-        answer = aws.sms_voice().update_sender_id(
+        answer = services.sms_voice().update_sender_id(
             SenderId=sender_id,
             IsoCountryCode=country,
             DeletionProtectionEnabled=bool(desired.deletion_protection_enabled),
@@ -155,7 +161,7 @@ class SmsSenderId(OriginationIdentity[SmsSenderIdProperties]):
     def give_back(self, physical_id: str) -> None:
         """ReleaseSenderId."""
         country, sender_id = physical_id.split("|", 1)
-        aws.sms_voice().release_sender_id(SenderId=sender_id, IsoCountryCode=country)
+        services.sms_voice().release_sender_id(SenderId=sender_id, IsoCountryCode=country)
 
     def name_in_pool(self, observed: Observed) -> str:
         """The sender ID itself; its country goes with it."""
@@ -164,14 +170,16 @@ class SmsSenderId(OriginationIdentity[SmsSenderIdProperties]):
     def unprotect(self, observed: Observed) -> None:
         """UpdateSenderId."""
         country, sender_id = observed.physical_id.split("|", 1)
-        aws.sms_voice().update_sender_id(SenderId=sender_id, IsoCountryCode=country, DeletionProtectionEnabled=False)
+        services.sms_voice().update_sender_id(
+            SenderId=sender_id, IsoCountryCode=country, DeletionProtectionEnabled=False
+        )
 
     def pools(self, observed: Observed) -> tuple[str, ...]:
         """Look into every pool: DescribeSenderIds does not tell, and a sender ID may be in many."""
         found = []
-        for pool in aws.pages(aws.sms_voice().describe_pools, "Pools", MaxResults=100):
-            members = aws.pages(
-                aws.sms_voice().list_pool_origination_identities,
+        for pool in services.pages(services.sms_voice().describe_pools, "Pools", MaxResults=100):
+            members = services.pages(
+                services.sms_voice().list_pool_origination_identities,
                 "OriginationIdentities",
                 PoolId=pool["PoolId"],
                 MaxResults=100,

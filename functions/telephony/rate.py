@@ -1,0 +1,72 @@
+"""A call's turn in the account's rate: concurrent invocations stand in line instead of colliding.
+
+Each operation has one item in the state table, which holds when its next turn is. A call moves that on by one interval,
+in one atomic write, and waits for the turn it got. Who is throttled all the same, because others use the account too,
+takes another turn.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+
+from telephony import clock, table
+from telephony.errors import OutOfTurn, Undecided
+from telephony.settings import settings
+
+_PARTITION = "rate"
+_SLACK = 1.02
+"""Turns are a little further apart than the rate allows: calls do not arrive as evenly as they are sent."""
+_TRIES = 20
+
+_until: ContextVar[float] = ContextVar("until", default=float("inf"))
+_in_hand: ContextVar[frozenset[str]] = ContextVar("in_hand", default=frozenset())
+
+
+def begin(until: float) -> None:
+    """Start an invocation: no turn is in hand, and none after `until` (seconds since the epoch) is waited for."""
+    _until.set(until)
+    _in_hand.set(frozenset())
+
+
+def wait(service: str, operation: str, *, reserved: float | None = None) -> None:
+    """Wait for a turn before the call is made, so that the call itself need not: `take` finds it in hand.
+
+    reserved: a turn that an earlier invocation got and could not wait for. Raise OutOfTurn if this one cannot either.
+    """
+    name = f"{service}.{operation}"
+    per_second = settings().rate(service, operation)
+    if not per_second or name in _in_hand.get():
+        return
+    interval = _SLACK / per_second
+    at = _reserve(name, interval) if reserved is None else reserved
+    now = clock.now()
+    if at > _until.get():
+        ahead = round((at - now) / interval)
+        raise OutOfTurn(
+            f"{ahead} calls of {operation} are ahead of this one, at {per_second:g} per second: "
+            f"its turn comes in {at - now:.0f} seconds.",
+            at=at,
+        )
+    clock.sleep(at - now)
+    _in_hand.set(_in_hand.get() | {name})
+
+
+def take(service: str, operation: str) -> None:
+    """Use up a turn for the call that is made now, waiting for one if there is none in hand."""
+    wait(service, operation)
+    _in_hand.set(_in_hand.get() - {f"{service}.{operation}"})
+
+
+def _reserve(name: str, interval: float) -> float:
+    """Get a turn: now, if nobody stands in line, or one interval after the last that was given."""
+    item = table.key(_PARTITION, name)
+    for _ in range(_TRIES):
+        now = clock.now()
+        values = {":now": table.number(now), ":next": table.number(now + interval)}
+        if table.update(item, "SET next_at = :next", "attribute_not_exists(pk) OR next_at <= :now", values):
+            return now
+        values = {":now": table.number(now), ":interval": table.number(interval)}
+        moved = table.update(item, "SET next_at = next_at + :interval", "next_at > :now", values)
+        if moved:
+            return float(moved["next_at"]["N"]) - interval
+    raise Undecided("No turn in the account's rate could be reserved.")
