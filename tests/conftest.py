@@ -20,7 +20,7 @@ import trustme
 from local.telecom import Options, TelecomServer
 from tests.contract.answers import AnswerSink
 from tests.contract.cloudformation import AsyncInvoker, CloudFormation, event
-from tests.contract.cloudformation.invoker import Delivery
+from tests.contract.declarations import SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind, connect_phone_number
 
 # Before anything of the provider is imported: it reads its environment once, as in a container.
 os.environ |= {
@@ -38,6 +38,7 @@ os.environ |= {
     "PATIENCE_SECONDS": "0.6",
     "ANSWER_MARGIN_SECONDS": "1",
     "SERVICE_MARGIN_SECONDS": "1",
+    "CALL_RATES": "*=0",
 }
 for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
     os.environ.pop(name, None)
@@ -194,9 +195,17 @@ def written() -> Iterator[list[str]]:
 
 def forget_container() -> None:
     """Make the provider read its environment again, as a new container does."""
-    from telephony import aws, outcome, settings, transport  # noqa: PLC0415
+    from telephony import aws, outcome, services, settings, transport  # noqa: PLC0415
 
-    cached = (settings.settings, aws.session, aws.sms_voice, aws.connect, aws.store, transport.pool, outcome._cache)
+    cached = (
+        settings.settings,
+        aws.session,
+        services.sms_voice,
+        services.connect,
+        aws.store,
+        transport.pool,
+        outcome._cache,
+    )
     for function in cached:
         function.cache_clear()
 
@@ -270,6 +279,22 @@ def _no_secret_left(laptop: Laptop, written: list[str], signatures: Sequence[str
     for place, text in places.items():
         assert SECRET not in text, f"{place} holds a declared secret"
         assert not any(signature in text for signature in signatures), f"{place} holds the signature of a ResponseURL"
+
+
+def connect_instance(laptop: Laptop) -> str:
+    """The ARN of a new instance of Amazon Connect."""
+    made = laptop.connect.create_instance(
+        IdentityManagementType="CONNECT_MANAGED", InboundCallsEnabled=True, OutboundCallsEnabled=True
+    )
+    return made["Arn"]
+
+
+@pytest.fixture(params=["SmsPhoneNumber", "SmsSenderId", "ConnectPhoneNumber"])
+def kind(request: pytest.FixtureRequest, laptop: Laptop) -> Kind:
+    """Each resource type in turn: what is promised of all of them."""
+    if request.param == "ConnectPhoneNumber":
+        return connect_phone_number(connect_instance(laptop))
+    return {"SmsPhoneNumber": SMS_PHONE_NUMBER, "SmsSenderId": SMS_SENDER_ID}[request.param]
 
 
 class Context:
