@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 import threading
 import traceback
 import uuid
@@ -143,9 +144,11 @@ class Laptop:
         return {name: len(things) for name, things in self.telecom.held().items() if name != "pools" and things}
 
     def ids(self) -> list[str]:
-        """The ids of all that is held."""
+        """The PhysicalResourceIds of all that is held."""
         held = self.telecom.held()
-        return [thing["id"] for name in ("phone_numbers", "sender_ids", "connect_numbers") for thing in held[name]]
+        numbers = [thing["id"] for thing in held["phone_numbers"]]
+        senders = [f"{thing['country']}|{thing['id']}" for thing in held["sender_ids"]]
+        return numbers + senders + [thing["arn"] for thing in held["connect_numbers"]]
 
     def rows(self) -> list[dict[str, Any]]:
         """Every item of the state table."""
@@ -194,20 +197,12 @@ def written() -> Iterator[list[str]]:
 
 
 def forget_container() -> None:
-    """Make the provider read its environment again, as a new container does."""
-    from telephony import aws, outcome, services, settings, transport  # noqa: PLC0415
-
-    cached = (
-        settings.settings,
-        aws.session,
-        services.sms_voice,
-        services.connect,
-        aws.store,
-        transport.pool,
-        outcome._cache,
-    )
-    for function in cached:
-        function.cache_clear()
+    """Make the provider read its environment again, as a new container does: nothing stays in any of its caches."""
+    for name, module in list(sys.modules.items()):
+        if name.split(".")[0] == "telephony":
+            for value in list(vars(module).values()):
+                if hasattr(value, "cache_clear"):
+                    value.cache_clear()
 
 
 @pytest.fixture(scope="session")
@@ -249,6 +244,7 @@ def laptop(
         ],
         BillingMode="PAY_PER_REQUEST",
     )
+    sink._faults.clear()
     issued, put = len(sink.signatures), len(sink.puts)
     with AsyncInvoker(provider.handler, lambda queued: last_resort.handler(queued, Context()), timeout=20) as invoker:
         laptop = Laptop(

@@ -49,7 +49,32 @@ SMS_PHONE_NUMBER = Kind(
     held="phone_numbers",
 )
 
-KINDS = [SMS_PHONE_NUMBER]
+SMS_SENDER_ID = Kind(
+    type="Custom::SmsSenderId",
+    properties={"SenderId": "Acme", "IsoCountryCode": "GB"},
+    in_place={"DeletionProtectionEnabled": True},
+    replacing={"SenderId": "Acme2"},
+    buys="pinpoint-sms-voice-v2.RequestSenderId",
+    reads="pinpoint-sms-voice-v2.DescribeSenderIds",
+    updates="pinpoint-sms-voice-v2.UpdateSenderId",
+    releases="pinpoint-sms-voice-v2.ReleaseSenderId",
+    held="sender_ids",
+)
+
+
+def connect_phone_number(target_arn: str) -> Kind:
+    """A number of the instance or traffic distribution group."""
+    return Kind(
+        type="Custom::ConnectPhoneNumber",
+        properties={"TargetArn": target_arn, "CountryCode": "US", "Type": "DID"},
+        in_place={"Description": "front desk"},
+        replacing={"Type": "TOLL_FREE"},
+        buys="connect.ClaimPhoneNumber",
+        reads="connect.DescribePhoneNumber",
+        updates="connect.UpdatePhoneNumberMetadata",
+        releases="connect.ReleasePhoneNumber",
+        held="connect_numbers",
+    )
 
 
 def template(properties: dict[str, Any], kind: Kind = SMS_PHONE_NUMBER, **more: Any) -> dict[str, Any]:
