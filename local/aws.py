@@ -15,7 +15,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -133,13 +133,20 @@ class LocalAws:
             page: dict[str, Any] = json.load(answer)
         return page
 
+    def fault(self, **fault: Any) -> None:
+        """Make the next calls of a telecom operation go wrong; local/telecom/faults.py says how."""
+        request = urllib.request.Request(f"{self.page}/faults", json.dumps(fault).encode(), method="POST")  # noqa: S310
+        urllib.request.urlopen(request, context=self._tls, timeout=10).close()  # noqa: S310
+
     def close(self) -> None:
         """End its processes and remove its directory."""
         if self._processes:
-            end(self.process_group, self.directory)
+            # Not SIGTERM: ministack would wait for every open connection, and nothing of it is worth saving.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process_group, signal.SIGKILL)
         for process in self._processes:
             process.wait()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        _remove(self.directory)
 
     def _certificate(self) -> tuple[str, str]:
         """A certificate for 127.0.0.1 and its key, as paths of PEM files; it is its own CA bundle."""
@@ -189,12 +196,44 @@ class LocalAws:
             return False
 
 
+def processes(directory: Path) -> dict[int, int]:
+    """The processes of the LocalAws in that directory, which each of them names in its command line: id and group."""
+    if Path("/proc/self/cmdline").exists():
+        return dict(_listed_by_proc(str(directory)))
+    command = ["ps", "-A", "-ww", "-o", "pid=,pgid=,command="]
+    listing = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+    rows = [line.split(None, 2) for line in listing.stdout.splitlines()]
+    return {int(row[0]): int(row[1]) for row in rows if str(directory) in row[-1]}
+
+
+def _listed_by_proc(directory: str) -> Iterator[tuple[int, int]]:
+    for process in Path("/proc").glob("[0-9]*"):
+        # It may end while it is looked at.
+        with contextlib.suppress(OSError):
+            if directory.encode() in (process / "cmdline").read_bytes():
+                yield int(process.name), os.getpgid(int(process.name))
+
+
 def end(process_group: int, directory: Path) -> None:
-    """End a LocalAws by what it is known by, also one that another process started. One that is gone is no error."""
-    with contextlib.suppress(ProcessLookupError):
-        # Not SIGTERM: ministack would wait for every open connection, and nothing of it is worth saving.
-        os.killpg(process_group, signal.SIGKILL)
-    shutil.rmtree(directory, ignore_errors=True)
+    """End a LocalAws by what it is known by, when the process that started it is gone. All gone is no error.
+
+    The id of a group whose processes have all died may be somebody else's by now: only one that still has a process
+    of this directory is ended.
+    """
+    while process_group in processes(directory).values():
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process_group, signal.SIGKILL)
+        time.sleep(0.05)
+    _remove(directory)
+
+
+def _remove(directory: Path) -> None:
+    """Remove it, also while the last of its processes still dies and writes."""
+    for _ in range(20):
+        shutil.rmtree(directory, ignore_errors=True)
+        if not directory.exists():
+            return
+        time.sleep(0.05)
 
 
 def _free_port() -> int:

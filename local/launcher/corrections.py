@@ -17,13 +17,16 @@ from ministack import app
 from ministack.core import lambda_runtime
 from ministack.core.responses import new_uuid
 from ministack.services import cloudformation, lambda_svc
-from ministack.services.cloudformation import custom_resource, handlers, provisioners, stacks
+from ministack.services.cloudformation import custom_resource, handlers, helpers, provisioners, stacks
 
 ANSWER_PATH = "/_ministack/cfn-response/"
 BODY_LIMIT = 4096
 """Bytes, inclusive (CloudFormation user guide, "Custom resource response objects")."""
 PHYSICAL_ID_LIMIT = 1024
 """Bytes (the same page)."""
+BEYOND_UPDATES = {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED", "UPDATE_ROLLBACK_FAILED"}
+"""States of a stack (CloudFormation user guide, "Stack status codes"): all that is left is to delete it, or, in the
+last one, to continue the rollback."""
 
 
 class Answers:
@@ -210,6 +213,23 @@ def refuse_new_service_token(original: Callable[..., Any]) -> Callable[..., Any]
     return refused
 
 
+def refuse_to_update_a_failed_stack(original: Callable[..., Any]) -> Callable[..., Any]:
+    """`CreateChangeSet`, which is how the SAM CLI updates, ends here for a stack that CloudFormation cannot update.
+
+    So a cure that begins with "update the stack" is no cure there; ministack refuses UpdateStack alone.
+    """
+
+    def create(parameters: dict[str, Any]) -> Any:
+        kind = helpers._p(parameters, "ChangeSetType", "UPDATE")  # noqa: SLF001
+        stack = handlers._resolve_stack(helpers._p(parameters, "StackName"))  # noqa: SLF001
+        if kind == "UPDATE" and stack and stack["StackStatus"] in BEYOND_UPDATES:
+            reason = f"Stack:{stack['StackId']} is in {stack['StackStatus']} state and can not be updated."
+            return helpers._error("ValidationError", reason)  # noqa: SLF001
+        return original(parameters)
+
+    return create
+
+
 def take_raw_answers(original: Callable[..., Any]) -> Callable[..., Any]:
     """`_handle_post_body_shortcuts` parses an answer and drops its text; here it is taken as it came."""
 
@@ -237,6 +257,9 @@ def apply(interpreter: str) -> None:
     custom_resource.invoke_custom_resource = invoke_custom_resource
     correct("_roll_back_operation", roll_back_failed_create, stacks, handlers)
     correct("_custom_named_replacement_error", refuse_new_service_token, provisioners, stacks)
+    handlers._ACTION_HANDLERS["CreateChangeSet"] = refuse_to_update_a_failed_stack(  # noqa: SLF001
+        handlers._ACTION_HANDLERS["CreateChangeSet"]  # noqa: SLF001
+    )
     correct("_handle_post_body_shortcuts", take_raw_answers, app)
     correct("_detect_runtime_binary", partial(run_on, interpreter), lambda_runtime)
     # With USE_SSL it also takes 127.0.0.1:443 where it may, for Cognito's sake.
