@@ -10,6 +10,7 @@ import json
 import re
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -32,6 +33,7 @@ _PSEUDO_PARAMETERS: Mapping[str, str | None] = {
     "AWS::Partition": "aws",
     "AWS::Region": _REGION,
     "AWS::AccountId": _ACCOUNT,
+    "AWS::StackName": "example",
     "AWS::URLSuffix": "amazonaws.com",
     "AWS::NoValue": None,
 }
@@ -75,12 +77,21 @@ def declaration(described: Described) -> tuple[str, dict[str, Any]]:
     path = described.example_path
     if not path.is_file():
         raise ExampleError(f"examples/{path.name} is missing: a template that shows {described.name} alone")
-    template = cfn_yaml.load(str(path))
-    for logical_id, resource in template["Resources"].items():
-        if resource["Type"] == described.resource.type_name:
-            properties = _resolved(resource["Properties"], template.get("Parameters", {}), path.name)
-            return str(logical_id), properties
+    for logical_id, (type_name, properties) in declarations(path).items():
+        if type_name == described.resource.type_name:
+            return logical_id, properties
     raise ExampleError(f"examples/{path.name} has no resource of the type {described.resource.type_name}")
+
+
+def declarations(path: Path) -> dict[str, tuple[str, dict[str, Any]]]:
+    """The custom resources of a template by logical id: type name, and properties as a custom resource gets them."""
+    template = cfn_yaml.load(str(path))
+    parameters = template.get("Parameters", {})
+    return {
+        str(logical_id): (str(resource["Type"]), _resolved(resource["Properties"], parameters, path.name))
+        for logical_id, resource in template["Resources"].items()
+        if resource["Type"].startswith("Custom::")
+    }
 
 
 def _resolved(value: Any, parameters: Mapping[str, Any], where: str) -> Any:
