@@ -112,18 +112,19 @@ class Properties:
     rules: ClassVar[tuple[Rule, ...]] = ()
 
     tags: tuple[Tag, ...] | None = prop(
-        "Tags of the number. What is not declared here is removed, but for the provider's own tags. Without this "
-        "property no tag is touched.",
+        "Tags. What is not declared here is removed, but for the provider's own tags. Without this property no tag is "
+        "touched.",
         maximum=45,
     )
     allow_replacement: Permission = prop(
-        "Whether a change that needs a new number may release the present one for good: `true`, or the id of the "
-        "number that may go, which refuses again once that one is gone.",
+        "Whether a replacement may release the present one for good: `true`, or the id of the one that may go, which "
+        "refuses again once that one is gone.",
         default=False,
     )
     wait_for_active: bool = prop(
-        "Whether to answer only when the number is ACTIVE. Without it a number is answered as soon as it is bought, "
-        "with its Status.",
+        "Whether to answer only when a phone number of AWS End User Messaging SMS is ACTIVE. Without it the number is "
+        "answered as soon as it is bought, with its Status. A sender ID is there at once, and a claim of Amazon Connect "
+        "is always waited for.",
         default=False,
     )
     wait_timeout_seconds: int | None = prop(

@@ -54,10 +54,10 @@ class Observed:
 
 @attrs.frozen(kw_only=True)
 class OnDelete(Nested):
-    """What a Delete may do to get its number released."""
+    """What a Delete may do to get it released."""
 
     lift_deletion_protection: bool = prop("Whether to switch deletion protection off.", default=False)
-    leave_pools: bool = prop("Whether to take the identity out of its pools.", default=False)
+    leave_pools: bool = prop("Whether to take it out of its pools.", default=False)
 
 
 @attrs.frozen

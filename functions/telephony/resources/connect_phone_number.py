@@ -116,7 +116,7 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
         "PhoneNumberArn": "The Amazon Resource Name (ARN) of the phone number.",
         "PhoneNumberId": "The id of the phone number.",
         "Address": "The phone number in E.164 format.",
-        "Status": "CLAIMED.",
+        "Status": "CLAIMED: a claim is waited for, and one that FAILED is a failure.",
     }
     permissions = (
         "connect:SearchAvailablePhoneNumbers",
