@@ -1,0 +1,296 @@
+"""However often an event arrives, and wherever an attempt dies, one declaration buys one number."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+
+from tests.conftest import CONNECT, SMS, Laptop
+from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, Kind
+from tests.contract.test_answering import short_invocations
+
+STATE = "dynamodb"
+
+
+def create(laptop: Laptop, kind: Kind, **more: Any) -> dict[str, Any]:
+    return laptop.send("Create", resource_type=kind.type, **({"properties": kind.properties} | more))
+
+
+@pytest.mark.parametrize("delivery", ["twice", "together"])
+def test_an_event_that_comes_twice_buys_once_and_is_answered_with_the_same_bytes(
+    laptop: Laptop, kind: Kind, delivery: Any
+) -> None:
+    laptop.invoker.disturb(delivery)
+
+    answer = create(laptop, kind)
+
+    assert answer["Status"] == "SUCCESS"
+    assert len(laptop.invoker.invocations) == 2
+    assert laptop.held() == {kind.held: 1}
+    assert laptop.calls()[kind.buys] == 1
+    raw = laptop.sink.raw(answer["RequestId"])
+    assert len(raw) == 2
+    assert len(set(raw)) == 1
+
+
+@pytest.mark.parametrize("delivery", ["twice", "together"])
+def test_a_replacement_that_comes_twice_buys_once(laptop: Laptop, kind: Kind, delivery: Any) -> None:
+    first = create(laptop, kind)["PhysicalResourceId"]
+    laptop.invoker.disturb(delivery)
+
+    answer = laptop.send(
+        "Update",
+        resource_type=kind.type,
+        physical_id=first,
+        properties=kind.properties | kind.replacing | {"AllowReplacement": True},
+        old_properties=kind.properties,
+    )
+
+    assert answer["Status"] == "SUCCESS"
+    assert sorted(laptop.ids()) == sorted([first, answer["PhysicalResourceId"]])
+    assert laptop.calls()[kind.buys] == 2
+    assert len(set(laptop.sink.raw(answer["RequestId"]))) == 1
+
+
+@pytest.mark.parametrize("delivery", ["twice", "together"])
+def test_a_failure_that_comes_twice_is_told_with_the_same_bytes(laptop: Laptop, kind: Kind, delivery: Any) -> None:
+    laptop.telecom.fault(kind.service, kind.operation, "error", code="AccessDeniedException", message="No.")
+    laptop.invoker.disturb(delivery)
+
+    answer = create(laptop, kind)
+
+    assert answer["Status"] == "FAILED"
+    assert laptop.calls()[kind.buys] == 1
+    assert len(laptop.sink.raw(answer["RequestId"])) == 2
+    assert len(set(laptop.sink.raw(answer["RequestId"]))) == 1
+
+
+def test_an_event_that_comes_a_second_time_after_its_delete_buys_nothing(laptop: Laptop, kind: Kind) -> None:
+    request = str(uuid.uuid4())
+    answer = create(laptop, kind, request_id=request)
+    laptop.send(
+        "Delete", resource_type=kind.type, properties=kind.properties, physical_id=answer["PhysicalResourceId"]
+    )
+
+    laptop.post("Create", resource_type=kind.type, properties=kind.properties, request_id=request)
+    laptop.invoker.settle(30)
+
+    assert laptop.held() == {}
+    assert laptop.calls()[kind.buys] == 1
+
+
+def test_ten_numbers_of_one_stack_are_bought_once_each(laptop: Laptop) -> None:
+    resources = {
+        f"Number{index}": {"Type": "Custom::SmsPhoneNumber", "Properties": SIMULATOR} for index in range(10)
+    }
+    stack = laptop.cloudformation.stack("numbers")
+
+    assert stack.deploy({"Resources": resources}) == "CREATE_COMPLETE"
+
+    assert laptop.held() == {"phone_numbers": 10}
+    assert len(set(stack.physical_ids.values())) == 10
+    assert laptop.calls(SMS) == {"RequestPhoneNumber": 10}
+    assert stack.delete() == "DELETE_COMPLETE"
+    assert laptop.held() == {}
+
+
+# -- the telecom services ----------------------------------------------------------------------------------------------
+
+
+def test_throttling_is_absorbed(laptop: Laptop, kind: Kind) -> None:
+    for operation in {kind.buys, kind.reads, kind.updates, kind.releases}:
+        laptop.telecom.fault(kind.service, operation.split(".")[1], "throttle", times=6)
+    made = create(laptop, kind, properties=kind.properties | kind.in_place)
+    assert made["Status"] == "SUCCESS"
+    assert laptop.calls()[kind.buys] == 7
+    assert laptop.held() == {kind.held: 1}
+    off = {name: False if value is True else value for name, value in kind.in_place.items()}
+
+    updated = laptop.send(
+        "Update",
+        resource_type=kind.type,
+        physical_id=made["PhysicalResourceId"],
+        properties=kind.properties | off,
+        old_properties=kind.properties | kind.in_place,
+    )
+    assert updated["Status"] == "SUCCESS"
+    gone = laptop.send(
+        "Delete", resource_type=kind.type, physical_id=made["PhysicalResourceId"], properties=kind.properties
+    )
+    assert gone["Status"] == "SUCCESS"
+    assert laptop.held() == {}
+
+
+def test_throttling_that_never_ends_is_told_and_nothing_is_held(laptop: Laptop) -> None:
+    laptop.telecom.fault(SMS, "RequestPhoneNumber", "throttle", times=99_999)
+    with short_invocations(laptop, 1.4) as hurried:
+        answer = create(hurried, SMS_PHONE_NUMBER)
+
+    assert answer["Status"] == "FAILED"
+    assert answer["PhysicalResourceId"] == f"not-created:{answer['RequestId']}"
+    assert laptop.held() == {}
+
+
+@pytest.mark.parametrize("forgets", [False, True], ids=["tokens remembered", "tokens forgotten"])
+@pytest.mark.parametrize("kind_of_fault", ["error", "reset", "lose_answer"])
+@pytest.mark.parametrize("times", [1, 3, 7])
+def test_an_unknown_effect_ends_in_one_number(
+    laptop: Laptop, kind: Kind, kind_of_fault: str, times: int, forgets: bool
+) -> None:
+    laptop.telecom.configure(forget_tokens=forgets)
+    details = {"code": "InternalServerException", "status": 500} if kind_of_fault == "error" else {}
+    laptop.telecom.fault(kind.service, kind.operation, kind_of_fault, times=times, **details)
+
+    answer = create(laptop, kind)
+
+    assert answer["Status"] == "SUCCESS", answer
+    assert [answer["PhysicalResourceId"]] == laptop.ids()
+
+
+def test_the_token_finds_what_the_tags_do_not_show_yet(laptop: Laptop, kind: Kind) -> None:
+    laptop.telecom.configure(tags_lag_seconds=86_400)
+    laptop.telecom.fault(kind.service, kind.operation, "lose_answer")
+    with short_invocations(laptop, 3) as hurried:
+        create(hurried, kind)
+
+    assert laptop.held() == {kind.held: 1}
+
+
+def test_a_refusal_after_an_unknown_effect_does_not_hide_what_was_bought(laptop: Laptop, kind: Kind) -> None:
+    laptop.telecom.configure(forget_tokens=True)
+    laptop.telecom.fault(kind.service, kind.operation, "lose_answer")
+    laptop.telecom.fault(kind.service, kind.operation, "error", code="ServiceQuotaExceededException", message="Full.")
+
+    answer = create(laptop, kind)
+
+    assert answer["Status"] == "SUCCESS"
+    assert [answer["PhysicalResourceId"]] == laptop.ids()
+
+
+def test_a_lost_answer_of_the_second_step_is_no_failure(laptop: Laptop, kind: Kind) -> None:
+    laptop.telecom.fault(kind.service, kind.updates.split(".")[1], "lose_answer")
+
+    answer = create(laptop, kind, properties=kind.properties | kind.in_place)
+
+    assert answer["Status"] == "SUCCESS"
+    assert laptop.calls()[kind.buys] == 1
+
+
+def test_a_lost_answer_of_a_release_is_a_success(laptop: Laptop, kind: Kind) -> None:
+    made = create(laptop, kind)
+    laptop.telecom.fault(kind.service, kind.releases.split(".")[1], "lose_answer")
+
+    gone = laptop.send(
+        "Delete", resource_type=kind.type, physical_id=made["PhysicalResourceId"], properties=kind.properties
+    )
+
+    assert gone["Status"] == "SUCCESS"
+    assert laptop.held() == {}
+
+
+@pytest.mark.parametrize("kind_of_fault", ["error", "reset"])
+def test_a_release_that_fails_for_a_while_is_done_in_the_end(
+    laptop: Laptop, kind: Kind, kind_of_fault: str
+) -> None:
+    made = create(laptop, kind)
+    details = {"code": "InternalServerException", "status": 500} if kind_of_fault == "error" else {}
+    laptop.telecom.fault(kind.service, kind.releases.split(".")[1], kind_of_fault, times=6, **details)
+
+    gone = laptop.send(
+        "Delete", resource_type=kind.type, physical_id=made["PhysicalResourceId"], properties=kind.properties
+    )
+
+    assert gone["Status"] == "SUCCESS"
+    assert laptop.held() == {}
+
+
+def test_a_connect_number_that_somebody_else_claims_first_is_followed_by_another(laptop: Laptop) -> None:
+    pytest.importorskip("telephony.resources.connect_phone_number")
+    from tests.conftest import connect_instance  # noqa: PLC0415
+
+    laptop.telecom.configure(race_losses=2)
+    target = connect_instance(laptop)
+
+    answer = laptop.send(
+        "Create",
+        resource_type="Custom::ConnectPhoneNumber",
+        properties={"TargetArn": target, "CountryCode": "US", "Type": "DID"},
+    )
+
+    assert answer["Status"] == "SUCCESS", answer
+    assert laptop.held() == {"connect_numbers": 1}
+    calls = laptop.calls(CONNECT)
+    assert (calls["SearchAvailablePhoneNumbers"], calls["ClaimPhoneNumber"]) == (1, 3)
+
+
+# -- the state table ---------------------------------------------------------------------------------------------------
+
+
+def test_a_table_that_is_down_before_the_purchase_delays_it_and_no_more(laptop: Laptop, kind: Kind) -> None:
+    laptop.telecom.fault(STATE, "TransactWriteItems", "error", code="InternalServerError", status=500, times=3)
+
+    answer = create(laptop, kind)
+
+    assert answer["Status"] == "SUCCESS"
+    assert laptop.calls()[kind.buys] == 1
+    assert len(laptop.invoker.invocations) == 2
+
+
+@pytest.mark.parametrize("write", range(5))
+def test_a_table_that_is_down_for_a_while_at_any_write_does_not_lead_to_a_second_number(
+    laptop: Laptop, write: int
+) -> None:
+    laptop.telecom.fault(STATE, "UpdateItem", "error", code="InternalServerError", status=500, after=write, times=3)
+
+    answer = create(laptop, SMS_PHONE_NUMBER)
+
+    assert answer["Status"] == "SUCCESS"
+    assert [answer["PhysicalResourceId"]] == laptop.ids()
+    assert laptop.calls(SMS)["RequestPhoneNumber"] == 1
+    assert len(set(laptop.sink.raw(answer["RequestId"]))) == 1
+
+
+@pytest.mark.parametrize(
+    ("operation", "write"),
+    [("PutItem", 0), ("TransactWriteItems", 0), *(("UpdateItem", write) for write in range(5))],
+)
+def test_a_write_whose_answer_is_lost_is_written_once(laptop: Laptop, operation: str, write: int) -> None:
+    laptop.telecom.fault(STATE, operation, "lose_answer", after=write)
+
+    answer = create(laptop, SMS_PHONE_NUMBER)
+
+    assert answer["Status"] == "SUCCESS"
+    assert [answer["PhysicalResourceId"]] == laptop.ids()
+    assert laptop.calls(SMS) == {"RequestPhoneNumber": 1}
+
+
+def test_a_table_that_may_not_be_used_buys_nothing(laptop: Laptop) -> None:
+    for operation in ("PutItem", "TransactWriteItems", "Query", "UpdateItem"):
+        laptop.telecom.fault(STATE, operation, "error", code="AccessDeniedException", times=99)
+
+    laptop.post("Create", resource_type=SMS_PHONE_NUMBER.type, properties=SIMULATOR)
+    laptop.invoker.settle(30)
+
+    assert laptop.calls() == {}
+    assert {attempt.outcome for attempt in laptop.invoker.invocations} == {"raised"}
+
+
+def test_a_throttled_table_is_waited_for(laptop: Laptop) -> None:
+    laptop.telecom.fault(STATE, "UpdateItem", "throttle", times=2)
+
+    assert create(laptop, SMS_PHONE_NUMBER)["Status"] == "SUCCESS"
+    assert laptop.calls(SMS) == {"RequestPhoneNumber": 1}
+
+
+def test_the_ledger_says_what_was_bought_for_whom(laptop: Laptop, kind: Kind) -> None:
+    answer = create(laptop, kind)
+
+    [row] = laptop.intents()
+    assert row["pk"]["S"] == f"{answer['StackId']}|Number"
+    assert row["sk"]["S"] == f"intent#{answer['RequestId']}"
+    assert row["physical_id"]["S"] == answer["PhysicalResourceId"]
+    assert "expiration" not in row, "a number lives longer than any guess"
+    [outcome] = [row for row in laptop.rows() if row["pk"]["S"] == "outcome"]
+    assert int(outcome["expiration"]["N"]) > 0
