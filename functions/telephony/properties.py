@@ -123,7 +123,7 @@ class Properties:
     )
     wait_for_active: bool = prop(
         "Whether to answer only when a phone number of AWS End User Messaging SMS is ACTIVE. Without it the number is "
-        "answered as soon as it is bought, with its Status. A sender ID is there at once, and a claim of Amazon Connect "
+        "answered as soon as it is bought, with its Status. A sender ID is there at once; a claim of Amazon Connect "
         "is always waited for.",
         default=False,
     )
