@@ -167,7 +167,7 @@ def test_a_record_that_cannot_be_answered_stays_in_the_queue_and_no_other_does(l
 
 def test_the_last_resort_buys_nothing(laptop: Laptop, kind: Kind) -> None:
     """No run came to the purchase: FAILED, and nothing new is begun."""
-    laptop.telecom.fault("dynamodb", "TransactWriteItems", "error", code="InternalServerError", status=500, times=9)
+    laptop.telecom.fault("dynamodb", "TransactWriteItems", "error", code="ResourceNotFoundException", times=3)
 
     answer = laptop.send("Create", resource_type=kind.type, properties=kind.properties)
 
