@@ -81,6 +81,10 @@ class Failure(TelephonyError):
         """The Reason, as it stands in the stack event."""
         return " ".join(filter(None, (f"{self.word}: {self.cause}", self.cure)))
 
+    def as_final(self) -> "Failure":
+        """The same failure, when nothing is to be waited for or tried again."""
+        return Failure(self.word, self.cause, self.cure, code=self.code, reason=self.reason)
+
 
 class Unsettled(Failure):
     """A refusal that passes with time: a role that propagates, a pool that is being left."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import attrs
 
 from telephony import clock
-from telephony.errors import Failure, OutOfTurn, Throttled, Undecided, Unsettled, Word
+from telephony.errors import Failure, OutOfTurn, Throttled, Undecided, Unsettled
 from telephony.request import Request
 from telephony.resource import Owner
 from telephony.settings import settings
@@ -75,9 +75,7 @@ class Invocation:
                     raise
             except Unsettled as refused:
                 if clock.now() - begun > settings().patience or not self.pause(pauses):
-                    raise Failure(
-                        refused.word, refused.cause, refused.cure, code=refused.code, reason=refused.reason
-                    ) from None
+                    raise refused.as_final() from None
             except Undecided:
                 unknown += 1
                 if unknown > _REPEATS or not self.pause(pauses):
@@ -91,11 +89,9 @@ class Invocation:
         clock.sleep(seconds)
         return True
 
-    def out_of_time(self, cause: str, cure: str = "", physical_id: str | None = None) -> Failure | Undecided:
-        """What running out of time means: a failure if the answer is due, or another invocation."""
-        if self.answers:
-            return Failure(Word.NOT_STABILIZED, cause, cure, physical_id=physical_id)
-        return Undecided(cause, word=Word.NOT_STABILIZED)
+    def out_of_time(self, failure: Failure) -> Failure | Undecided:
+        """What running out of time means: the failure if the answer is due, or another invocation."""
+        return failure if self.answers else Undecided(failure.cause, word=failure.word)
 
 
 class Pauses:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from telephony import clock, ledger, resources
-from telephony.errors import Failure, Lapsed, Undecided, Word
+from telephony import clock, ledger, reasons, resources
+from telephony.errors import Failure, Lapsed, Undecided
 from telephony.invocation import Invocation, Pauses
 from telephony.ledger import History, Intent, State
 from telephony.observability import count, logger
@@ -44,11 +44,7 @@ def update(invocation: Invocation) -> Observed:
     history = ledger.history(ledger.resource_key(request.stack_id, request.logical_resource_id))
     observed = _owned(invocation, resource, history, physical_id)
     if observed is None:
-        raise Failure(
-            Word.NOT_FOUND,
-            f"The {resource.noun} {physical_id} does not exist: it was released outside of this stack.",
-            "Remove the resource from the template, deploy, and declare it again under another logical id.",
-        )
+        raise reasons.DOES_NOT_EXIST.failure(noun=resource.noun, id=physical_id)
     known = history.of_number(physical_id)
     if known is not None:
         ledger.name(known)
@@ -165,10 +161,7 @@ def _complete(
         raise
     if not ledger.ready(intent):
         give_back(invocation, resource, intent, physical_id)
-        raise Failure(
-            Word.RESOURCE_CONFLICT,
-            f"A Delete came while the {resource.noun} was being set up; it was released again.",
-        )
+        raise reasons.DELETED_WHILE_SETTING_UP.failure(noun=resource.noun)
     return observed
 
 
@@ -178,20 +171,14 @@ def _settled(invocation: Invocation, resource: Resource[Any], desired: Propertie
     limit = invocation.issued_at + (desired.wait_timeout_seconds or float("inf"))
     while observed.standing is Standing.PENDING:
         if not invocation.pause(pauses, until=min(limit, invocation.until)):
-            what = (
-                f"The {resource.noun} {observed.physical_id} is still {observed.attributes.get('Status') or 'PENDING'}"
-            )
+            about = {"noun": resource.noun, "id": observed.physical_id}
+            about["status"] = observed.attributes.get("Status") or Standing.PENDING
             if limit <= invocation.until:
-                cause = f"{what} after the WaitTimeoutSeconds of {desired.wait_timeout_seconds}."
-                raise Failure(Word.NOT_STABILIZED, cause, "Allow more time, or do without WaitForActive.")
-            raise invocation.out_of_time(f"{what}.", "Allow more ServiceTimeout, or do without WaitForActive.")
+                raise reasons.STILL_PENDING.failure(seconds=desired.wait_timeout_seconds, **about)
+            raise invocation.out_of_time(reasons.STILL_PENDING_AT_THE_END.failure(**about))
         observed = present(invocation, resource, observed.physical_id)
     if observed.standing is Standing.FAILED:
-        raise Lapsed(
-            Word.NOT_STABILIZED,
-            f"The {resource.noun} {observed.physical_id} FAILED: {observed.message or 'the service gives no reason'}.",
-            "Mend the cause and deploy again; the failed claim lapses by itself and costs nothing.",
-        )
+        raise reasons.CLAIM_FAILED.as_kind(Lapsed, **_about(resource, observed))
     return observed
 
 
@@ -211,14 +198,14 @@ def _converged(invocation: Invocation, resource: Resource[Any], desired: Propert
             return result
         try:
             latest = _settled(invocation, resource, desired, result)
-        except Lapsed as failed:
-            cure = "The number is still yours: mend the cause and deploy again."
-            raise Failure(failed.word, failed.cause, cure) from None
-    raise Failure(
-        Word.NOT_STABILIZED,
-        f"The {resource.noun} {observed.physical_id} does not keep what is declared.",
-        "Look for somebody else who changes it at the same time.",
-    )
+        except Lapsed:
+            raise reasons.CHANGE_FAILED.failure(**_about(resource, result)) from None
+    raise reasons.NOT_KEPT.failure(noun=resource.noun, id=observed.physical_id)
+
+
+def _about(resource: Resource[Any], observed: Observed) -> dict[str, str]:
+    message = observed.message or "the service gives no reason"
+    return {"noun": resource.noun, "id": observed.physical_id, "message": message}
 
 
 def _unprotect(invocation: Invocation, resource: Resource[Any], physical_id: str) -> None:
@@ -233,10 +220,7 @@ def _unprotect(invocation: Invocation, resource: Resource[Any], physical_id: str
 
 def _refuse_late(invocation: Invocation) -> None:
     if clock.now() >= invocation.issued_at + invocation.request.service_timeout:
-        raise Failure(
-            Word.NOT_STABILIZED,
-            "The request came after its ServiceTimeout: CloudFormation no longer waits for it, and nothing was done.",
-        )
+        raise reasons.TOO_LATE.failure()
 
 
 def _owned(invocation: Invocation, resource: Resource[Any], history: History, physical_id: str) -> Observed | None:
@@ -248,11 +232,7 @@ def _owned(invocation: Invocation, resource: Resource[Any], history: History, ph
         return observed
     tags = invocation.patiently(lambda: resource.tags(observed))
     if not invocation.owner.owns(tags):
-        raise Failure(
-            Word.ACCESS_DENIED,
-            f"The {resource.noun} {physical_id} is not managed by this resource: "
-            "neither the ledger nor its tags say so. It was left as it is.",
-        )
+        raise reasons.NOT_OURS.failure(noun=resource.noun, id=physical_id)
     return observed
 
 
@@ -300,29 +280,20 @@ def _refuse_replacement(
     resource: Resource[Any], desired: Properties, observed: Observed, changes: list[Difference]
 ) -> None:
     """Raise Failure unless the present number may go, and can: a released number is gone for good."""
-    what = f"{', '.join(str(change) for change in changes)} of {observed.physical_id} cannot be changed in place"
+    about = {
+        "changes": ", ".join(str(change) for change in changes),
+        "id": observed.physical_id,
+        "noun": resource.noun,
+    }
     if resource.same_key and not resource.same_key & {change.property_name for change in changes}:
-        raise Failure(
-            Word.NOT_UPDATABLE,
-            f"{what}, and the new {resource.noun} would have the same id: it cannot be made before the old one goes.",
-            "Remove the resource from the template, deploy, and declare it again with the new values.",
-        )
+        raise reasons.SAME_KEY.failure(**about)
     if desired.allow_replacement is not True and desired.allow_replacement != observed.physical_id:
-        raise Failure(
-            Word.NOT_UPDATABLE,
-            f"{what}: that needs a new {resource.noun}, and the present one would be released for good.",
-            f"Take the change back, or set AllowReplacement: {observed.physical_id} to let this one go.",
-        )
+        raise reasons.REPLACEMENT_REFUSED.failure(**about)
     pools = resource.pools(observed)
     if observed.protected or pools:
         hindrances = ["has deletion protection on"] if observed.protected else []
         hindrances += [f"is in {', '.join(pools)}"] if pools else []
-        raise Failure(
-            Word.RESOURCE_CONFLICT,
-            f"{what}, and {observed.physical_id} {' and '.join(hindrances)}: CloudFormation could not release it "
-            "afterwards, and would drop it silently. Nothing was bought.",
-            "Switch the protection off, or take it out of its pools, in an update of its own first.",
-        )
+        raise reasons.NOT_RELEASABLE.failure(hindrances=" and ".join(hindrances), **about)
 
 
 def _readable(resource: Resource[Any], raw: Any) -> Properties | None:

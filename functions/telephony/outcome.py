@@ -23,7 +23,7 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyPersistenceLayerError,
 )
 
-from telephony import aws, clock
+from telephony import aws, clock, reasons
 from telephony.errors import Failure, Undecided
 from telephony.invocation import Invocation, Pauses
 from telephony.observability import logger
@@ -132,8 +132,8 @@ def _outcome(invocation: Invocation, decision: Decision) -> Outcome:
     except Undecided as undecided:
         if not invocation.final:
             raise
-        reason = f"{undecided.word}: {undecided.cause} No further attempt is made; see the provider's log."
-        return Outcome("FAILED", named, reason=reason)
+        told = reasons.STILL_UNKNOWN.failure(cause=undecided.cause)
+        return Outcome("FAILED", named, reason=f"{undecided.word}: {told.cause} {told.cure}")
     if observed is None:
         return Outcome("SUCCESS", named)
     return Outcome("SUCCESS", observed.physical_id, data=observed.attributes)

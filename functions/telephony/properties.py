@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import attrs
 
-from telephony.errors import Failure, Word
+from telephony import reasons
 
 ALWAYS_KNOWN = frozenset({"ServiceToken", "ServiceTimeout"})
 """CloudFormation leaves them among the ResourceProperties."""
@@ -145,7 +145,7 @@ class Properties:
         if violations:
             count = f"{len(violations)} properties are" if len(violations) > 1 else "1 property is"
             lines = "\n".join(f"- {violation}" for violation in violations)
-            raise Failure(Word.INVALID_REQUEST, f"{count} not valid; no call was made.\n{lines}")
+            raise reasons.NOT_VALID.failure(count=count, violations=lines)
         return typing.cast("Self", parsed)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import attrs
 
-from telephony import clock, ledger, rate, resources
-from telephony.errors import Failure, OutOfTurn, Throttled, Unavailable, Undecided, Unsettled, Word
+from telephony import clock, ledger, rate, reasons, resources
+from telephony.errors import Failure, OutOfTurn, Throttled, Unavailable, Undecided, Unsettled
 from telephony.invocation import Invocation, Pauses
 from telephony.ledger import Intent, State
 from telephony.observability import count, logger
@@ -49,10 +49,7 @@ class Buying:
             if intent.live:
                 return intent, present(self.invocation, self.resource, intent.physical_id or "")
             if intent.cancelled or intent.state is not State.INTENT:
-                raise Failure(
-                    Word.RESOURCE_CONFLICT,
-                    f"This request for a {self.resource.noun} was given up before; nothing is bought for it again.",
-                )
+                raise reasons.GIVEN_UP.failure(noun=self.resource.noun)
             if intent.lease_until > clock.now() and intent.lease_owner != self.invocation.key:
                 self._pause("Another run of this request is buying at this moment.")
                 self.intent = ledger.refresh(intent)
@@ -60,7 +57,7 @@ class Buying:
             if self.look and (found := self._find()) is not None:
                 return self._bought(found)
             if self.invocation.final:
-                raise self._nothing(never_worked(self.resource))
+                raise self._nothing(reasons.NEVER_WORKED.failure(noun=self.resource.noun))
             chosen = intent.chosen or self._choose()
             self._wait_for_turn()
             leased = ledger.take_lease(attrs.evolve(intent, chosen=chosen), self.invocation.key)
@@ -84,11 +81,8 @@ class Buying:
             rate.wait(*self.resource.buying_call(self.desired), reserved=self.intent.turn_at)
         except OutOfTurn as late:
             if late.at > self.invocation.answer_by:
-                left = self.invocation.answer_by - clock.now()
-                cure = (
-                    f"CloudFormation's ServiceTimeout leaves {left:.0f} seconds: allow more, or declare fewer at once."
-                )
-                raise self._nothing(Failure(Word.THROTTLING, late.cause, cure)) from None
+                left = round(self.invocation.answer_by - clock.now())
+                raise self._nothing(reasons.TOO_MANY_AHEAD.failure(line=late.cause, left=left)) from None
             ledger.keep_turn(self.intent, late.at)
             raise
 
@@ -134,17 +128,14 @@ class Buying:
             count("SuspectPurchases", ResourceType=self.resource.type_name)
         else:
             ledger.close(self.intent, State.REFUSED)
-        return Failure(why.word, why.cause, why.cure, code=why.code, reason=why.reason)
+        return why.as_final()
 
     def _bought(self, observed: Observed) -> tuple[Intent, Observed]:
         recorded = ledger.bought(self.intent, observed.physical_id)
         if recorded is not None and not recorded.cancelled:
             return recorded, observed
         give_back(self.invocation, self.resource, self.intent, observed.physical_id)
-        raise Failure(
-            Word.RESOURCE_CONFLICT,
-            f"A Delete came while the {self.resource.noun} was being bought; it was released again.",
-        )
+        raise reasons.DELETED_WHILE_BUYING.failure(noun=self.resource.noun)
 
     def _find(self) -> Observed | None:
         found = self.invocation.patiently(lambda: self.resource.find(self.desired, self._purchase()))
@@ -157,7 +148,7 @@ class Buying:
     def _pause(self, cause: str) -> None:
         if self.invocation.pause(self.pauses):
             return
-        ends = self.invocation.out_of_time(cause, "Nothing was bought as far as is known; deploy again.")
+        ends = self.invocation.out_of_time(reasons.OUT_OF_TIME.failure(cause=cause))
         held_by_us = self.intent.lease_owner == self.invocation.key
         raise self._nothing(ends) if isinstance(ends, Failure) and held_by_us else ends
 
@@ -168,20 +159,10 @@ def present(invocation: Invocation, resource: Resource[Any], physical_id: str) -
     def read() -> Observed:
         observed = resource.read(physical_id)
         if observed is None:
-            cause = f"The {resource.noun} {physical_id} is gone: it was released outside of this stack."
-            raise Unsettled(Word.NOT_FOUND, cause)
+            raise reasons.GONE.as_kind(Unsettled, noun=resource.noun, id=physical_id)
         return observed
 
     return invocation.patiently(read)
-
-
-def never_worked(resource: Resource[Any]) -> Failure:
-    """What the last resort says of a purchase that no run came to."""
-    return Failure(
-        Word.INTERNAL_FAILURE,
-        f"No run of this request came to buying a {resource.noun}.",
-        "See the provider's log for the cause, then deploy again.",
-    )
 
 
 def buy(invocation: Invocation, resource: Resource[Any], desired: Properties) -> tuple[Intent, Observed]:
@@ -201,12 +182,9 @@ def buy(invocation: Invocation, resource: Resource[Any], desired: Properties) ->
     if invocation.final or not ledger.open_intent(intent):
         earlier = ledger.history(intent.resource).of_request(request.request_id)
         if earlier is None and invocation.final:
-            raise never_worked(resource)
+            raise reasons.NEVER_WORKED.failure(noun=resource.noun)
         if earlier is None:
-            raise Failure(
-                Word.RESOURCE_CONFLICT,
-                f"A Delete of this resource was issued after this request; no {resource.noun} was bought.",
-            )
+            raise reasons.DELETED_BEFORE.failure(noun=resource.noun)
         intent = earlier
     return Buying(invocation, resource, desired, intent, unsure=intent.begun, look=intent.begun).run()
 

@@ -5,7 +5,7 @@ import pkgutil
 import re
 from typing import Any, cast
 
-from telephony.errors import Failure, Word
+from telephony import reasons
 from telephony.resource import Resource
 
 
@@ -18,11 +18,7 @@ def by_type(resource_type: str) -> Resource[Any]:
     """A new instance of the type; raise Failure(InvalidRequest) that lists the known ones."""
     known = {f"Custom::{_class_name(module)}": module for module in modules()}
     if resource_type not in known:
-        raise Failure(
-            Word.INVALID_REQUEST,
-            f"{resource_type} is not a type of this provider.",
-            f"It has {', '.join(sorted(known))}.",
-        )
+        raise reasons.UNKNOWN_TYPE.failure(type=resource_type, known=", ".join(sorted(known)))
     module = importlib.import_module(f"{__name__}.{known[resource_type]}")
     return cast("Resource[Any]", getattr(module, _class_name(known[resource_type]))())
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 
 import attrs
 
-from telephony import services
+from telephony import reasons, services
 from telephony.errors import Failure, Unavailable, Undecided, Word
 from telephony.properties import Properties, Rule, prop
 from telephony.resource import (
@@ -153,10 +153,8 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
             self._candidates = self._search(desired)
         if not self._candidates:
             beginning = f" that begins with {desired.prefix}" if desired.prefix is not None else ""
-            raise Failure(
-                Word.NOT_FOUND,
-                f"No {desired.type} number of {desired.country_code}{beginning} is available to {desired.target_arn}.",
-                "Declare another Prefix or Type; numbers that need documents are never in the inventory (AWS Support).",
+            raise reasons.NONE_AVAILABLE.failure(
+                type=desired.type, country=desired.country_code, beginning=beginning, target=desired.target_arn
             )
         return self._candidates.pop()
 
@@ -184,8 +182,7 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
         except Unavailable as lost:
             if desired.phone_number is None:
                 raise
-            cure = "Declare another PhoneNumber, or CountryCode, Type and Prefix."
-            raise Failure(lost.word, lost.cause, cure, code=lost.code) from None
+            raise reasons.TAKEN.failure(cause=lost.cause) from None
         return _claimed(claim)
 
     def find(self, desired: ConnectPhoneNumberProperties | None, purchase: Purchase) -> Observed | None:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 import attrs
 
-from telephony import services
+from telephony import reasons, services
 from telephony.errors import Failure, Word
 from telephony.origination_identity import OriginationIdentity, api_tags
 from telephony.properties import Properties, Rule, prop
@@ -107,11 +107,8 @@ class SmsSenderId(OriginationIdentity[SmsSenderIdProperties]):
         observed = _observed(answer)
         tags = {tag["Key"]: tag["Value"] for tag in answer.get("Tags", [])} or self.tags(observed)
         if not purchase.made(tags):
-            raise Failure(
-                Word.ALREADY_EXISTS,
-                f"The sender ID {desired.sender_id.upper()} exists already in {desired.iso_country_code}, and is not "
-                "managed by this resource.",
-                "Choose another SenderId, or release the present one first.",
+            raise reasons.SENDER_ID_EXISTS.failure(
+                sender_id=desired.sender_id.upper(), country=desired.iso_country_code
             )
         return attrs.evolve(observed, fresh=True, tags=tags)
 
