@@ -1,0 +1,333 @@
+"""One run of a Lambda function in a process of its own, and what befalls it at a chosen outside call.
+
+The process is forked from one that has imported everything, or is a fresh interpreter (`python -m
+tests.faults.attempts`). The hooks sit on http.client, below botocore and urllib3 alike: the provider is not touched,
+and a call that is added to it is found by itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import http.client
+import importlib
+import json
+import logging
+import os
+import pkgutil
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from typing import Any, Literal, Self, cast
+
+import attrs
+import time_machine
+
+from tests.contract.cloudformation.destination import failure_record, sqs_event
+from tests.faults import mutations
+
+Kind = Literal["kill", "stop", "reset", "lose", "error", "throttle"]
+SECONDS = 20.0
+"""What Lambda gives an attempt here; far more than any needs."""
+_REAL_LIMIT = 30
+"""Seconds of real time after which an attempt counts as hanging."""
+_LONG = 0.2
+"""Sleeps longer than this move the clock instead, unless somebody else is waiting for the same thing."""
+_SETTINGS = {
+    "LEASE_SECONDS": "1",
+    "POLL_SECONDS": "0.02",
+    "PATIENCE_SECONDS": "2.5",
+    "ANSWER_MARGIN_SECONDS": "2",
+    "SERVICE_MARGIN_SECONDS": "120",
+    "POWERTOOLS_METRICS_NAMESPACE": "cfn-telephony",
+    "POWERTOOLS_SERVICE_NAME": "cfn-telephony",
+    "POWERTOOLS_LOG_LEVEL": "DEBUG",
+    "RELEASE_SUSPECTS": "true",
+    "CALL_RATES": "*=100",  # Turns are taken, and hardly waited for.
+}
+
+
+@attrs.frozen
+class Blow:
+    """What happens at the outside call number `call`, counted from 0, before it or after its effect.
+
+    kill and stop are signals. reset and lose break the connection `times` calls long: before the effect, or after it.
+    error and throttle are answers of the service itself, without the effect, to this call and to `times` - 1 more of
+    the same operation.
+    """
+
+    kind: Kind
+    call: int
+    after: bool = False
+    times: int = 1
+
+    def __str__(self) -> str:
+        more = f"x{self.times}" if self.times > 1 else ""
+        return f"{self.kind}{'+' if self.after else '-'}{self.call}{more}"
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Read what __str__ wrote: kill+4, reset-3x9."""
+        found = re.fullmatch(r"([a-z]+)([+-])(\d+)(?:x(\d+))?", text)
+        if found is None:
+            raise ValueError(f"{text} is no blow: kill+4, reset-3x9")
+        return cls(cast("Kind", found[1]), int(found[3]), after=found[2] == "+", times=int(found[4] or 1))
+
+
+@attrs.frozen
+class Order:
+    """What one process is to do. offset: seconds by which its clock runs before the machine's."""
+
+    event: dict[str, Any]
+    function: Literal["provider", "last_resort", "sweep"] = "provider"
+    offset: float = 0
+    blow: Blow | None = None
+    mutation: str | None = None
+    alone: bool = True
+    """Nobody works at the same time, so that a long sleep need not be slept."""
+
+
+@attrs.frozen
+class Call:
+    """One outside call, as the child noted it; answered is None where it did not come back."""
+
+    name: str
+    answered: int | None
+
+
+@attrs.frozen
+class End:
+    """How an attempt ended. error: what the runtime reports of an exception."""
+
+    how: Literal["returned", "raised", "killed", "stopped", "hanging"]
+    calls: list[Call]
+    log: str
+    error: dict[str, Any] | None = None
+    result: Any = None
+    slept: float = 0
+
+
+class Wire:
+    """The hooks, in the child."""
+
+    def __init__(self, order: Order, notes: int) -> None:
+        self._blow = order.blow
+        self._notes = notes
+        self._count = -1
+
+    def install(self) -> None:
+        connection = http.client.HTTPConnection
+        before, header, after = connection.putrequest, connection.putheader, connection.getresponse
+        wire = self
+
+        def putrequest(self: Any, method: str, url: str, *args: Any, **more: Any) -> None:
+            wire._count += 1
+            wire.note("call", f"{method} {url.partition('?')[0]}")
+            wire.strike(after=False)
+            before(self, method, url, *args, **more)
+
+        def putheader(self: Any, name: Any, *values: Any) -> None:
+            if str(name).lower() == "x-amz-target":
+                value = values[0]
+                wire.note("target", value.decode() if isinstance(value, bytes) else str(value))
+            header(self, name, *values)
+
+        def getresponse(self: Any) -> Any:
+            answer = after(self)
+            wire.note("answered", answer.status)
+            wire.strike(after=True)
+            return answer
+
+        for name, hook in (("putrequest", putrequest), ("putheader", putheader), ("getresponse", getresponse)):
+            setattr(connection, name, hook)
+
+    def note(self, what: str, value: Any) -> None:
+        os.write(self._notes, (json.dumps([what, value]) + "\n").encode())
+
+    def strike(self, *, after: bool) -> None:
+        blow = self._blow
+        if blow is None or blow.after is not after or not blow.call <= self._count < blow.call + blow.times:
+            return
+        if blow.kind in {"kill", "stop"}:
+            os.kill(os.getpid(), signal.SIGKILL if blow.kind == "kill" else signal.SIGSTOP)
+        elif blow.kind in {"reset", "lose"}:
+            raise ConnectionResetError(104, "Connection reset by peer")
+
+
+class _Context:
+    function_name = "provider"
+    aws_request_id = "00000000-0000-4000-8000-000000000000"
+
+    def __init__(self) -> None:
+        self._until = time.time() + SECONDS
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, int((self._until - time.time()) * 1000))
+
+
+def prepare(environment: Mapping[str, str]) -> None:
+    """Import everything, and make what a warm container has, without a connection."""
+    os.environ.update(environment)
+    os.environ.update(_SETTINGS)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    handler = logging.StreamHandler(sys.stdout)  # The runtime's own, which everything else is logged to.
+    logging.getLogger().addHandler(handler)
+    logging.getLogger().setLevel(logging.DEBUG)
+    import telephony  # noqa: PLC0415 - reads the environment
+    import telephony.resources  # noqa: PLC0415
+
+    for package in (telephony, telephony.resources):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            imported = importlib.import_module(module.name)
+            for value in list(vars(imported).values()):
+                if isinstance(value, functools._lru_cache_wrapper) and value.__module__ == module.name:
+                    value()
+    gc.collect()
+    gc.freeze()
+
+
+def perform(order: Order, notes: int) -> None:
+    """Do it, in this process: an exception is told as Lambda's runtime tells it, and ends nothing here."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(_REAL_LIMIT)
+    random.seed()
+    wire = Wire(order, notes)
+    clock = time_machine.travel(time.time() + order.offset, tick=True).start()
+    if order.alone:
+        _sleep_by_the_clock(clock, wire)
+    if order.mutation:
+        mutations.MUTATIONS[order.mutation]()
+    wire.install()
+    handler = importlib.import_module(f"telephony.{order.function}").handler
+    try:
+        wire.note("returned", handler(order.event, _Context()))
+    except Exception as error:  # noqa: BLE001 - whatever it is
+        trace = traceback.format_exception(error)
+        print("[ERROR]", *trace, sep="\n")  # noqa: T201 - so does the runtime
+        wire.note("raised", {"type": type(error).__name__, "message": str(error), "trace": trace})
+    sys.stdout.flush()
+
+
+def _sleep_by_the_clock(clock: Any, wire: Wire) -> None:
+    sleep = time.sleep
+
+    def by_the_clock(seconds: Any) -> None:
+        if seconds <= _LONG:
+            sleep(seconds)
+            return
+        clock.shift(seconds)
+        wire.note("slept", seconds)
+
+    time.sleep = by_the_clock
+
+
+class Attempt:
+    """A child process under way."""
+
+    def __init__(self, order: Order, *, fresh: bool = False) -> None:
+        self._notes = os.memfd_create("notes")
+        self._log = os.memfd_create("log")
+        self._stopped = False
+        self._process: subprocess.Popen[bytes] | None = None
+        if fresh:
+            os.set_inheritable(self._notes, True)
+            self._process = subprocess.Popen(  # noqa: S603 - this module itself
+                [sys.executable, "-m", "tests.faults.attempts", str(self._notes), json.dumps(attrs.asdict(order))],
+                stdout=self._log,
+                stderr=self._log,
+                pass_fds=[self._notes],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+            self._pid = self._process.pid
+            return
+        sys.stdout.flush()
+        self._pid = os.fork()
+        if self._pid == 0:
+            try:
+                os.dup2(self._log, 1)
+                os.dup2(self._log, 2)
+                perform(order, self._notes)
+            finally:
+                os._exit(0)
+
+    def wait(self) -> End:
+        """Wait until it ends or stops."""
+        _, status = os.waitpid(self._pid, os.WUNTRACED)
+        if os.WIFSTOPPED(status):
+            self._stopped = True
+            return self._end("stopped")
+        if self._process is not None:
+            self._process.returncode = 0  # Waited for here.
+        how: Literal["returned", "killed", "hanging"] = "returned"
+        if os.WIFSIGNALED(status):
+            how = "hanging" if os.WTERMSIG(status) == signal.SIGALRM else "killed"
+        end = self._end(how)
+        os.close(self._notes)
+        os.close(self._log)
+        return end
+
+    def resume(self) -> End:
+        """Let one that is stopped go on, to its end."""
+        os.kill(self._pid, signal.SIGCONT)
+        return self.wait()
+
+    def _end(self, how: Literal["returned", "killed", "stopped", "hanging"]) -> End:
+        names: list[str] = []
+        answered: dict[int, int] = {}
+        error: dict[str, Any] | None = None
+        result, slept = None, 0.0
+        for line in _text(self._notes).splitlines():
+            what, value = json.loads(line)
+            if what == "call":
+                names.append(_name(value))
+            elif what == "target":
+                names[-1] = value.partition(".")[0].partition("_")[0] + "." + value.rpartition(".")[2]
+            elif what == "answered":
+                answered[len(names) - 1] = value
+            elif what == "slept":
+                slept += value
+            elif what == "returned":
+                result = value
+            else:
+                error = value
+        calls = [Call(name, answered.get(index)) for index, name in enumerate(names)]
+        return End("raised" if error else how, calls, _text(self._log), error, result, slept)
+
+
+def _text(descriptor: int) -> str:
+    return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode("utf-8", "replace")
+
+
+def _name(request: str) -> str:
+    """A call that has no target header: Connect's, or the answer."""
+    method, path = request.split(" ", 1)
+    if "cloudformation" in path and "connect" not in path.partition("/")[0] and method == "PUT":
+        return "answer"
+    return f"connect.{method} /{path.strip('/').partition('/')[0]}"
+
+
+def record_of(event: dict[str, Any], error: dict[str, Any] | None, attempts: int) -> dict[str, Any]:
+    """What the on-failure queue holds of an event, and hands to the last resort."""
+    told = (error or {}).get("message", "RequestId: 0 Error: Runtime exited with error: signal: killed")
+    record = failure_record(
+        event, RuntimeError(told), request_id="0", function_arn="arn:aws:lambda:example", attempts=attempts
+    )
+    if error:
+        record["responsePayload"] |= {"errorType": error["type"], "stackTrace": error["trace"]}
+    return sqs_event(record)
+
+
+def _main(notes: str, order: str) -> None:
+    read = json.loads(order)
+    blow = read.pop("blow")
+    prepare({})
+    perform(Order(**read, blow=Blow(**blow) if blow else None), int(notes))
+
+
+if __name__ == "__main__":
+    _main(*cast("tuple[str, str]", tuple(sys.argv[1:])))

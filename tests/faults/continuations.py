@@ -1,0 +1,244 @@
+"""What follows the blow. Each is a function of the play and the request that was struck."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import attrs
+
+from tests.faults.attempts import Attempt, Blow
+from tests.faults.declarations import Properties
+from tests.faults.play import Play, Sent
+
+type Request = Literal["create", "update", "replace", "delete", "cleanup", "rollback"]
+REQUESTS: tuple[Request, ...] = ("create", "update", "replace", "delete", "cleanup", "rollback")
+
+
+@attrs.frozen
+class Struck:
+    """The request that the blow falls on, and what surrounds it."""
+
+    request: Request
+    sent: Sent
+    first: Properties
+    """What was declared before, or, in a Create, is declared now."""
+    then: Properties
+    """What the request declares."""
+    blow: Blow | None
+    calls: list[str]
+    second: Blow | None = None
+    """Falls on the next attempt: a retry, or the request that follows."""
+
+
+# -- shared -----------------------------------------------------------------------------------------
+
+
+def _hit(play: Play, struck: Struck) -> None:
+    play.attempt(struck.sent, struck.blow, calls=struck.calls)
+
+
+def _settle(play: Play, struck: Struck) -> None:
+    """CloudFormation goes on from the answer that it got."""
+    if struck.request == "create":
+        play.created(struck.sent, struck.then)
+    elif struck.request in {"update", "replace"}:
+        play.updated(struck.sent, struck.first, struck.then)
+    elif struck.request == "rollback":
+        play.rolled_back(struck.sent, struck.first)
+    else:
+        _settle_delete(play, struck)
+
+
+def _settle_delete(play: Play, struck: Struck) -> None:
+    physical_id = str(struck.sent.event["PhysicalResourceId"])
+    verdict = play.verdict(struck.sent)
+    if verdict is not None and verdict.succeeded:
+        play.deleted(physical_id)
+    else:
+        play.findings.failed += 1
+        play.delete(physical_id, struck.then)
+
+
+def _follow(play: Play, struck: Struck) -> None:
+    """What CloudFormation sends when it does not, or no longer, listen to the request."""
+    if struck.request == "create":
+        play.delete(play.invented(), struck.then, struck.second)
+    elif struck.request in {"update", "replace"}:
+        play.roll_back(struck.then, struck.first, struck.second)
+    elif struck.request == "rollback":
+        # ContinueUpdateRollback sends it again.
+        play.roll_back(struck.then, struck.then, struck.second)
+    else:
+        play.delete(str(struck.sent.event["PhysicalResourceId"]), struck.then, struck.second)
+
+
+def retries(play: Play, struck: Struck) -> None:
+    """Lambda's retries, one and two minutes later, and the last resort."""
+    _hit(play, struck)
+    play.retries(struck.sent, struck.second)
+    _settle(play, struck)
+
+
+def last_resort(play: Play, struck: Struck) -> None:
+    """Nothing but the last resort."""
+    _hit(play, struck)
+    play.advance(180)
+    play.last_resort(struck.sent)
+    _settle(play, struck)
+
+
+def given_up(play: Play, struck: Struck) -> None:
+    """Nothing runs again; CloudFormation gives the request up after an hour."""
+    _hit(play, struck)
+    play.advance(3600)
+    if not _answered(play, struck):
+        _follow(play, struck)
+
+
+def cancelled(play: Play, struck: Struck) -> None:
+    """CloudFormation cancels the request seconds later, and goes on; Lambda's retries come after that."""
+    _hit(play, struck)
+    play.advance(4)
+    _follow(play, struck)
+    play.check()
+    play.retries(struck.sent)
+
+
+def ignored(play: Play, struck: Struck) -> None:
+    """The retries come to an answer, which CloudFormation, having cancelled the request, does not hear."""
+    _hit(play, struck)
+    play.retries(struck.sent)
+    _follow(play, struck)
+
+
+def meanwhile(play: Play, struck: Struck) -> None:
+    """CloudFormation cancels, and goes on, while the attempt still runs; then it runs on."""
+    running = _stopped(play, struck)
+    _follow_beside(play, struck)
+    if running is not None:
+        play.noted(struck.sent, running.resume())
+    play.retries(struck.sent)
+
+
+def twin(play: Play, struck: Struck) -> None:
+    """The same event is delivered again while the first delivery is under way."""
+    running = _stopped(play, struck)
+    play.attempt(struck.sent, alone=False)
+    if running is not None:
+        play.noted(struck.sent, running.resume())
+    play.retries(struck.sent)
+    _settle(play, struck)
+
+
+def race(play: Play, struck: Struck) -> None:
+    """Two deliveries at the same moment, nothing else."""
+    both = [play.start(struck.sent), play.start(struck.sent)]
+    for running in both:
+        play.noted(struck.sent, running.wait())
+    play.retries(struck.sent)
+    _settle(play, struck)
+
+
+def _stopped(play: Play, struck: Struck) -> Attempt | None:
+    """Let it run to the blow, which stops it; None if it ended before."""
+    running = play.start(struck.sent, struck.blow)
+    end = play.noted(struck.sent, running.wait(), struck.blow)
+    return running if end.how == "stopped" else None
+
+
+def _answered(play: Play, struck: Struck) -> bool:
+    """If the answer came through before the blow, CloudFormation goes on from it."""
+    if play.verdict(struck.sent) is None:
+        return False
+    _settle(play, struck)
+    return True
+
+
+def _follow_beside(play: Play, struck: Struck) -> None:
+    _follow(play, struck)
+
+
+# -- of a Create ----------------------------------------------------------------------------------
+
+
+def answered(play: Play, struck: Struck) -> None:
+    """The answer had been sent, so that CloudFormation can name what it deletes; the retries come after that."""
+    _hit(play, struck)
+    if _answered(play, struck) and play.known is not None:
+        play.delete(play.known, struck.then, struck.second)
+        play.check()
+    play.retries(struck.sent)
+
+
+def answered_meanwhile(play: Play, struck: Struck) -> None:
+    """As `answered`, while the attempt has still something to do after its answer."""
+    running = _stopped(play, struck)
+    if _answered(play, struck) and play.known is not None:
+        play.delete(play.known, struck.then)
+    if running is not None:
+        play.noted(struck.sent, running.resume())
+    play.retries(struck.sent)
+
+
+# -- of an Update ---------------------------------------------------------------------------------
+
+
+def rolled_back(play: Play, struck: Struck) -> None:
+    """The Update succeeds in the end, and is rolled back for another resource's sake, with the id it came to."""
+    _hit(play, struck)
+    play.retries(struck.sent, struck.second)
+    verdict = play.verdict(struck.sent)
+    if verdict is None or not verdict.succeeded:
+        _settle(play, struck)
+        return
+    play.known = verdict.physical_id
+    play.roll_back(struck.then, struck.first)
+
+
+def deleted(play: Play, struck: Struck) -> None:
+    """The stack is deleted without a rollback, by the id that CloudFormation has; the retries come after that."""
+    _hit(play, struck)
+    play.advance(10)
+    if play.known is not None:
+        play.delete(play.known, struck.first, struck.second)
+    play.check()
+    play.retries(struck.sent)
+
+
+Continuation = Callable[[Play, Struck], None]
+ALL: Mapping[str, Continuation] = {
+    "retries": retries,
+    "last-resort": last_resort,
+    "given-up": given_up,
+    "cancelled": cancelled,
+    "ignored": ignored,
+    "meanwhile": meanwhile,
+    "twin": twin,
+    "race": race,
+    "answered": answered,
+    "answered-meanwhile": answered_meanwhile,
+    "rolled-back": rolled_back,
+    "deleted": deleted,
+}
+_ANY = ("retries", "last-resort", "given-up", "cancelled", "ignored")
+KILLED: Mapping[Request, tuple[str, ...]] = {
+    "create": (*_ANY, "answered"),
+    "update": (*_ANY, "rolled-back", "deleted"),
+    "replace": (*_ANY, "rolled-back", "deleted"),
+    "delete": _ANY,
+    "cleanup": _ANY,
+    "rollback": (*_ANY, "deleted"),
+}
+"""What may follow a death."""
+STOPPED: Mapping[Request, tuple[str, ...]] = {
+    "create": ("meanwhile", "twin", "answered-meanwhile"),
+    "update": ("meanwhile", "twin"),
+    "replace": ("meanwhile", "twin"),
+    "delete": ("meanwhile", "twin"),
+    "cleanup": ("meanwhile", "twin"),
+    "rollback": ("meanwhile", "twin"),
+}
+"""What may happen while an attempt has not ended."""
+AFTER_ANSWER = frozenset({"answered", "answered-meanwhile"})
+"""Only where the blow falls after the answer."""

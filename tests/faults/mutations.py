@@ -1,0 +1,61 @@
+"""What the provider would be without one of the three things that make a purchase exact.
+
+Each is put into the child process alone, and takes away the effect, not the calls.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+
+def _without_ledger() -> None:
+    """A ledger that agrees to everything and remembers nothing."""
+    from telephony import ledger  # noqa: PLC0415 - in the child, after its environment is set
+
+    def nothing(*_: Any, **__: Any) -> None:
+        return None
+
+    replaced: dict[str, Callable[..., Any]] = {
+        "history": lambda _: ledger.History(intents=[], buried_at=None),
+        "refresh": lambda intent: intent,
+        "open_intent": lambda _: True,
+        "take_lease": lambda intent, owner: attrs.evolve(intent, lease_owner=owner, lease_until=float("inf")),
+        "bought": lambda intent, physical_id: attrs.evolve(intent, state=ledger.State.BOUGHT, physical_id=physical_id),
+        "ready": lambda _: True,
+        "cancel": lambda intent: attrs.evolve(intent, cancelled=True),
+        "close": nothing,
+        "name": nothing,
+        "answered": nothing,
+        "bury": nothing,
+    }
+    for name, function in replaced.items():
+        if not hasattr(ledger, name):
+            raise AttributeError(f"ledger.{name} is gone: this mutation has to follow")
+        setattr(ledger, name, function)
+
+
+def _without_token() -> None:
+    """A ClientToken that is another one at each attempt."""
+    from telephony.resource import Purchase  # noqa: PLC0415
+
+    Purchase.token = lambda *_, **__: str(uuid.uuid4())  # type: ignore[method-assign]
+
+
+def _without_tags() -> None:
+    """No ownership tags, so that nothing is found by them."""
+    from telephony.resource import Owner, Purchase  # noqa: PLC0415
+
+    Purchase.ownership_tags = property(lambda _: {})  # type: ignore[assignment, method-assign]
+    Purchase.made = lambda *_: False  # type: ignore[method-assign]
+    Owner.owns = lambda *_: False  # type: ignore[method-assign]
+
+
+MUTATIONS: dict[str, Callable[[], None]] = {
+    "ledger": _without_ledger,
+    "token": _without_token,
+    "tags": _without_tags,
+}
