@@ -20,6 +20,7 @@ check: setup  ## lint, format, types, layering, generated files
 	.venv/bin/mypy
 	PYTHONPATH=functions .venv/bin/lint-imports
 	$(requirements) | cmp - layers/dependencies/requirements.txt
+	PYTHONPATH=functions .venv/bin/python -m tools.generate --check
 
 test: check  ## everything: check, unit, contract, template, and the demo's path end to end
 	.venv/bin/pytest -q -n 2 -m 'not e2e'
@@ -37,6 +38,7 @@ build: setup  ## sam build
 requirements = $(uv) export --quiet --locked --only-group runtime --no-emit-project --no-header --no-annotate
 generate: setup  ## what is derived from the code and from uv.lock
 	$(requirements) > layers/dependencies/requirements.txt
+	PYTHONPATH=functions .venv/bin/python -m tools.generate
 
 clean:  ## remove what these targets made
 	rm -rf .uv .venv .venv-sam .venv-local .aws-sam build

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import boto3
+import botocore.session
 
 ROOT = Path(__file__).parent.parent
 REGION = "us-east-1"
@@ -108,7 +109,10 @@ class LocalAws:
     def client(self, service: str) -> Any:
         """A boto3 client of any service, telecom included; reads nothing of the caller's AWS settings."""
         endpoint = self.env.get(f"AWS_ENDPOINT_URL_{service.upper().replace('-', '_')}", self.endpoint)
-        return boto3.Session("test", "test", region_name=REGION).client(
+        # Without these, AWS_PROFILE is looked up even where credentials are given.
+        nobodys = dict.fromkeys(("profile", "config_file", "credentials_file"), (None, None, None, None))
+        session = boto3.Session("test", "test", region_name=REGION, botocore_session=botocore.session.Session(nobodys))
+        return session.client(
             service,  # type: ignore[call-overload]
             endpoint_url=endpoint,
             verify=self.env["AWS_CA_BUNDLE"],
@@ -116,16 +120,26 @@ class LocalAws:
 
     def sam(self, *arguments: str) -> str:
         """What the SAM CLI prints, both streams. Raise CalledProcessError, with it as `output`, when it fails."""
-        return subprocess.run(  # noqa: S603
+        with subprocess.Popen(  # noqa: S603
             [ROOT / ".venv-sam/bin/sam", *arguments],
             cwd=ROOT,
-            env=self.environment(),
+            # `sam build` leaves its scratch directories behind.
+            env=self.environment() | {"TMPDIR": str(self.directory)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=True,
-        ).stdout
+            process_group=0,
+        ) as running:
+            try:
+                output, _ = running.communicate()
+            except BaseException:
+                # The make and the pip that it started would go on.
+                os.killpg(running.pid, signal.SIGKILL)
+                raise
+        if running.returncode:
+            raise subprocess.CalledProcessError(running.returncode, ("sam", *arguments), output)
+        return output
 
     def telecom(self) -> dict[str, Any]:
         """The page, read."""

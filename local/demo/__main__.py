@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -24,6 +26,7 @@ from local.demo.story import CENTER, STEPS, TEAR_DOWN, Step, Story
 from local.demo.templates import EXAMPLES
 
 _LOG_LINES = 12
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     if earlier:
         earlier.end(into)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in _ENDING[1:]:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, _leave)
     try:
@@ -63,7 +66,7 @@ def run(into: Path, *, keep: bool) -> int:
     steps = STEPS if keep else [*STEPS, TEAR_DOWN]
     display = Display(len(steps))
     story = Story(into, display.rows_of)
-    with story.running:
+    try:
         held = all(carry_out(step, story, display) for step in steps)
         display.summary()
         if held:
@@ -71,6 +74,9 @@ def run(into: Path, *, keep: bool) -> int:
         if held and keep:
             _hand_over(story, display)
             story.running.pop_all()
+    finally:
+        with _undisturbed():
+            story.running.close()
     return 0 if held else 1
 
 
@@ -107,6 +113,17 @@ def _hand_over(story: Story, display: Display) -> None:
     display.lines(f"It stays until `make demo-down`. A shell reaches it with `. {environment}`:", exports)
     display.lines("Change an example by hand, and deploy it:", shlex.join(deploy))
     display.lines("See what is held and what was called:", f'curl --cacert "$AWS_CA_BUNDLE" {story.aws.page}')
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let a second Ctrl-C not keep the first from ending everything."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _leave(number: int, _: FrameType | None) -> NoReturn:

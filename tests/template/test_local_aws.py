@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from botocore.exceptions import ClientError
 
 from local.aws import ROOT, LocalAws
 
@@ -291,6 +292,26 @@ def test_a_changed_service_token_is_refused_before_any_request(stacks: Stacks) -
     assert stacks.status(name) == "UPDATE_ROLLBACK_COMPLETE"
     assert stacks.reason(name) == "Modifying service token is not allowed."
     assert [event["RequestType"] for event in stacks.received(name)] == ["Create"]
+
+
+@pytest.mark.parametrize(
+    ("scripts", "status"),
+    [
+        ({"Create": answers({"Status": "FAILED"})}, "ROLLBACK_COMPLETE"),
+        ({"Delete": answers({"Status": "FAILED"})}, "DELETE_FAILED"),
+    ],
+)
+def test_a_stack_that_failed_for_good_takes_no_change_set(stacks: Stacks, scripts: dict[str, Any], status: str) -> None:
+    name = stacks.deploy(template(**scripts))
+    if status == "DELETE_FAILED":
+        stacks.cloudformation.delete_stack(StackName=name)
+        while stacks.status(name).endswith("_IN_PROGRESS"):
+            time.sleep(0.1)
+    assert stacks.status(name) == status
+    with pytest.raises(ClientError, match=rf"Stack:arn:.*/{name}/.* is in {status} state and can not be updated"):
+        stacks.cloudformation.create_change_set(
+            StackName=name, ChangeSetName="mended", TemplateBody=json.dumps(template(timeout=21))
+        )
 
 
 def test_it_listens_on_loopback_alone_and_leaves_nothing_behind() -> None:
