@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 SMS = "pinpoint-sms-voice-v2"
 CONNECT = "connect"
 STACK_ID = "arn:aws:cloudformation:us-east-1:123456789012:stack/example/5b918d10-cd98-11f0-8f5a-0e2a1b2c3d4e"
-SECRET = "swordfish-7d1c0e"  # noqa: S105
+SECRET = "swordfish-7d1c0e"
 """A NoEcho value: tests declare it, and nothing but the service it is meant for may ever hold it."""
 
 
@@ -183,9 +183,9 @@ def written() -> Iterator[list[str]]:
     ours, others = Written(), Written()
     ours.setFormatter(logger.handlers[0].formatter)
     others.setFormatter(logging.Formatter("%(name)s %(message)s"))
-    root = logging.getLogger()
+    root, own = logging.getLogger(), logging.getLogger(logger.name)
     level = root.level
-    logger.addHandler(ours)
+    own.addHandler(ours)
     root.addHandler(others)
     root.setLevel(logging.DEBUG)
     lines: list[str] = []
@@ -193,7 +193,7 @@ def written() -> Iterator[list[str]]:
     yield lines
     root.setLevel(level)
     root.removeHandler(others)
-    logger.removeHandler(ours)
+    own.removeHandler(ours)
 
 
 def forget_container() -> None:
@@ -246,7 +246,8 @@ def laptop(
     )
     sink._faults.clear()
     issued, put = len(sink.signatures), len(sink.puts)
-    with AsyncInvoker(provider.handler, lambda queued: last_resort.handler(queued, Context()), timeout=20) as invoker:
+    context: Any = Context()
+    with AsyncInvoker(provider.handler, lambda queued: last_resort.handler(queued, context), timeout=20) as invoker:
         laptop = Laptop(
             telecom=telecom_server,
             sink=sink,

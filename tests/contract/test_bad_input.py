@@ -139,7 +139,10 @@ def test_nothing_at_all_is_one_line_for_each_required_property(laptop: Laptop) -
         ({"WaitTimeoutSeconds": "3601"}, "WaitTimeoutSeconds"),
         ({"WaitTimeoutSeconds": "0"}, "WaitTimeoutSeconds"),
         ({"WaitTimeoutSeconds": "1.5"}, "WaitTimeoutSeconds"),
-        ({"OptionalKeywords": [{"Keyword": "stop", "Message": "m", "Action": "OPT_IN"}]}, "OptionalKeywords[0].Keyword"),
+        (
+            {"OptionalKeywords": [{"Keyword": "stop", "Message": "m", "Action": "OPT_IN"}]},
+            "OptionalKeywords[0].Keyword",
+        ),
         ({"MandatoryKeywords": {"HELP": {"Message": " "}}}, "MandatoryKeywords.HELP.Message"),
         ({"NumberCapabilities": []}, "NumberCapabilities"),
         ({"NumberCapabilities": "SMS"}, "NumberCapabilities"),
@@ -149,9 +152,7 @@ def test_nothing_at_all_is_one_line_for_each_required_property(laptop: Laptop) -
     ],
     ids=str,
 )
-def test_one_violation_is_one_line_that_begins_with_its_path(
-    laptop: Laptop, change: dict[str, Any], line: str
-) -> None:
+def test_one_violation_is_one_line_that_begins_with_its_path(laptop: Laptop, change: dict[str, Any], line: str) -> None:
     [told] = refusal(laptop, SIMULATOR | change)
 
     assert told.startswith(f"- {line}: ")

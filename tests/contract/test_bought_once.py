@@ -70,9 +70,7 @@ def test_a_failure_that_comes_twice_is_told_with_the_same_bytes(laptop: Laptop, 
 def test_an_event_that_comes_a_second_time_after_its_delete_buys_nothing(laptop: Laptop, kind: Kind) -> None:
     request = str(uuid.uuid4())
     answer = create(laptop, kind, request_id=request)
-    laptop.send(
-        "Delete", resource_type=kind.type, properties=kind.properties, physical_id=answer["PhysicalResourceId"]
-    )
+    laptop.send("Delete", resource_type=kind.type, properties=kind.properties, physical_id=answer["PhysicalResourceId"])
 
     laptop.post("Create", resource_type=kind.type, properties=kind.properties, request_id=request)
     laptop.invoker.settle(30)
@@ -82,9 +80,7 @@ def test_an_event_that_comes_a_second_time_after_its_delete_buys_nothing(laptop:
 
 
 def test_ten_numbers_of_one_stack_are_bought_once_each(laptop: Laptop) -> None:
-    resources = {
-        f"Number{index}": {"Type": "Custom::SmsPhoneNumber", "Properties": SIMULATOR} for index in range(10)
-    }
+    resources = {f"Number{index}": {"Type": "Custom::SmsPhoneNumber", "Properties": SIMULATOR} for index in range(10)}
     stack = laptop.cloudformation.stack("numbers")
 
     assert stack.deploy({"Resources": resources}) == "CREATE_COMPLETE"
@@ -192,9 +188,7 @@ def test_a_lost_answer_of_a_release_is_a_success(laptop: Laptop, kind: Kind) -> 
 
 
 @pytest.mark.parametrize("kind_of_fault", ["error", "reset"])
-def test_a_release_that_fails_for_a_while_is_done_in_the_end(
-    laptop: Laptop, kind: Kind, kind_of_fault: str
-) -> None:
+def test_a_release_that_fails_for_a_while_is_done_in_the_end(laptop: Laptop, kind: Kind, kind_of_fault: str) -> None:
     made = create(laptop, kind)
     details = {"code": "InternalServerException", "status": 500} if kind_of_fault == "error" else {}
     laptop.telecom.fault(kind.service, kind.releases.split(".")[1], kind_of_fault, times=6, **details)

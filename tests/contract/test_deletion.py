@@ -226,9 +226,7 @@ def test_the_same_delete_event_succeeds_once_the_way_is_clear(laptop: Laptop) ->
     assert delete(laptop, SMS_PHONE_NUMBER, physical_id, **fields)["Status"] == "FAILED"
     laptop.sms.update_phone_number(PhoneNumberId=physical_id, DeletionProtectionEnabled=False)
 
-    laptop.post(
-        "Delete", resource_type=SMS_PHONE_NUMBER.type, physical_id=physical_id, properties=SIMULATOR, **fields
-    )
+    laptop.post("Delete", resource_type=SMS_PHONE_NUMBER.type, physical_id=physical_id, properties=SIMULATOR, **fields)
     laptop.invoker.settle(30)
 
     assert [answer["Status"] for answer in laptop.sink.answers(fields["request_id"])] == ["FAILED", "SUCCESS"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import CONNECT, SMS, STACK_ID, Laptop
+from tests.conftest import CONNECT, SECRET, SMS, STACK_ID, Laptop
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, Kind, template, with_failing_sibling
 
 NOT_CREATED = re.compile(r"not-created:[0-9a-f-]{36}")
@@ -323,3 +323,16 @@ def test_an_unknown_type_is_refused_with_the_known_ones_and_its_delete_is_a_succ
     assert "Custom::SmsShortCode is not a type of this provider" in stack.reasons("Number")[0]
     assert "Custom::SmsPhoneNumber" in stack.reasons("Number")[0]
     assert laptop.calls() == {}
+
+
+def test_a_message_of_the_service_that_repeats_a_secret_is_not_passed_on(laptop: Laptop) -> None:
+    """Validation messages of AWS quote the value that they refuse; a keyword's message may be a NoEcho parameter."""
+    declared = SIMULATOR | {"MandatoryKeywords": {"HELP": {"Message": SECRET}}}
+    told = f"Value '{SECRET}' at 'keywordMessage' failed to satisfy constraint"
+    laptop.telecom.fault(SMS, "PutKeyword", "error", code="ValidationException", message=told)
+
+    failed = create(laptop, SMS_PHONE_NUMBER, declared)
+
+    assert failed["Status"] == "FAILED"
+    assert "keywordMessage" in failed["Reason"]
+    assert SECRET not in failed["Reason"]

@@ -149,7 +149,9 @@ def test_protection_lifted_in_the_same_update_does_not_let_a_number_be_replaced(
 
 
 def test_an_update_in_place_that_failed_half_way_is_rolled_back_to_what_was_declared(laptop: Laptop) -> None:
-    stack, first = created(laptop, SMS_PHONE_NUMBER, OptOutListName="Default", MandatoryKeywords={"HELP": {"Message": "One."}})
+    stack, first = created(
+        laptop, SMS_PHONE_NUMBER, OptOutListName="Default", MandatoryKeywords={"HELP": {"Message": "One."}}
+    )
 
     # The keyword is through, the list is unknown.
     stack.deploy(
@@ -405,7 +407,7 @@ def test_a_retained_number_stays_when_the_new_creation_is_cancelled_half_way(lap
 
 
 def test_a_retained_number_is_no_replacement_that_nobody_allowed(laptop: Laptop) -> None:
-    """Coming back to what an earlier declaration was like is a change of the present number, which would go for good."""
+    """Coming back to what an earlier declaration was like is a change of the present number: it would go for good."""
     stack, kept = redeclared(laptop, SMS_PHONE_NUMBER, VOICE)
     assert stack.status == "UPDATE_COMPLETE", stack.reasons("Number")
     second = stack.physical_ids["Number"]

@@ -32,8 +32,7 @@ def keywords(laptop: Laptop, physical_id: str) -> dict[str, tuple[str, str]]:
 
 def somebody_elses_number(laptop: Laptop, **more: Any) -> str:
     asked: dict[str, Any] = {"MessageType": "TRANSACTIONAL"} | SIMULATOR | more
-    answer: dict[str, Any] = laptop.sms.request_phone_number(**asked)
-    return str(answer["PhoneNumberId"])
+    return laptop.sms.request_phone_number(**asked)["PhoneNumberId"]
 
 
 def pool_of(laptop: Laptop, identity: str, message_type: Any = "TRANSACTIONAL") -> str:
@@ -200,7 +199,7 @@ IN_PLACE: list[tuple[dict[str, Any], dict[str, int]]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "calls"), IN_PLACE, ids=lambda value: "-".join(value))
+@pytest.mark.parametrize(("change", "calls"), IN_PLACE, ids=str)
 def test_a_change_in_place_is_one_read_and_what_differs(
     laptop: Laptop, change: dict[str, Any], calls: dict[str, int]
 ) -> None:
