@@ -38,7 +38,7 @@ def main() -> int:
     if asked.repro:
         with Crew(1) as crew:
             result = crew.tell(Run.read(asked.repro))
-        console.print(told(result), markup=False, highlight=False)
+        console.print(told(result), markup=False, highlight=False, soft_wrap=True)
         return int(result.findings.wrong or result.defect is not None)
     began = time.monotonic()
     tally = Tally()
@@ -54,7 +54,7 @@ def main() -> int:
             def done(result: Result) -> Iterable[Run]:
                 tally.add(result)
                 if (result.findings.wrong or result.defect) and len(tally.wrong) <= _SHOWN:
-                    progress.console.print(told(result), markup=False, highlight=False)
+                    progress.console.print(told(result), markup=False, highlight=False, soft_wrap=True)
                 more = [] if asked.slice else [run for run in plan.second(result) if _wanted(run, asked.only)]
                 planned.extend(more)
                 progress.update(task, advance=1, total=len(planned))
@@ -69,7 +69,7 @@ def main() -> int:
     if skipped:
         console.print(f"{skipped} further runs were left out for want of time.")
     for result in tally.wrong[_SHOWN:]:
-        console.print(f"wrong: {result.run}", markup=False, highlight=False)
+        console.print(f"wrong: {result.run}", markup=False, highlight=False, soft_wrap=True)
     return 0 if tally.clean else 1
 
 

@@ -45,7 +45,7 @@ def _settle(play: Play, struck: Struck) -> None:
     elif struck.request in {"update", "replace"}:
         play.updated(struck.sent, struck.first, struck.then)
     elif struck.request == "rollback":
-        play.rolled_back(struck.sent, struck.first)
+        play.rolled_back(struck.sent, struck.then, struck.first)
     else:
         _settle_delete(play, struck)
 
@@ -115,19 +115,15 @@ def ignored(play: Play, struck: Struck) -> None:
 def meanwhile(play: Play, struck: Struck) -> None:
     """CloudFormation cancels, and goes on, while the attempt still runs; then it runs on."""
     running = _stopped(play, struck)
-    _follow_beside(play, struck)
-    if running is not None:
-        play.noted(struck.sent, running.resume())
-    play.retries(struck.sent)
+    _follow(play, struck)
+    _resumed(play, struck, running)
 
 
 def twin(play: Play, struck: Struck) -> None:
     """The same event is delivered again while the first delivery is under way."""
     running = _stopped(play, struck)
     play.attempt(struck.sent, alone=False)
-    if running is not None:
-        play.noted(struck.sent, running.resume())
-    play.retries(struck.sent)
+    _resumed(play, struck, running)
     _settle(play, struck)
 
 
@@ -144,7 +140,16 @@ def _stopped(play: Play, struck: Struck) -> Attempt | None:
     """Let it run to the blow, which stops it; None if it ended before."""
     running = play.start(struck.sent, struck.blow)
     end = play.noted(struck.sent, running.wait(), struck.blow)
-    return running if end.how == "stopped" else None
+    play.beside = end.how == "stopped"
+    return running if play.beside else None
+
+
+def _resumed(play: Play, struck: Struck, running: Attempt | None) -> None:
+    """Let what was stopped run on, and Lambda do what it does afterwards."""
+    play.beside = False
+    if running is not None:
+        play.noted(struck.sent, running.resume())
+    play.retries(struck.sent)
 
 
 def _answered(play: Play, struck: Struck) -> bool:
@@ -155,17 +160,15 @@ def _answered(play: Play, struck: Struck) -> bool:
     return True
 
 
-def _follow_beside(play: Play, struck: Struck) -> None:
-    _follow(play, struck)
-
-
 # -- of a Create ----------------------------------------------------------------------------------
 
 
 def answered(play: Play, struck: Struck) -> None:
     """The answer had been sent, so that CloudFormation can name what it deletes; the retries come after that."""
     _hit(play, struck)
-    if _answered(play, struck) and play.known is not None:
+    if not _answered(play, struck):
+        raise AssertionError(f"{struck.blow} falls before the answer")
+    if play.known is not None:
         play.delete(play.known, struck.then, struck.second)
         play.check()
     play.retries(struck.sent)
@@ -174,11 +177,11 @@ def answered(play: Play, struck: Struck) -> None:
 def answered_meanwhile(play: Play, struck: Struck) -> None:
     """As `answered`, while the attempt has still something to do after its answer."""
     running = _stopped(play, struck)
-    if _answered(play, struck) and play.known is not None:
+    if not _answered(play, struck):
+        raise AssertionError(f"{struck.blow} falls before the answer")
+    if play.known is not None:
         play.delete(play.known, struck.then)
-    if running is not None:
-        play.noted(struck.sent, running.resume())
-    play.retries(struck.sent)
+    _resumed(play, struck, running)
 
 
 # -- of an Update ---------------------------------------------------------------------------------

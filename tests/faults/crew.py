@@ -7,12 +7,14 @@ import signal
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Any, Self
 
 from tests.faults.attempts import prepare
 from tests.faults.continuations import Request
+from tests.faults.histories import Histories, Step, Told
 from tests.faults.play import Findings
 from tests.faults.runs import Result, Run, Stage
 from tests.faults.services import Services
@@ -25,21 +27,27 @@ def _work(pipe: Connection) -> None:
     with Services() as services:
         prepare(services.environment)
         stage = Stage(services)
+        tasks: dict[str, Callable[[Any], Any]] = {
+            "record": partial(_record, stage),
+            "play": partial(_play, stage),
+            "step": Histories(stage).step,
+        }
         while True:
             try:
-                task = pipe.recv()
+                kind, what = pipe.recv()
             except EOFError:
                 return
-            pipe.send(_done(stage, task))
+            pipe.send(tasks[kind](what))
 
 
-def _done(stage: Stage, task: Any) -> Any:
-    kind, what = task
-    if kind == "record":
-        try:
-            return (what, stage.recorded(*what))
-        except Exception:  # noqa: BLE001 - told to whoever asked
-            return (what, traceback.format_exc())
+def _record(stage: Stage, key: tuple[str, Request]) -> Any:
+    try:
+        return key, stage.recorded(*key)
+    except Exception:  # noqa: BLE001 - told to whoever asked
+        return key, traceback.format_exc()
+
+
+def _play(stage: Stage, what: tuple[str, bool]) -> Result:
     run, tell = what
     try:
         return stage.play(Run.read(run), tell=tell)
@@ -110,6 +118,13 @@ class Crew:
 
         self._each([("play", (str(run), True))], keep)
         return results[0]
+
+    def step(self, step: Step) -> Told:
+        """Take a step in the history that the first worker plays."""
+        pipe = self._pipes[0]
+        pipe.send(("step", step))
+        told: Told = pipe.recv()
+        return told
 
     def _each(
         self, tasks: Iterable[Any], done: Callable[[Any], list[Any]], more: Callable[[], bool] = lambda: True

@@ -19,8 +19,10 @@ def _without_ledger() -> None:
     def nothing(*_: Any, **__: Any) -> None:
         return None
 
+    empty: dict[str, Any] = dict.fromkeys((field.name for field in attrs.fields(ledger.History)), None)
+    empty["intents"] = []
     replaced: dict[str, Callable[..., Any]] = {
-        "history": lambda _: ledger.History(intents=[], buried_at=None),
+        "history": lambda _: ledger.History(**empty),
         "refresh": lambda intent: intent,
         "open_intent": lambda _: True,
         "take_lease": lambda intent, owner: attrs.evolve(intent, lease_owner=owner, lease_until=float("inf")),

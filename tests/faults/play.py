@@ -117,6 +117,13 @@ class Play:
         self.story: list[str] = []
         self.known: str | None = None
         """The id that CloudFormation has for the resource."""
+        self.retained: set[str] = set()
+        """What a DeletionPolicy kept: nobody's to release."""
+        self.declared: Properties | None = None
+        """What CloudFormation believes of the resource, if it has one."""
+        self._beside: list[Attempt] = []
+        self.beside = False
+        """An attempt is stopped: the clocks of all have to stay together."""
         self._records: list[str] = []
 
     # -- time -----------------------------------------------------------------------------------
@@ -140,8 +147,7 @@ class Play:
         old: Properties | None = None,
         may_buy: bool = False,
     ) -> Sent:
-        """Issue a request; nothing runs yet."""
-        self.advance(2)  # The signed URL tells whole seconds.
+        """Issue a request, a moment before Lambda runs it; nothing runs yet."""
         request_id = str(uuid.uuid4())
         url = self.services.url(self.stack_id, LOGICAL_ID, request_id, self.now)
         made = event(
@@ -157,6 +163,8 @@ class Play:
         )
         sent = Sent(made, may_buy)
         self.sent.append(sent)
+        if not self.beside:
+            self.advance(2)  # The signed URL tells whole seconds.
         self.story.append(f"{kind} {physical_id or ''} is sent")
         return sent
 
@@ -183,7 +191,14 @@ class Play:
 
     def start(self, sent: Sent, blow: Blow | None = None) -> Attempt:
         """Start an attempt beside others."""
-        return Attempt(self.order(sent, blow, alone=False), fresh=self.fresh)
+        running = Attempt(self.order(sent, blow, alone=False), fresh=self.fresh)
+        self._beside.append(running)
+        return running
+
+    def close(self) -> None:
+        """Leave nothing running, whatever went wrong."""
+        for running in self._beside:
+            running.end()
 
     def noted(self, sent: Sent, end: End, blow: Blow | None = None) -> End:
         """Keep what came of an attempt."""
@@ -251,7 +266,7 @@ class Play:
         verdict = self.through(self.send("Create", properties, may_buy=True))
         if verdict is None or not verdict.succeeded:
             raise AssertionError(f"the preparation failed: {verdict}\n" + "\n".join(self.story))
-        self.known = verdict.physical_id
+        self.known, self.declared = verdict.physical_id, properties
 
     def delete(self, physical_id: str, properties: Properties, second: Blow | None = None) -> None:
         """A Delete with all its retries; an operator asks once more if it fails."""
@@ -266,13 +281,13 @@ class Play:
 
     def deleted(self, physical_id: str) -> None:
         if self.known == physical_id:
-            self.known = None
+            self.known = self.declared = None
 
     def created(self, sent: Sent, properties: Properties) -> None:
         """What CloudFormation does once Lambda is through with a Create: nothing, or the rollback's Delete."""
         verdict = self.verdict(sent)
         if verdict is not None and verdict.succeeded:
-            self.known = verdict.physical_id
+            self.known, self.declared = verdict.physical_id, properties
             return
         self._failed(verdict)
         self.delete((verdict.physical_id if verdict else None) or self.invented(), properties)
@@ -285,7 +300,7 @@ class Play:
         """What follows an Update; the cleanup of a replaced number, or the rollback. Tell whether it succeeded."""
         verdict = self.verdict(sent)
         if verdict is not None and verdict.succeeded:
-            before, self.known = self.known, verdict.physical_id
+            before, self.known, self.declared = self.known, verdict.physical_id, new
             if before is not None and before != self.known:
                 self.delete(before, old)
             return True
@@ -301,15 +316,15 @@ class Play:
         sent = self.update(new, old)
         self.attempt(sent, second)
         self.retries(sent)
-        self.rolled_back(sent, new)
+        self.rolled_back(sent, old, new)
 
-    def rolled_back(self, sent: Sent, new: Properties) -> None:
+    def rolled_back(self, sent: Sent, old: Properties, new: Properties) -> None:
         """What follows a rollback: the cleanup of the number that is no longer the resource's."""
         verdict = self.verdict(sent)
         if verdict is None or not verdict.succeeded:
             self._failed(verdict)
             return
-        before, self.known = self.known, verdict.physical_id
+        before, self.known, self.declared = self.known, verdict.physical_id, old
         if before is not None and before != self.known:
             self.delete(before, new)
 
@@ -331,14 +346,16 @@ class Play:
             self.findings.leaked += len(strays)
             if strays:
                 self.story.append(f"still there after the sweep: {strays}")
-        if self.known is not None and self.known not in {thing.physical_id for thing in seen.held}:
+        there = {thing.physical_id for thing in seen.held}
+        lost = ({self.known} if self.known is not None else set[str]()) | self.retained
+        for physical_id in sorted(lost - there):
             self.findings.lost += 1
-            self.story.append(f"lost: {self.known}")
+            self.story.append(f"lost: {physical_id}")
         if last:
             self._check_all(self.services.look(self.stack_id))
 
     def _strays(self, seen: Seen) -> list[Bought]:
-        return [thing for thing in seen.held if thing.physical_id != self.known]
+        return [thing for thing in seen.held if thing.physical_id not in {self.known, *self.retained}]
 
     def _sweep(self) -> None:
         self.advance(_PAST_ALL_TAGS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import attrs
 
@@ -94,24 +94,20 @@ class Stage:
             self._recorded[key] = result.calls
         return self._recorded[key]
 
+    def begin(self, variant: Variant, **how: Any) -> Play:
+        """A new stack."""
+        if self._played % _PLAYS_PER_WORLD == 0:
+            self._targets = self._services.fresh()
+        self._played += 1
+        return Play(self._services, variant, targets=self._targets, number=self._played, **how)
+
     def play(self, run: Run, *, tell: bool = False) -> Result:
         """Play it, and reckon."""
         calls = []
         if run.blow is not None and run.blow.kind in {"error", "throttle"}:
             calls = self.recorded(run.variant, run.request)
-        if self._played % _PLAYS_PER_WORLD == 0:
-            self._targets = self._services.fresh()
-        self._played += 1
         variant = VARIANTS[run.variant]
-        play = Play(
-            self._services,
-            variant,
-            targets=self._targets,
-            number=self._played,
-            environment=run.environment,
-            mutation=run.mutation,
-            fresh=run.fresh,
-        )
+        play = self.begin(variant, environment=run.environment, mutation=run.mutation, fresh=run.fresh)
         before = 0
         try:
             struck = _prepared(play, variant, run, calls)
@@ -121,10 +117,12 @@ class Stage:
             play.check()
             if play.known is not None:
                 play.advance(60)
-                play.delete(play.known, struck.then)
+                play.delete(play.known, play.declared or struck.then)
             play.check(last=True)
         except AssertionError as error:
             return Result(str(run), play.findings, [], [], play.story, str(error))
+        finally:
+            play.close()
         ends = [end for _, end in play.ends[before:]]
         named = self._names(play, first_call, [call.name for call in ends[0].calls]) if run.blow is None else []
         after = [call.name for call in ends[1].calls] if len(ends) > 1 else []
