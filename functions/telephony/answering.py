@@ -22,6 +22,7 @@ def answer(event: object, context: LambdaContext, *, final: bool) -> None:
 
     Raise NotARequestError if it is none, Undecided if what became of it is not known or was not delivered.
     """
+    logger.clear_state()
     request = _parse(event)
     logger.append_keys(
         request_type=request.request_type,

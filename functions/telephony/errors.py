@@ -105,6 +105,8 @@ class Undecided(TelephonyError):
         super().__init__(cause)
         self.word = word
         self.cause = cause
+        self.physical_id: str | None = None
+        """What exists all the same, where that is known."""
 
 
 class Throttled(Undecided):

@@ -1,10 +1,10 @@
 """What we bought for whom: the lock against buying twice, and the memory of what must be released.
 
-One item per purchase, written before the money is spent, and one tombstone per resource:
+One item per purchase, written before the money is spent, and one per resource that says what came last:
 
     pk                          sk                    holds
     <StackId>|<LogicalId>       intent#<RequestId>    an Intent
-    <StackId>|<LogicalId>       tombstone             when the newest Delete of a Create without an id was issued
+    <StackId>|<LogicalId>       latest                when the newest Update, and the newest Delete without an id, came
 
     INTENT ──▶ BOUGHT ──▶ READY ──▶ RELEASED          REFUSED  certain that nothing was bought
                                                       SUSPECT  something may have been bought; the sweep looks again
@@ -24,7 +24,7 @@ from telephony import clock, table
 from telephony.errors import Undecided
 from telephony.settings import settings
 
-_TOMBSTONE = "tombstone"
+_LATEST = "latest"
 
 
 class State(StrEnum):
@@ -49,6 +49,8 @@ class Intent:
     request_id: str
     request_type: str
     resource_type: str
+    replaces: str | None
+    """The id that an Update named; None of a Create."""
     issued_at: float
     """When CloudFormation issued the request; when it was first seen, if the URL does not tell."""
     opened_at: float
@@ -91,7 +93,6 @@ class History:
     """All that the ledger knows of one resource, the oldest purchase first."""
 
     intents: Sequence[Intent]
-    buried_at: float | None
 
     def of_request(self, request_id: str) -> Intent | None:
         """The purchase of one request."""
@@ -110,13 +111,8 @@ def resource_key(stack_id: str, logical_resource_id: str) -> str:
 
 def history(resource: str) -> History:
     """Everything about one resource, consistently read."""
-    intents, buried_at = [], None
-    for item in table.query(resource):
-        if item["sk"]["S"] == _TOMBSTONE:
-            buried_at = float(item["issued_at"]["N"])
-        else:
-            intents.append(_intent(item))
-    return History(sorted(intents, key=lambda intent: intent.opened_at), buried_at)
+    intents = [_intent(item) for item in table.query(resource) if item["sk"]["S"] != _LATEST]
+    return History(sorted(intents, key=lambda intent: intent.opened_at))
 
 
 def refresh(intent: Intent) -> Intent:
@@ -136,14 +132,15 @@ def suspects() -> Iterator[Intent]:
 def open_intent(intent: Intent) -> bool:
     """Write the wish to buy, before anything is bought.
 
-    Refuse (False) if this request has one already, or if a Delete of the resource was issued after this request: one
-    transaction, so that a Delete that comes at the same moment is either seen here or sees the intent.
+    Refuse (False) if this request has one already, or if a newer request for the resource has been worked on: one
+    transaction, so that one that comes at the same moment is either seen here or sees the intent.
     """
     return table.put_if(
         _item(intent),
         "attribute_not_exists(pk)",
-        other=table.key(intent.resource, _TOMBSTONE),
-        other_condition="attribute_not_exists(pk) OR issued_at < :issued",
+        other=table.key(intent.resource, _LATEST),
+        other_condition="(attribute_not_exists(deleted_at) OR deleted_at < :issued) AND "
+        "(attribute_not_exists(updated_at) OR updated_at <= :issued)",
         values={":issued": table.number(intent.issued_at)},
     )
 
@@ -197,6 +194,12 @@ def ready(intent: Intent) -> bool:
     return _change(intent, "SET purchase_state = :ready", condition, values) is not None
 
 
+def take_back(intent: Intent) -> None:
+    """Take the promise back: the Update that it was bought for is being rolled back."""
+    values: table.Values = {":bought": {"S": State.BOUGHT}, ":ready": {"S": State.READY}}
+    _change(intent, "SET purchase_state = :bought", "purchase_state = :ready", values)
+
+
 def close(intent: Intent, state: State) -> None:
     """Write how a purchase ended: RELEASED, REFUSED, SUSPECT or LAPSED."""
     _change(intent, "SET purchase_state = :state", "attribute_exists(pk)", {":state": {"S": state}})
@@ -226,14 +229,20 @@ def answered(resource: str, request_id: str) -> None:
     table.update(item_key, "SET answered = :true", "attribute_exists(pk)", {":true": {"BOOL": True}})
 
 
-def bury(resource: str, issued_at: float) -> None:
-    """Note a Delete, so that no Create issued before it buys anything when it comes late."""
-    table.update(
-        table.key(resource, _TOMBSTONE),
-        "SET issued_at = :issued",
-        "attribute_not_exists(pk) OR issued_at < :issued",
-        {":issued": table.number(issued_at)},
-    )
+def note_delete(resource: str, issued_at: float) -> None:
+    """Note a Delete, so that no request issued before it buys anything when it comes late."""
+    _note(resource, "deleted_at", issued_at)
+
+
+def note_update(resource: str, issued_at: float) -> bool:
+    """Note an Update, so that no Update issued before it does anything when it comes late; False if this is one."""
+    return _note(resource, "updated_at", issued_at)
+
+
+def _note(resource: str, what: str, issued_at: float) -> bool:
+    condition = f"attribute_not_exists({what}) OR {what} <= :issued"
+    values = {":issued": table.number(issued_at)}
+    return table.update(table.key(resource, _LATEST), f"SET {what} = :issued", condition, values) is not None
 
 
 def _change(intent: Intent, change: str, condition: str, values: table.Values) -> Intent | None:
@@ -250,6 +259,7 @@ def _item(intent: Intent) -> table.Item:
         **_key(intent),
         "request_type": {"S": intent.request_type},
         "resource_type": {"S": intent.resource_type},
+        "replaces": {"S": intent.replaces or ""},
         "issued_at": table.number(intent.issued_at),
         "opened_at": table.number(intent.opened_at),
         "purchase_state": {"S": intent.state},
@@ -270,6 +280,7 @@ def _intent(item: table.Item) -> Intent:
         request_id=item["sk"]["S"].removeprefix("intent#"),
         request_type=item["request_type"]["S"],
         resource_type=item["resource_type"]["S"],
+        replaces=item["replaces"]["S"] or None,
         issued_at=float(item["issued_at"]["N"]),
         opened_at=float(item["opened_at"]["N"]),
         state=State(item["purchase_state"]["S"]),

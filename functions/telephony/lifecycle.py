@@ -19,8 +19,10 @@ from telephony.purchase import ANYTHING, buy, give_back, present, reconcile
 from telephony.request import NOT_CREATED
 from telephony.resource import Difference, Observed, Resource, Standing, differences
 
-_FRESH = 86_400
-"""Seconds after a Create within which a Delete that knows no id can be the Create's own rollback."""
+_ROLLBACK = 86_400
+"""Seconds after an Update within which another one can be its rollback."""
+_CANCELLED = 3_600
+"""Seconds after a Create within which a Delete that knows no id can follow its cancellation."""
 _ROUNDS = 4
 """How often something that changes while it is being changed is looked at again."""
 
@@ -41,18 +43,21 @@ def update(invocation: Invocation) -> Observed:
     resource = resources.by_type(request.resource_type)
     desired = resource.properties.parse(request.properties)
     _refuse_late(invocation)
-    history = ledger.history(ledger.resource_key(request.stack_id, request.logical_resource_id))
+    key = ledger.resource_key(request.stack_id, request.logical_resource_id)
+    if not ledger.note_update(key, invocation.issued_at):
+        raise reasons.SUPERSEDED.failure(noun=resource.noun)
+    history = ledger.history(key)
     observed = _owned(invocation, resource, history, physical_id)
     if observed is None:
         raise reasons.DOES_NOT_EXIST.failure(noun=resource.noun, id=physical_id)
     known = history.of_number(physical_id)
     if known is not None:
         ledger.name(known)
-        _end_unconfirmed(invocation, history, known, desired)
+        _end_unconfirmed(invocation, history, known)
     changes = differences(observed, desired, replacement=True)
     if not changes:
         return _converged(invocation, resource, desired, observed)
-    earlier = _fitting(invocation, resource, history, desired, physical_id)
+    earlier = _replaced(invocation, resource, history, desired, known)
     if earlier is None:
         _refuse_replacement(resource, desired, observed, changes)
         earlier = buy(invocation, resource, desired)
@@ -79,7 +84,7 @@ def delete(invocation: Invocation) -> None:
     history = ledger.history(key)
     known = history.of_number(physical_id)
     if known is None and not re.fullmatch(resource.id_pattern, physical_id):
-        _delete_unnamed(invocation, resource, key)
+        _delete_unnamed(invocation, key)
         return
     if known is None:
         if _owned(invocation, resource, history, physical_id) is not None:
@@ -91,7 +96,7 @@ def delete(invocation: Invocation) -> None:
         _delete_named(invocation, resource, known, physical_id)
     for intent in _later(history, known, invocation):
         if intent.state in {State.INTENT, State.BOUGHT}:
-            reconcile(invocation, intent, _readable(resource, request.properties))
+            reconcile(invocation, intent)
 
 
 def _delete_named(invocation: Invocation, resource: Resource[Any], known: Intent, physical_id: str) -> None:
@@ -104,14 +109,14 @@ def _delete_named(invocation: Invocation, resource: Resource[Any], known: Intent
     ledger.close(known, State.RELEASED)
 
 
-def _delete_unnamed(invocation: Invocation, resource: Resource[Any], key: str) -> None:
+def _delete_unnamed(invocation: Invocation, key: str) -> None:
     """A Delete with an id of a Create that failed, or with one that CloudFormation made up for want of an answer.
 
-    The Create may be lost, running or still to come. The tombstone, written first, keeps a late one from buying.
+    The Create may be lost, running or still to come. The note, written first, keeps a late one from buying.
     """
     request = invocation.request
     physical_id = request.physical_resource_id or ""
-    ledger.bury(key, invocation.issued_at)
+    ledger.note_delete(key, invocation.issued_at)
     history = ledger.history(key)
     before = [intent for intent in history.intents if intent.open and intent.issued_at <= invocation.issued_at]
     if physical_id.startswith(NOT_CREATED):
@@ -120,7 +125,7 @@ def _delete_unnamed(invocation: Invocation, resource: Resource[Any], key: str) -
     else:
         ended = _unknown_to_cloudformation(invocation, before)
     for intent in ended:
-        reconcile(invocation, intent, _readable(resource, request.properties))
+        reconcile(invocation, intent)
 
 
 def _unknown_to_cloudformation(invocation: Invocation, intents: list[Intent]) -> list[Intent]:
@@ -135,7 +140,7 @@ def _unknown_to_cloudformation(invocation: Invocation, intents: list[Intent]) ->
     if unanswered or not created:
         return unanswered
     newest = created[-1]
-    if invocation.issued_at - newest.issued_at <= _FRESH:
+    if invocation.issued_at - newest.issued_at <= _CANCELLED:
         return [newest]
     count("UnclaimedNumbers", ResourceType=newest.resource_type)
     logger.warning("Left a number that an earlier Create made", extra={"created_by": newest.request_id})
@@ -158,6 +163,9 @@ def _complete(
     except Failure as failure:
         failure.physical_id = physical_id
         _unprotect(invocation, resource, physical_id)
+        raise
+    except Undecided as undecided:
+        undecided.physical_id = physical_id
         raise
     if not ledger.ready(intent):
         give_back(invocation, resource, intent, physical_id)
@@ -249,27 +257,35 @@ def _later(history: History, known: Intent, invocation: Invocation) -> list[Inte
     ]
 
 
-def _end_unconfirmed(invocation: Invocation, history: History, known: Intent, desired: Properties) -> None:
+def _end_unconfirmed(invocation: Invocation, history: History, known: Intent) -> None:
     """An Update that names one number says that CloudFormation never learnt of a newer one: its answer was lost."""
     for intent in _later(history, known, invocation):
         if intent.state in {State.INTENT, State.BOUGHT, State.READY}:
-            reconcile(invocation, intent, desired)
+            reconcile(invocation, intent)
 
 
-def _fitting(
-    invocation: Invocation, resource: Resource[Any], history: History, desired: Properties, physical_id: str
+def _replaced(
+    invocation: Invocation, resource: Resource[Any], history: History, desired: Properties, known: Intent | None
 ) -> tuple[Intent, Observed] | None:
-    """Another number of this very resource that fits: a rollback comes back to the first one."""
-    for intent in reversed(history.intents):
-        other = intent.physical_id
-        mine = intent.request_id == invocation.request.request_id
-        if other is None or other == physical_id or intent.cancelled:
-            continue
-        if intent.state is State.READY or (mine and intent.live):
-            observed = _read(invocation, resource, other)
-            if observed is not None and not differences(observed, desired, replacement=True):
-                return intent, observed
-    return None
+    """A number of this resource that fits and is there already, so that none is bought.
+
+    Either this very request bought it in an earlier run, or this is the rollback of the Update that replaced it: then
+    the first number is the answer again. The named one, whose promise is taken back, is CloudFormation's to delete.
+    """
+    mine = history.of_request(invocation.request.request_id)
+    if mine is not None and mine.live and not mine.cancelled:
+        return mine, present(invocation, resource, mine.physical_id or "")
+    if known is None or known.replaces is None or invocation.issued_at - known.issued_at > _ROLLBACK:
+        return None
+    first = history.of_number(known.replaces)
+    if first is None or first.state is not State.READY:
+        return None
+    observed = _read(invocation, resource, known.replaces)
+    if observed is None or differences(observed, desired, replacement=True):
+        return None
+    # Nothing may stop its Delete: a cleanup that fails is dropped without a word.
+    ledger.take_back(known)
+    return first, observed
 
 
 def _read(invocation: Invocation, resource: Resource[Any], physical_id: str) -> Observed | None:
@@ -294,11 +310,3 @@ def _refuse_replacement(
         hindrances = ["has deletion protection on"] if observed.protected else []
         hindrances += [f"is in {', '.join(pools)}"] if pools else []
         raise reasons.NOT_RELEASABLE.failure(hindrances=" and ".join(hindrances), **about)
-
-
-def _readable(resource: Resource[Any], raw: Any) -> Properties | None:
-    """The declaration, if it can be read: a Delete never fails for its properties."""
-    try:
-        return resource.properties.parse(raw)
-    except Failure:
-        return None

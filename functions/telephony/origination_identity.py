@@ -33,7 +33,12 @@ class OriginationIdentity[P: Properties](Resource[P]):
         """ListTagsForResource; the describe calls do not tell."""
         if observed.tags is not None:
             return observed.tags
-        answer = services.sms_voice().list_tags_for_resource(ResourceArn=observed.arn)
+        try:
+            answer = services.sms_voice().list_tags_for_resource(ResourceArn=observed.arn)
+        except Failure as failure:
+            if failure.word is not Word.NOT_FOUND:
+                raise
+            return {}  # Gone since it was listed.
         return {tag["Key"]: tag["Value"] for tag in answer.get("Tags", [])}
 
     def converge_tags(self, observed: Observed, desired: Iterable[Tag] | None) -> None:

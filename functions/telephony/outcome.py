@@ -133,7 +133,8 @@ def _outcome(invocation: Invocation, decision: Decision) -> Outcome:
         if not invocation.final:
             raise
         told = reasons.STILL_UNKNOWN.failure(cause=undecided.cause)
-        return Outcome("FAILED", named, reason=f"{undecided.word}: {told.cause} {told.cure}")
+        known = undecided.physical_id if request.request_type == "Create" else None
+        return Outcome("FAILED", known or named, reason=f"{undecided.word}: {told.cause} {told.cure}")
     if observed is None:
         return Outcome("SUCCESS", named)
     return Outcome("SUCCESS", observed.physical_id, data=observed.attributes)

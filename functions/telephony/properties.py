@@ -119,6 +119,7 @@ class Properties:
     allow_replacement: Permission = prop(
         "Whether a replacement may release the present one for good: `true`, or the id of the one that may go, which "
         "refuses again once that one is gone.",
+        pattern=r"phone-[0-9a-f]{32}|[A-Z]{2}\|[A-Z0-9_-]{1,11}|arn:\S+:phone-number/\S+",
         default=False,
     )
     wait_for_active: bool = prop(
@@ -188,7 +189,8 @@ def _structure(cls: type[Any], raw: Mapping[str, Any], path: str, violations: li
         for name in raw
         if name not in known_fields
     )
-    with_defaults = {field.name: field.default for name, (field, _) in known_fields.items() if name not in raw} | values
+    absent = [(field, known) for name, (field, known) in known_fields.items() if name not in raw]
+    with_defaults = {field.name: field.default for field, known in absent if not known.required} | values
     violations.extend(
         Violation(path + rule.path, _show(raw.get(rule.path)), rule.text)
         for rule in cls.rules
@@ -204,7 +206,10 @@ def _value(kind: Any, value: Any, path: str, known: Field, violations: list[Viol
     if kind is Anything:
         return value
     if kind is Permission:
-        return value if isinstance(value, bool) else {"true": True, "false": False}.get(value, value)
+        if value in (True, "true", False, "false"):
+            return value in (True, "true")
+        id_like = isinstance(value, str) and re.fullmatch(known.pattern or "", value)
+        return value if id_like else refuse("must be true, false, or the id of the one that may go.")
     if kind is bool:
         # Exactly these two: "yes", "1" and "TRUE" are how a number gets released that was meant to stay.
         return (
@@ -225,7 +230,7 @@ def _value(kind: Any, value: Any, path: str, known: Field, violations: list[Viol
     if origin is tuple:
         return _list(kind, value, path, known, violations)
     if not isinstance(value, Mapping):
-        return refuse("must be a map of properties.")
+        return refuse("must be a map of properties.", shape=True)
     return _structure(kind, value, f"{path}.", violations)
 
 
@@ -236,9 +241,10 @@ class _Refusal:
     known: Field
     violations: list[Violation]
 
-    def __call__(self, rule: str) -> Any:
+    def __call__(self, rule: str, *, shape: bool = False) -> Any:
         hint = self.known.hints.get(self.value, "") if isinstance(self.value, str) else ""
-        shown = f"({_kind(self.value)})" if self.known.free_text else _show(self.value)
+        # What is not even of the right shape may be anything, a secret too.
+        shown = f"({_kind(self.value)})" if self.known.free_text or shape else _show(self.value)
         self.violations.append(Violation(self.path, shown, " ".join(filter(None, (rule, hint)))))
 
 
@@ -253,7 +259,7 @@ def _integer(value: Any, known: Field, refuse: _Refusal) -> Any:
 
 def _string(value: Any, known: Field, refuse: _Refusal) -> Any:
     if not isinstance(value, str):
-        return refuse("must be a string.")
+        return refuse("must be a string.", shape=True)
     if known.minimum is not None and len(value) < known.minimum:
         return refuse(f"must have at least {known.minimum} characters.")
     if known.maximum is not None and len(value) > known.maximum:
@@ -266,11 +272,11 @@ def _string(value: Any, known: Field, refuse: _Refusal) -> Any:
 def _list(kind: Any, value: Any, path: str, known: Field, violations: list[Violation]) -> Any:
     refuse = _Refusal(path, value, known, violations)
     if not isinstance(value, (list, tuple)):
-        return refuse("must be a list.")
+        return refuse("must be a list.", shape=True)
     if known.minimum is not None and len(value) < known.minimum:
-        return refuse(f"must have at least {known.minimum} items.")
+        return refuse(f"must have at least {known.minimum} items.", shape=True)
     if known.maximum is not None and len(value) > known.maximum:
-        return refuse(f"must have at most {known.maximum} items.")
+        return refuse(f"must have at most {known.maximum} items.", shape=True)
     # A pattern on a list is its items' own; the counts above are the list's.
     each = attrs.evolve(known, minimum=None, maximum=None)
     member = typing.get_args(kind)[0]

@@ -176,6 +176,7 @@ def buy(invocation: Invocation, resource: Resource[Any], desired: Properties) ->
         request_id=request.request_id,
         request_type=request.request_type,
         resource_type=request.resource_type,
+        replaces=request.physical_resource_id,
         issued_at=invocation.issued_at,
         opened_at=clock.now(),
     )
@@ -184,7 +185,7 @@ def buy(invocation: Invocation, resource: Resource[Any], desired: Properties) ->
         if earlier is None and invocation.final:
             raise reasons.NEVER_WORKED.failure(noun=resource.noun)
         if earlier is None:
-            raise reasons.DELETED_BEFORE.failure(noun=resource.noun)
+            raise reasons.SUPERSEDED.failure(noun=resource.noun)
         intent = earlier
     return Buying(invocation, resource, desired, intent, unsure=intent.begun, look=intent.begun).run()
 
@@ -211,7 +212,7 @@ def give_back(invocation: Invocation, resource: Resource[Any], intent: Intent, p
     logger.info("Released what was bought in vain", extra={"physical_resource_id": physical_id})
 
 
-def reconcile(invocation: Invocation, intent: Intent, desired: Properties | None) -> None:
+def reconcile(invocation: Invocation, intent: Intent) -> None:
     """End a purchase that nobody is to have: cancel it, and release what it brought or may have brought.
 
     Raise Undecided while somebody else still holds its lease.
@@ -232,7 +233,8 @@ def reconcile(invocation: Invocation, intent: Intent, desired: Properties | None
     if not intent.begun:
         ledger.close(intent, State.REFUSED)
         return
-    found = invocation.patiently(lambda: resource.find(desired, purchase_of(invocation, intent)))
+    # What was declared then is not known now: the search is not narrowed by what is declared today.
+    found = invocation.patiently(lambda: resource.find(None, purchase_of(invocation, intent)))
     if found is not None:
         give_back(invocation, resource, intent, found.physical_id)
     elif intent.state is not State.SUSPECT:

@@ -43,9 +43,9 @@ GIVEN_UP = Reason(
     "This request for a {noun} was given up before; nothing is bought for it again.",
     "Deploy again.",
 )
-DELETED_BEFORE = Reason(
+SUPERSEDED = Reason(
     Word.RESOURCE_CONFLICT,
-    "A Delete of this resource was issued after this request; no {noun} was bought.",
+    "A Delete or a newer Update of this resource was worked on before this request; no {noun} was bought or changed.",
     "Deploy again.",
 )
 DELETED_WHILE_BUYING = Reason(
