@@ -23,16 +23,20 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyPersistenceLayerError,
 )
 
-from telephony import aws, clock, reasons
+from telephony import aws, clock, reasons, resources
 from telephony.errors import Failure, Undecided
 from telephony.invocation import Invocation, Pauses
 from telephony.observability import logger
+from telephony.properties import free_texts
+from telephony.request import Request
 from telephony.resource import Observed
 from telephony.response import Outcome
 from telephony.settings import settings
 
 KEPT = 86_400
 """Seconds; Lambda's oldest event is six hours old, and a signed URL lives for two."""
+_SECRET = 4
+"""Characters from which on a text can be told from the words around it."""
 _PARTITION, _PREFIX = "outcome", "outcome"
 
 Decision = Callable[[Invocation], Observed | None]
@@ -121,6 +125,18 @@ def _remembered(invocation: Invocation, decision: Decision) -> Outcome:
     return Outcome(**record)
 
 
+def _without_secrets(reason: str, request: Request) -> str:
+    """A service may repeat in its message what it was given, and a Reason is seen by many."""
+    try:
+        declaration = resources.by_type(request.resource_type).properties
+    except Failure:
+        return reason
+    for secret in sorted(set(free_texts(declaration, request.properties)), key=len, reverse=True):
+        if len(secret) >= _SECRET:
+            reason = reason.replace(secret, "[declared text]")
+    return reason
+
+
 def _outcome(invocation: Invocation, decision: Decision) -> Outcome:
     request = invocation.request
     named = request.physical_resource_id or request.not_created_id
@@ -128,7 +144,7 @@ def _outcome(invocation: Invocation, decision: Decision) -> Outcome:
         observed = decision(invocation)
     except Failure as failure:
         logger.warning("Failed", extra={"error": failure.word, "code": failure.code, "reason_code": failure.reason})
-        return Outcome("FAILED", failure.physical_id or named, reason=str(failure))
+        return Outcome("FAILED", failure.physical_id or named, reason=_without_secrets(str(failure), request))
     except Undecided as undecided:
         if not invocation.final:
             raise

@@ -168,6 +168,33 @@ def lenient(cls: type[Any], raw: object) -> Any:
     return cls(**values)
 
 
+def free_texts(cls: type[Any], raw: Mapping[str, Any]) -> Iterator[str]:
+    """Every string in a declaration that may be a secret: of free text, and of what is not known here."""
+    known_fields = fields(cls)
+    for name, value in raw.items():
+        if name in ALWAYS_KNOWN:
+            continue
+        field, known = known_fields.get(name, (None, None))
+        kind = _without_none(field.type) if field is not None else Anything
+        if (known is not None and known.free_text) or kind is Anything:
+            yield from _strings(value)
+            continue
+        member = typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else kind
+        for item in value if isinstance(value, list) else [value]:
+            if attrs.has(member) and isinstance(item, Mapping):
+                yield from free_texts(member, item)
+            elif attrs.has(member) or not isinstance(item, str):
+                yield from _strings(item)  # Not of the right shape: anything.
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (Mapping, list)):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _strings(item)
+
+
 def _structure(cls: type[Any], raw: Mapping[str, Any], path: str, violations: list[Violation]) -> Any:
     """An instance, or None where something was wrong with it; what was wrong is added to violations."""
     values: dict[str, Any] = {}

@@ -230,7 +230,7 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
 
     def converge(self, observed: Observed, desired: ConnectPhoneNumberProperties) -> Observed:
         """Tags; then the target, and then the description: each of these two takes its time, and refuses the other."""
-        if observed.standing is not Standing.ACTIVE:
+        if observed.standing is Standing.PENDING:
             return observed
         if desired.tags is not None:
             to_set, to_remove = tag_changes(self.tags(observed), desired.tags)
@@ -247,7 +247,8 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
                 PhoneNumberId=observed.physical_id, PhoneNumberDescription=desired.description or ""
             )
             return attrs.evolve(observed, standing=Standing.PENDING)
-        return observed
+        # FAILED is also what a number shows whose last change failed: it is as usable as before.
+        return attrs.evolve(observed, standing=Standing.ACTIVE)
 
     def release(self, physical_id: str, policy: OnDelete) -> None:  # noqa: ARG002 - nothing stands in its way
         """ReleasePhoneNumber; counts for 180 days."""
