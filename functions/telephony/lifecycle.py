@@ -16,7 +16,6 @@ from telephony.ledger import History, Intent, State
 from telephony.observability import count, logger
 from telephony.properties import Properties
 from telephony.purchase import ANYTHING, buy, give_back, present, reconcile
-from telephony.reasons import Reason
 from telephony.request import NOT_CREATED
 from telephony.resource import Difference, Observed, Resource, Standing, differences
 
@@ -155,7 +154,9 @@ def _complete(
     physical_id = observed.physical_id
     try:
         if desired.wait_for_active or resource.settles:
-            observed = _settled(invocation, resource, desired, observed, failed=reasons.CLAIM_FAILED)
+            observed = _settled(invocation, resource, desired, observed)
+            if observed.standing is Standing.FAILED:
+                raise reasons.CLAIM_FAILED.as_kind(Lapsed, **_about(resource, observed))
         observed = _converged(invocation, resource, desired, observed)
     except Lapsed as failure:
         ledger.close(intent, State.LAPSED)
@@ -174,23 +175,18 @@ def _complete(
     return observed
 
 
-def _settled(
-    invocation: Invocation, resource: Resource[Any], desired: Properties, observed: Observed, *, failed: Reason
-) -> Observed:
-    """Look until it is ACTIVE. Running out of time is a failure once CloudFormation needs its answer."""
-    about = {"noun": resource.noun, "id": observed.physical_id}
+def _settled(invocation: Invocation, resource: Resource[Any], desired: Properties, observed: Observed) -> Observed:
+    """Look until it is not PENDING any more. Out of time is a failure once CloudFormation needs its answer."""
     pauses = Pauses()
     limit = invocation.issued_at + (desired.wait_timeout_seconds or float("inf"))
     while observed.standing is Standing.PENDING:
         if not invocation.pause(pauses, until=min(limit, invocation.until)):
+            about = {"noun": resource.noun, "id": observed.physical_id}
             about["status"] = observed.attributes.get("Status") or Standing.PENDING
             if limit <= invocation.until:
                 raise reasons.STILL_PENDING.failure(seconds=desired.wait_timeout_seconds, **about)
             raise invocation.out_of_time(reasons.STILL_PENDING_AT_THE_END.failure(**about))
         observed = present(invocation, resource, observed.physical_id)
-    if observed.standing is Standing.FAILED:
-        about["message"] = observed.message or "the service gives no reason"
-        raise failed.as_kind(Lapsed if failed is reasons.CLAIM_FAILED else Failure, **about)
     return observed
 
 
@@ -205,11 +201,20 @@ def _converged(invocation: Invocation, resource: Resource[Any], desired: Propert
         return resource.converge(looked, desired)
 
     for _ in range(_ROUNDS):
+        differed = differences(observed, desired, replacement=False)
         result = invocation.patiently(once)
         if not resource.settles or result.standing is Standing.ACTIVE:
             return result
-        latest = _settled(invocation, resource, desired, result, failed=reasons.CHANGE_FAILED)
+        observed = latest = _settled(invocation, resource, desired, result)
+        # FAILED stays where it was after a change of another kind: what counts is whether this one was made.
+        if observed.standing is Standing.FAILED and differences(observed, desired, replacement=False) == differed:
+            raise reasons.CHANGE_FAILED.failure(**_about(resource, observed))
     raise reasons.NOT_KEPT.failure(noun=resource.noun, id=observed.physical_id)
+
+
+def _about(resource: Resource[Any], observed: Observed) -> dict[str, str]:
+    message = observed.message or "the service gives no reason"
+    return {"noun": resource.noun, "id": observed.physical_id, "message": message}
 
 
 def _unprotect(invocation: Invocation, resource: Resource[Any], physical_id: str) -> None:
