@@ -335,7 +335,7 @@ BROKEN: list[dict[str, Any]] = [
 
 def test_a_delete_never_fails_for_its_properties(laptop: Laptop, kind: Kind) -> None:
     failed = []
-    for broken in BROKEN:
+    for broken in BROKEN if kind is SMS_PHONE_NUMBER else BROKEN[::4]:
         physical_id = create(laptop, kind)
         answer = delete(laptop, kind, physical_id, properties=broken)
         if (answer["Status"], laptop.held()) != ("SUCCESS", {}):
@@ -345,15 +345,20 @@ def test_a_delete_never_fails_for_its_properties(laptop: Laptop, kind: Kind) -> 
     assert failed == []
 
 
-@pytest.mark.parametrize("broken", [broken for broken in BROKEN if "ServiceTimeout" not in broken], ids=str)
-def test_the_delete_of_a_creation_refused_for_its_properties_is_a_success(
-    laptop: Laptop, broken: dict[str, Any]
-) -> None:
-    properties = SIMULATOR | broken | {"Unknown": "1"}
-
-    refused = laptop.send("Create", resource_type=SMS_PHONE_NUMBER.type, properties=properties)
-    assert refused["Status"] == "FAILED"
-
-    gone = delete(laptop, SMS_PHONE_NUMBER, refused["PhysicalResourceId"], properties=properties)
-    assert gone["Status"] == "SUCCESS"
+def test_the_delete_of_a_creation_refused_for_its_properties_is_a_success(laptop: Laptop) -> None:
+    failed: list[tuple[dict[str, Any], Any]] = []
+    for broken in BROKEN:
+        if "ServiceTimeout" in broken:
+            continue  # CloudFormation itself refuses that one
+        properties = SIMULATOR | broken | {"Unknown": "1"}
+        created = laptop.post("Create", resource_type=SMS_PHONE_NUMBER.type, properties=properties)
+        laptop.invoker.settle(30)
+        refused = laptop.sink.answers(created)
+        if not refused or refused[0]["Status"] != "FAILED":
+            failed.append((broken, refused))
+            continue
+        gone = delete(laptop, SMS_PHONE_NUMBER, refused[0]["PhysicalResourceId"], properties=properties)
+        if gone["Status"] != "SUCCESS":
+            failed.append((broken, gone))
+    assert failed == []
     assert laptop.calls() == {}

@@ -51,7 +51,7 @@ def refusal(properties: type[Properties], raw: dict[str, Any]) -> Failure | None
 
 
 @pytest.mark.parametrize("properties", TYPES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_any_declaration_is_read_or_refused(properties: type[Properties], data: st.DataObject) -> None:
     names = st.sampled_from([*fields(properties), "ServiceToken", "ServiceTimeout", "Colour"])
