@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tools import events, pages, schema
+from tools import error_reference, events, pages, schema
 from tools.types import ROOT, Described, every_type
 
 _PROBLEMS = (pages.PageError, events.ExampleError)
@@ -34,7 +34,10 @@ def outputs(described: Described) -> dict[Path, Callable[[], str]]:
 
 def run(*, check: bool) -> list[str]:
     """Write what is stale, or only look; give the problems that remain, a line each."""
-    wanted: dict[Path, Callable[[], str]] = {ROOT / "docs" / "README.md": pages.index}
+    wanted: dict[Path, Callable[[], str]] = {
+        ROOT / "docs" / "README.md": pages.index,
+        ROOT / "docs" / "errors.md": error_reference.page,
+    }
     for described in every_type():
         wanted |= outputs(described)
     problems = []

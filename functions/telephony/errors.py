@@ -136,7 +136,7 @@ class Meaning:
     passes: bool = False
 
 
-_BY_REASON: Mapping[str, Meaning] = {
+BY_REASON: Mapping[str, Meaning] = {
     # ConflictException (enum ConflictExceptionReason of the pinpoint-sms-voice-v2 model)
     "DELETION_PROTECTION_ENABLED": Meaning(
         Word.RESOURCE_CONFLICT,
@@ -213,7 +213,7 @@ _BY_REASON: Mapping[str, Meaning] = {
     "ACCOUNT_DISABLED": Meaning(Word.ACCESS_DENIED, "Ask AWS Support to enable this account."),
 }
 
-_BY_CODE: Mapping[str, Meaning] = {
+BY_CODE: Mapping[str, Meaning] = {
     "ValidationException": Meaning(Word.INVALID_REQUEST),
     "InvalidParameterException": Meaning(Word.INVALID_REQUEST),
     "InvalidRequestException": Meaning(Word.INVALID_REQUEST),
@@ -269,10 +269,10 @@ def _from_answer(error: ClientError, operation: str) -> TelephonyError:
         return Throttled(f"{operation} was throttled.")
     if status >= 500 or code in {"InternalServerException", "InternalServiceException"}:  # noqa: PLR2004 - HTTP's 5xx
         return Undecided(f"{operation} failed inside the service ({code or status}).", word=Word.SERVICE_INTERNAL_ERROR)
-    meaning = _BY_REASON.get(reason) or _BY_CODE.get(code)
+    meaning = BY_REASON.get(reason) or BY_CODE.get(code)
     if meaning is None:
         meaning = Meaning(Word.INVALID_REQUEST if status >= 400 else Word.INTERNAL_FAILURE)  # noqa: PLR2004
-    if code == "ConflictException" and reason and reason not in _BY_REASON:
+    if code == "ConflictException" and reason and reason not in BY_REASON:
         meaning = Meaning(Word.RESOURCE_CONFLICT)
     # Connect has no code of its own for a lost race (terraform-provider-aws#45572).
     kind: type[Failure] = Unsettled if meaning.passes else Failure
