@@ -11,7 +11,7 @@ import pytest
 from local.aws import ROOT
 from tests.e2e.conftest import NOTHING, Demo
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]  # the first of them runs a whole demo
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from local.aws import ROOT, LocalAws
 from local.demo.kept import Kept
 from tests.e2e.conftest import NOTHING, Demo
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]  # the first of them runs a whole demo
 
 
 class Shell:

@@ -144,12 +144,16 @@ class Stacks:
         }
         return str(reason)
 
-    def received(self, name: str, function: str = "probe") -> list[dict[str, Any]]:
-        """The events that the function got for the stack, in order; the logs come a moment after the answer."""
-        time.sleep(0.3)
-        pages = (
-            self.aws.client("logs").get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{function}")
-        )
+    def received(self, name: str, count: int) -> list[dict[str, Any]]:
+        """The events that the probe got for the stack, in order, once there are so many: the log comes a while later."""
+        patience = time.monotonic() + 20
+        while len(self._logged(name)) < count and time.monotonic() < patience:
+            time.sleep(0.1)
+        time.sleep(0.3)  # One too many would come now.
+        return self._logged(name)
+
+    def _logged(self, name: str) -> list[dict[str, Any]]:
+        pages = self.aws.client("logs").get_paginator("filter_log_events").paginate(logGroupName="/aws/lambda/probe")
         lines = [event["message"] for page in pages for event in page["events"]]
         events = [json.loads(line.split("EVENT ", 1)[1]) for line in lines if "EVENT " in line]
         return [event for event in events if f":stack/{name}/" in event["StackId"]]
@@ -192,7 +196,7 @@ def test_a_failed_create_is_told_in_cloudformations_words_and_gets_its_delete(st
     failed = {"Status": "FAILED", "Reason": "no such country", "PhysicalResourceId": "half-made"}
     name = stacks.deploy(template(Create=answers(failed)))
     assert stacks.status(name) == "ROLLBACK_COMPLETE"
-    create, delete = stacks.received(name)
+    create, delete = stacks.received(name, 2)
     assert stacks.reason(name) == (
         "Received response status [FAILED] from custom resource. "
         f"Message returned: no such country (RequestId: {create['RequestId']})"
@@ -209,7 +213,7 @@ def test_a_failed_create_in_an_update_gets_its_delete_as_well(stacks: Stacks) ->
     second = template(Create=answers(failed))["Resources"]["It"]
     stacks.deploy({"Resources": {**first["Resources"], "Second": second}}, name)
     assert stacks.status(name) == "UPDATE_ROLLBACK_COMPLETE"
-    assert [(event["RequestType"], event["LogicalResourceId"]) for event in stacks.received(name)] == [
+    assert [(event["RequestType"], event["LogicalResourceId"]) for event in stacks.received(name, 3)] == [
         ("Create", "It"),
         ("Create", "Second"),
         ("Delete", "Second"),
@@ -221,14 +225,14 @@ def test_service_timeout_counts_from_the_request_and_the_delete_carries_a_made_u
     name = stacks.deploy(template(timeout=1, Create=answers()))
     assert time.monotonic() - started < 5
     assert stacks.reason(name).startswith("CloudFormation did not receive a response from your Custom Resource.")
-    _, delete = stacks.received(name)
+    _, delete = stacks.received(name, 2)
     assert re.fullmatch(rf"{name}-It-[A-Z0-9]{{12}}", delete["PhysicalResourceId"])
 
 
 def test_a_function_that_raises_is_run_again_with_the_same_event(stacks: Stacks) -> None:
     name = stacks.deploy(template(Create={"raises": 2, "answers": [{}]}))
     assert stacks.status(name) == "CREATE_COMPLETE"
-    first, second, third = stacks.received(name)
+    first, second, third = stacks.received(name, 3)
     assert first == second == third
 
 
@@ -238,7 +242,7 @@ def test_an_event_whose_retries_are_spent_reaches_the_last_resort_through_the_qu
     name = stacks.deploy(made)
     assert stacks.status(name) == "CREATE_COMPLETE"
     assert stacks.outputs(name) == {"By": "last resort"}
-    assert len(stacks.received(name)) == 3
+    assert len(stacks.received(name, 3)) == 3
 
 
 @pytest.mark.parametrize(
@@ -265,7 +269,7 @@ def test_an_answer_that_breaks_the_contract_fails_the_resource(stacks: Stacks, b
 def test_an_answer_of_4096_bytes_is_taken(stacks: Stacks) -> None:
     # Every id is as long as the next stack's.
     name = stacks.deploy(template())
-    (create,) = stacks.received(name)
+    (create,) = stacks.received(name, 1)
     ids = {key: create[key] for key in ("StackId", "RequestId", "LogicalResourceId")}
     made = f"made-{create['RequestId']}"
     taken = len(json.dumps({"Status": "SUCCESS", **ids, "PhysicalResourceId": made, "Reason": ""}))
@@ -291,7 +295,7 @@ def test_a_changed_service_token_is_refused_before_any_request(stacks: Stacks) -
     stacks.deploy(template(function="other"), name)
     assert stacks.status(name) == "UPDATE_ROLLBACK_COMPLETE"
     assert stacks.reason(name) == "Modifying service token is not allowed."
-    assert [event["RequestType"] for event in stacks.received(name)] == ["Create"]
+    assert [event["RequestType"] for event in stacks.received(name, 1)] == ["Create"]
 
 
 @pytest.mark.parametrize(
