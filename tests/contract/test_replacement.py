@@ -499,3 +499,29 @@ def test_a_replacement_bought_for_a_forged_stack_is_told_apart(laptop: Laptop) -
     assert answer["Status"] == "FAILED"
     assert "not managed by this resource" in answer["Reason"]
     assert laptop.calls(SMS)["RequestPhoneNumber"] == 1
+
+
+def test_a_promise_taken_back_is_given_again_when_the_number_stays_after_all(laptop: Laptop) -> None:
+    """The rollback went back to the first number and failed there; an operator skipped it, and went on with the second.
+
+    The second one is then a declared number like any other: its protection counts.
+    """
+    fields: dict[str, Any] = {"resource_type": SMS_PHONE_NUMBER.type}
+    before = SIMULATOR | {"SelfManagedOptOutsEnabled": "false"}
+    after = VOICE | {"AllowReplacement": "true"}
+    first = laptop.send("Create", properties=before, **fields)["PhysicalResourceId"]
+    second = laptop.send("Update", physical_id=first, properties=after, old_properties=before, **fields)
+    second_id = second["PhysicalResourceId"]
+    laptop.sms.update_phone_number(PhoneNumberId=first, SelfManagedOptOutsEnabled=True)
+    laptop.telecom.fault(SMS, "UpdatePhoneNumber", "error", code="AccessDeniedException", message="No.")
+    rolled_back = laptop.send("Update", physical_id=second_id, properties=before, old_properties=after, **fields)
+    assert (rolled_back["Status"], rolled_back["PhysicalResourceId"]) == ("FAILED", second_id)
+
+    protected = VOICE | {"DeletionProtectionEnabled": "true"}
+    kept = laptop.send("Update", physical_id=second_id, properties=protected, old_properties=before, **fields)
+    assert (kept["Status"], kept["PhysicalResourceId"]) == ("SUCCESS", second_id)
+    gone = laptop.send("Delete", physical_id=second_id, properties=protected, **fields)
+
+    assert gone["Status"] == "FAILED"
+    assert "DeletionProtectionEnabled: false" in gone["Reason"]
+    assert second_id in laptop.ids()
