@@ -145,7 +145,7 @@ class Stacks:
         return str(reason)
 
     def received(self, name: str, count: int) -> list[dict[str, Any]]:
-        """The events that the probe got for the stack, in order, once there are so many: the log comes a while later."""
+        """The events that the probe got for the stack, in order, once there are so many: the log comes a bit later."""
         patience = time.monotonic() + 20
         while len(self._logged(name)) < count and time.monotonic() < patience:
             time.sleep(0.1)
