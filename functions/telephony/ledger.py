@@ -275,22 +275,30 @@ def _item(intent: Intent) -> table.Item:
 
 
 def _intent(item: table.Item) -> Intent:
+    """Read an item; what a later version of this provider added is missing in older ones."""
+
+    def text(name: str) -> str | None:
+        return item.get(name, {}).get("S") or None
+
+    def flag(name: str) -> bool:
+        return bool(item.get(name, {}).get("BOOL"))
+
     return Intent(
         resource=item["pk"]["S"],
         request_id=item["sk"]["S"].removeprefix("intent#"),
         request_type=item["request_type"]["S"],
         resource_type=item["resource_type"]["S"],
-        replaces=item["replaces"]["S"] or None,
+        replaces=text("replaces"),
         issued_at=float(item["issued_at"]["N"]),
         opened_at=float(item["opened_at"]["N"]),
         state=State(item["purchase_state"]["S"]),
         attempt=int(item["attempt"]["N"]),
-        chosen=item["chosen"]["S"] or None,
-        lease_owner=item["lease_owner"]["S"],
+        chosen=text("chosen"),
+        lease_owner=text("lease_owner") or "",
         lease_until=float(item["lease_until"]["N"]),
-        cancelled=item["cancelled"]["BOOL"],
-        named=item["named"]["BOOL"],
-        answered=item["answered"]["BOOL"],
-        physical_id=item["physical_id"]["S"] or None,
+        cancelled=flag("cancelled"),
+        named=flag("named"),
+        answered=flag("answered"),
+        physical_id=text("physical_id"),
         turn_at=float(item["turn_at"]["N"]) if "turn_at" in item else None,
     )
