@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import importlib.util
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -40,10 +42,12 @@ def main() -> int:
             result = crew.tell(Run.read(asked.repro))
         console.print(told(result), markup=False, highlight=False, soft_wrap=True)
         return int(result.findings.wrong or result.defect is not None)
-    began = time.monotonic()
+    began, stopping = time.monotonic(), threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: stopping.set())  # What was found so far is told.
     tally = Tally()
     with Crew(asked.jobs) as crew:
-        recorded = crew.record(key for key in plan.requests() if not asked.slice or key[0] in plan.PLAIN)
+        keys = [key for key in plan.requests() if not asked.slice or (key[0] in plan.PLAIN and key[1] == "create")]
+        recorded = crew.record(keys)
         runs = [run for run in (plan.part if asked.slice else plan.whole)(recorded) if _wanted(run, asked.only)]
         with Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
@@ -60,7 +64,7 @@ def main() -> int:
                 progress.update(task, advance=1, total=len(planned))
                 return more
 
-            crew.play(runs, done, more=lambda: time.monotonic() - began < asked.seconds)
+            crew.play(runs, done, more=lambda: time.monotonic() - began < asked.seconds and not stopping.is_set())
             skipped = len(planned) - tally.runs
     tally.write(REPORT)
     console.print(tally.table())

@@ -195,6 +195,7 @@ def perform(order: Order, notes: int) -> None:
     """Do it, in this process: an exception is told as Lambda's runtime tells it, and ends nothing here."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(_REAL_LIMIT)
+    gc.disable()  # It would touch, and thereby copy, every page of the parent's.
     random.seed()
     wire = Wire(order, notes)
     clock = time_machine.travel(time.time() + order.offset, tick=True).start()

@@ -13,7 +13,9 @@ from tests.faults.declarations import VARIANTS, Properties
 from tests.faults.play import Findings, Play
 from tests.faults.runs import Stage
 
-DAYS = 3 * 86_400.0
+_DAYS = 3 * 86_400.0
+_OLDEST = 6 * 3600.0
+"""Seconds for which Lambda keeps an event (Lambda Developer Guide, asynchronous invocation)."""
 
 
 @attrs.frozen
@@ -73,10 +75,11 @@ class Histories:
                 assert play.known is not None
                 play.retained.add(play.known)
                 play.known = play.declared = None
-                play.advance(DAYS)
+                play.advance(_DAYS)
             case "again":
-                sent = play.sent[step.index % len(play.sent)]
-                play.attempt(sent)
+                young = [sent for sent in play.sent if play.now - sent.issued_at < _OLDEST]
+                if young:
+                    play.attempt(young[step.index % len(young)])
             case "end":
                 if play.known is not None:
                     play.delete(play.known, play.declared or {})

@@ -40,6 +40,7 @@ class Sent:
 
     event: dict[str, Any]
     may_buy: bool
+    issued_at: float
     attempts: int = 0
     end: End | None = None
     through: bool = False
@@ -161,7 +162,7 @@ class Play:
             physical_id=physical_id,
             old_properties=old,
         )
-        sent = Sent(made, may_buy)
+        sent = Sent(made, may_buy, self.now)
         self.sent.append(sent)
         if not self.beside:
             self.advance(2)  # The signed URL tells whole seconds.
