@@ -56,20 +56,27 @@ def update(invocation: Invocation) -> Observed:
         _end_unconfirmed(invocation, history, known)
     changes = differences(observed, desired, replacement=True)
     if not changes:
-        return _converged(invocation, resource, desired, observed)
+        converged = _converged(invocation, resource, desired, observed)
+        if known is not None and known.state is State.BOUGHT:
+            ledger.ready(known)  # Its promise was taken back by a rollback that then did not come to its end.
+        return converged
     earlier = _replaced(invocation, resource, history, desired, known)
     if earlier is None:
         _refuse_replacement(resource, desired, observed, changes)
         earlier = buy(invocation, resource, desired)
     intent, replacement = earlier
     try:
-        return _complete(invocation, resource, desired, intent, replacement)
+        completed = _complete(invocation, resource, desired, intent, replacement)
     except Failure as failure:
         # The present number stays CloudFormation's. A new one, which it never learnt of, goes; a claim goes by itself.
         if failure.physical_id is not None and not isinstance(failure, Lapsed) and intent.state is State.BOUGHT:
             give_back(invocation, resource, intent, replacement.physical_id)
         failure.physical_id = None
         raise
+    if known is not None and intent.request_id != request.request_id:
+        # Back to the first number. Nothing may stop the Delete of the other: a cleanup that fails is dropped silently.
+        ledger.take_back(known)
+    return completed
 
 
 def delete(invocation: Invocation) -> None:
@@ -271,7 +278,7 @@ def _replaced(
     """A number of this resource that fits and is there already, so that none is bought.
 
     Either this very request bought it in an earlier run, or this is the rollback of the Update that replaced it: then
-    the first number is the answer again. The named one, whose promise is taken back, is CloudFormation's to delete.
+    the first number is the answer again, and the named one is CloudFormation's to delete.
     """
     mine = history.of_request(invocation.request.request_id)
     if mine is not None and mine.live and not mine.cancelled:
@@ -284,8 +291,6 @@ def _replaced(
     observed = _read(invocation, resource, known.replaces)
     if observed is None or differences(observed, desired, replacement=True):
         return None
-    # Nothing may stop its Delete: a cleanup that fails is dropped without a word.
-    ledger.take_back(known)
     return first, observed
 
 
