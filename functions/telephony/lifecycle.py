@@ -62,7 +62,7 @@ def update(invocation: Invocation) -> Observed:
         return converged
     earlier = _replaced(invocation, resource, history, desired, known)
     if earlier is None:
-        _refuse_replacement(resource, desired, observed, changes)
+        _refuse_replacement(invocation, resource, desired, observed, changes)
         earlier = buy(invocation, resource, desired)
     intent, replacement = earlier
     try:
@@ -299,7 +299,11 @@ def _read(invocation: Invocation, resource: Resource[Any], physical_id: str) -> 
 
 
 def _refuse_replacement(
-    resource: Resource[Any], desired: Properties, observed: Observed, changes: list[Difference]
+    invocation: Invocation,
+    resource: Resource[Any],
+    desired: Properties,
+    observed: Observed,
+    changes: list[Difference],
 ) -> None:
     """Raise Failure unless the present number may go, and can: a released number is gone for good."""
     about = {
@@ -311,7 +315,7 @@ def _refuse_replacement(
         raise reasons.SAME_KEY.failure(**about)
     if desired.allow_replacement is not True and desired.allow_replacement != observed.physical_id:
         raise reasons.REPLACEMENT_REFUSED.failure(**about)
-    pools = resource.pools(observed)
+    pools = invocation.patiently(lambda: resource.pools(observed))
     if observed.protected or pools:
         hindrances = ["has deletion protection on"] if observed.protected else []
         hindrances += [f"is in {', '.join(pools)}"] if pools else []
