@@ -65,10 +65,10 @@ def _follow(play: Play, struck: Struck) -> None:
     if struck.request == "create":
         play.delete(play.invented(), struck.then, struck.second)
     elif struck.request in {"update", "replace"}:
-        play.roll_back(struck.then, struck.first, struck.second)
+        play.roll_back(struck.first, struck.then, struck.second)
     elif struck.request == "rollback":
         # ContinueUpdateRollback sends it again.
-        play.roll_back(struck.then, struck.then, struck.second)
+        play.roll_back(struck.then, struck.first, struck.second)
     else:
         play.delete(str(struck.sent.event["PhysicalResourceId"]), struck.then, struck.second)
 
@@ -101,7 +101,7 @@ def cancelled(play: Play, struck: Struck) -> None:
     _hit(play, struck)
     play.advance(4)
     _follow(play, struck)
-    play.check()
+    play.look_for_losses()
     play.retries(struck.sent)
 
 
@@ -170,7 +170,7 @@ def answered(play: Play, struck: Struck) -> None:
         raise AssertionError(f"{struck.blow} falls before the answer")
     if play.known is not None:
         play.delete(play.known, struck.then, struck.second)
-        play.check()
+        play.look_for_losses()
     play.retries(struck.sent)
 
 
@@ -195,8 +195,8 @@ def rolled_back(play: Play, struck: Struck) -> None:
     if verdict is None or not verdict.succeeded:
         _settle(play, struck)
         return
-    play.known = verdict.physical_id
-    play.roll_back(struck.then, struck.first)
+    play.known, play.declared = verdict.physical_id, struck.then
+    play.roll_back(struck.first, struck.then)
 
 
 def deleted(play: Play, struck: Struck) -> None:
@@ -205,7 +205,7 @@ def deleted(play: Play, struck: Struck) -> None:
     play.advance(10)
     if play.known is not None:
         play.delete(play.known, struck.first, struck.second)
-    play.check()
+    play.look_for_losses()
     play.retries(struck.sent)
 
 
@@ -231,7 +231,7 @@ KILLED: Mapping[Request, tuple[str, ...]] = {
     "replace": (*_ANY, "rolled-back", "deleted"),
     "delete": _ANY,
     "cleanup": _ANY,
-    "rollback": (*_ANY, "deleted"),
+    "rollback": _ANY,
 }
 """What may follow a death."""
 STOPPED: Mapping[Request, tuple[str, ...]] = {

@@ -71,7 +71,9 @@ def _full_changed(place: Place) -> Properties:
 
 
 def _sender(place: Place, **more: Any) -> Properties:
-    return {"SenderId": place.sender, "IsoCountryCode": "GB", "Trigger": place.secret, **more}
+    # Said and not left out: what is absent never differs, so that a rollback to it would leave the protection on.
+    kind = {"SenderId": place.sender, "IsoCountryCode": "GB", "DeletionProtectionEnabled": False}
+    return {**kind, "Trigger": place.secret, **more}
 
 
 def _protected(place: Place, **more: Any) -> Properties:

@@ -347,13 +347,17 @@ class Play:
             self.findings.leaked += len(strays)
             if strays:
                 self.story.append(f"still there after the sweep: {strays}")
-        there = {thing.physical_id for thing in seen.held}
+        self.look_for_losses(seen)
+        if last:
+            self._check_all(self.services.look(self.stack_id))
+
+    def look_for_losses(self, seen: Seen | None = None) -> None:
+        """Whether everything is there that CloudFormation has, or that a policy kept."""
+        there = {thing.physical_id for thing in (seen or self.services.look(self.stack_id)).held}
         lost = ({self.known} if self.known is not None else set[str]()) | self.retained
         for physical_id in sorted(lost - there):
             self.findings.lost += 1
             self.story.append(f"lost: {physical_id}")
-        if last:
-            self._check_all(self.services.look(self.stack_id))
 
     def _strays(self, seen: Seen) -> list[Bought]:
         return [thing for thing in seen.held if thing.physical_id not in {self.known, *self.retained}]
