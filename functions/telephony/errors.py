@@ -140,15 +140,15 @@ BY_REASON: Mapping[str, Meaning] = {
     # ConflictException (enum ConflictExceptionReason of the pinpoint-sms-voice-v2 model)
     "DELETION_PROTECTION_ENABLED": Meaning(
         Word.RESOURCE_CONFLICT,
-        "Set DeletionProtectionEnabled: false, or OnDelete: {LiftDeletionProtection: true}, update the stack, and delete again.",
+        "Switch the protection off (DeletionProtectionEnabled: false in an update, or UpdatePhoneNumber or UpdateSenderId where the stack can no longer be updated) and delete again. OnDelete: {LiftDeletionProtection: true}, declared beforehand, does that by itself.",
     ),
     "PHONE_NUMBER_ASSOCIATED_TO_POOL": Meaning(
         Word.RESOURCE_CONFLICT,
-        "Take the number out of its pool, or set OnDelete: {LeavePools: true} and update the stack; the settings of a pooled number are the pool's.",
+        "Take the number out of its pool (DisassociateOriginationIdentity) and try again. OnDelete: {LeavePools: true}, declared beforehand, does that by itself for a delete. The settings of a pooled number are the pool's.",
     ),
     "SENDER_ID_ASSOCIATED_TO_POOL": Meaning(
         Word.RESOURCE_CONFLICT,
-        "Take the sender ID out of its pools, or set OnDelete: {LeavePools: true} and update the stack.",
+        "Take the sender ID out of its pools (DisassociateOriginationIdentity) and delete again. OnDelete: {LeavePools: true}, declared beforehand, does that by itself.",
     ),
     "LAST_PHONE_NUMBER": Meaning(
         Word.RESOURCE_CONFLICT,
@@ -235,10 +235,31 @@ BY_CODE: Mapping[str, Meaning] = {
 _MESSAGE = 500
 """Characters of a service's own message that a Reason repeats."""
 
+# botocore.retries.standard: what ThrottledRetryableChecker takes for a throttle, whatever the service calls it ...
 _THROTTLES = frozenset(
-    {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"}
-    | {"ProvisionedThroughputExceededException", "TransactionInProgressException"}
+    {
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "RequestThrottledException",
+        "RequestThrottled",
+        "TooManyRequestsException",
+        "ProvisionedThroughputExceededException",
+        "TransactionInProgressException",
+        "RequestLimitExceeded",
+        "BandwidthLimitExceeded",
+        "LimitExceededException",
+        "SlowDown",
+        "PriorRequestNotComplete",
+        "EC2ThrottledException",
+    }
 )
+# ... and TransientRetryableChecker for a fault on the way; the services' own names for a fault of theirs.
+_FAULTS = frozenset(
+    {"RequestTimeout", "RequestTimeoutException", "InternalServerException", "InternalServiceException"}
+)
+_REFUSED, _TOO_MANY, _TIMEOUT, _FAULT = 400, 429, 408, 500
+"""HTTP status codes."""
 
 
 def from_client_error(error: ClientError | BotoCoreError, operation: str) -> TelephonyError:
@@ -265,13 +286,13 @@ def _from_answer(error: ClientError, operation: str) -> TelephonyError:
     message = str(error.response.get("Error", {}).get("Message", "")).strip().partition("\n")[0][:_MESSAGE]
     reason = str(error.response.get("Reason") or "")
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    if code in _THROTTLES:
+    if code in _THROTTLES or status == _TOO_MANY:
         return Throttled(f"{operation} was throttled.")
-    if status >= 500 or code in {"InternalServerException", "InternalServiceException"}:  # noqa: PLR2004 - HTTP's 5xx
-        return Undecided(f"{operation} failed inside the service ({code or status}).", word=Word.SERVICE_INTERNAL_ERROR)
     meaning = BY_REASON.get(reason) or BY_CODE.get(code)
-    if meaning is None:
-        meaning = Meaning(Word.INVALID_REQUEST if status >= 400 else Word.INTERNAL_FAILURE)  # noqa: PLR2004
+    definite = _REFUSED <= status < _FAULT and status != _TIMEOUT
+    if code in _FAULTS or not (definite or (meaning is not None and not status)):
+        return Undecided(f"{operation} failed inside the service ({code or status}).", word=Word.SERVICE_INTERNAL_ERROR)
+    meaning = meaning or Meaning(Word.INVALID_REQUEST)
     if code == "ConflictException" and reason and reason not in BY_REASON:
         meaning = Meaning(Word.RESOURCE_CONFLICT)
     # Connect has no code of its own for a lost race (terraform-provider-aws#45572).

@@ -27,9 +27,12 @@ class Redaction(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Keep every record, without its secrets."""
-        record.msg, record.args = _clean(record.msg), _clean(record.args)
+        if isinstance(record.msg, dict):
+            record.msg = _clean(record.msg)
+        else:
+            record.msg, record.args = redact(_message(record)), ()
         for name, value in vars(record).items():
-            if isinstance(value, (str, dict, list, tuple)) and name not in _RECORD_FIELDS:
+            if name not in _RECORD_FIELDS:
                 setattr(record, name, _clean(value))
         if record.exc_info and record.exc_info[1] is not None:
             # The text of a connection error may be the signed URL: its class is what matters.
@@ -38,19 +41,24 @@ class Redaction(logging.Filter):
         return True
 
 
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError, KeyError):  # The arguments do not fit: a defect, and none that may stop an event.
+        return f"{record.msg} {record.args}"
+
+
 _RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({})))
 
 
 def _clean(value: Any) -> Any:
-    if isinstance(value, str):
-        return redact(value)
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
     if isinstance(value, dict):
-        return {key: _clean(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_clean(item) for item in value)
-    if isinstance(value, BaseException):
-        return type(value).__name__
-    return value
+        return {redact(str(key)): _clean(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_clean(item) for item in value]
+    return type(value).__name__ if isinstance(value, BaseException) else redact(str(value))
 
 
 logger = Logger(service="cfn-telephony")

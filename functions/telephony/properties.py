@@ -233,19 +233,12 @@ def _value(kind: Any, value: Any, path: str, known: Field, violations: list[Viol
     if kind is Anything:
         return value
     if kind is Permission:
-        if value in (True, "true", False, "false"):
-            return value in (True, "true")
         id_like = isinstance(value, str) and re.fullmatch(known.pattern or "", value)
-        return value if id_like else refuse("must be true, false, or the id of the one that may go.")
+        meant = value if id_like else _boolean(value)
+        return refuse("must be true, false, or the id of the one that may go.") if meant is None else meant
     if kind is bool:
-        # Exactly these two: "yes", "1" and "TRUE" are how a number gets released that was meant to stay.
-        return (
-            True
-            if value in (True, "true")
-            else False
-            if value in (False, "false")
-            else refuse("must be true or false.")
-        )
+        meant = _boolean(value)
+        return refuse("must be true or false.") if meant is None else meant
     if kind is int:
         return _integer(value, known, refuse)
     if kind is str:
@@ -259,6 +252,13 @@ def _value(kind: Any, value: Any, path: str, known: Field, violations: list[Viol
     if not isinstance(value, Mapping):
         return refuse("must be a map of properties.", shape=True)
     return _structure(kind, value, f"{path}.", violations)
+
+
+def _boolean(value: Any) -> bool | None:
+    """Exactly these two: "yes", "1" and "TRUE" are how a number gets released that was meant to stay."""
+    if isinstance(value, bool):
+        return value
+    return {"true": True, "false": False}.get(value) if isinstance(value, str) else None
 
 
 @attrs.frozen

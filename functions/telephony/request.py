@@ -3,6 +3,7 @@
 Source: CloudFormation User Guide, "Custom resource request objects" and "Custom resource request types".
 """
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -84,7 +85,7 @@ def parse(event: object, *, allowed_hosts: frozenset[str]) -> Request:
     fields = {name: _text(event, name) for name in ("StackId", "RequestId", "LogicalResourceId", "ResourceType")}
     url = _text(event, "ResponseURL")
     request_type = event.get("RequestType")
-    if request_type not in {"Create", "Update", "Delete"}:
+    if not isinstance(request_type, str) or request_type not in {"Create", "Update", "Delete"}:
         raise NotARequestError("RequestType is neither Create, Update nor Delete.")
     physical_resource_id = None if request_type == "Create" else _text(event, "PhysicalResourceId")
     properties = event.get("ResourceProperties", {})
@@ -121,6 +122,9 @@ def _check_host(url: str, stack_id: str, allowed_hosts: frozenset[str]) -> None:
     stack = _STACK_ID.fullmatch(stack_id)
     if stack is None:
         raise NotARequestError("StackId is not the ARN of a stack.")
+    if not url.isascii() or not url.isprintable() or " " in url:
+        # urlsplit drops such characters: what is checked would not be what is called.
+        raise ResponseHostRefusedError("ResponseURL is not a URL.")
     try:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").lower(), parts.port or 443
@@ -145,7 +149,8 @@ def _issued_at(url: str) -> float | None:
         if "X-Amz-Date" in query:
             return datetime.strptime(query["X-Amz-Date"][0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
         if "Expires" in query:
-            return float(query["Expires"][0]) - _URL_LIFETIME
+            expires = float(query["Expires"][0])
+            return expires - _URL_LIFETIME if math.isfinite(expires) else None
     except ValueError:
         return None
     return None
