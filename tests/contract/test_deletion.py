@@ -193,7 +193,7 @@ def test_deletion_protection_stops_a_delete_and_the_reason_says_what_to_do(
 
     [reason] = stack.reasons("Number")
     assert "ResourceConflict" in reason
-    assert "Set DeletionProtectionEnabled: false, or OnDelete: {LiftDeletionProtection: true}" in reason
+    assert "Switch the protection off (DeletionProtectionEnabled: false in an update" in reason
     assert laptop.held() == {kind.held: 1}
     [thing] = laptop.telecom.held()[kind.held]
     assert thing["protected"] is True
@@ -242,7 +242,10 @@ def test_a_pool_stops_a_delete_and_the_reason_says_what_to_do(laptop: Laptop, de
     assert stack.delete() == "DELETE_FAILED"
 
     [reason] = stack.reasons("Number")
-    assert "Take the number out of its pool, or set OnDelete: {LeavePools: true}" in reason
+    assert (
+        "Take the number out of its pool (DisassociateOriginationIdentity) and try again. OnDelete: {LeavePools: true}"
+        in reason
+    )
     assert laptop.held() == {"phone_numbers": 2}
     [row] = laptop.sms.describe_phone_numbers(PhoneNumberIds=[stack.physical_ids["Number"]])["PhoneNumbers"]
     assert row["PoolId"] == pool
