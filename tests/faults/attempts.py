@@ -36,6 +36,7 @@ SECONDS = 20.0
 """What Lambda gives an attempt here; far more than any needs."""
 _REAL_LIMIT = 30
 """Seconds of real time after which an attempt counts as hanging."""
+_DEFECT = 70
 _LONG = 0.2
 """Sleeps longer than this move the clock instead, unless somebody else is waiting for the same thing."""
 _SETTINGS = {
@@ -253,8 +254,12 @@ class Attempt:
                 os.dup2(self._log, 1)
                 os.dup2(self._log, 2)
                 perform(order, self._notes)
-            finally:
                 os._exit(0)
+            except BaseException:  # noqa: BLE001 - the harness's own, since the handler's are caught
+                traceback.print_exc()
+                sys.stderr.flush()
+            finally:
+                os._exit(_DEFECT)
 
     def wait(self) -> End:
         """Wait until it ends or stops."""
@@ -268,6 +273,8 @@ class Attempt:
         if os.WIFSIGNALED(status):
             how = "hanging" if os.WTERMSIG(status) == signal.SIGALRM else "killed"
         end = self._end(how)
+        if os.WIFEXITED(status) and os.WEXITSTATUS(status):
+            raise RuntimeError(f"the harness failed in the child:\n{end.log[-2000:]}")
         os.close(self._notes)
         os.close(self._log)
         return end

@@ -101,7 +101,7 @@ class Crew:
     def play(
         self, runs: Iterable[Run], done: Callable[[Result], Iterable[Run]], *, more: Callable[[], bool] = lambda: True
     ) -> None:
-        """Play all, and what `done` adds; stop early, between two runs, when `more` says so."""
+        """Play all, and what `done` adds, next; stop early, between two runs, when `more` says so."""
 
         def finished(result: Result) -> list[Any]:
             return [("play", (str(run), False)) for run in done(result)]
@@ -138,6 +138,6 @@ class Crew:
                 busy.append(pipe)
             ready: list[Any] = wait(busy)
             for pipe in ready:
-                waiting.extend(done(pipe.recv()))
+                waiting.extendleft(done(pipe.recv()))
                 busy.remove(pipe)
                 idle.append(pipe)

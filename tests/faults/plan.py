@@ -77,13 +77,16 @@ def raced(environment: str) -> Iterator[Run]:
 
 
 def second(result: Result) -> Iterator[Run]:
-    """Once a run has shown what the attempt after the first calls: that one dies too, at every point."""
+    """Once a run has shown what the attempt after the first calls: that one dies too, at every point.
+
+    With given-up it is the Delete that follows; else Lambda's first retry.
+    """
     first = Run.read(result.run)
     if first.second is not None or first.variant not in PLAIN or first.request != "create" or first.blow is None:
         return
-    if first.blow.kind != "kill" or first.environment not in {"plain", "forget"} or first.mutation or first.fresh:
+    if first.blow.kind != "kill" or first.environment != "plain" or first.mutation or first.fresh:
         return
-    if first.then not in {"retries", "given-up"}:
+    if first.then not in {"retries", "given-up"} or not _first(first):
         return
     for call, after in points(result.after):
         blow = Blow("kill", call, after=after)
