@@ -398,7 +398,7 @@ def test_a_setting_of_a_pooled_number_is_refused_and_the_reason_names_the_pool(l
     stack.deploy(template(SIMULATOR | {"PoolId": pool, "SelfManagedOptOutsEnabled": True}))
 
     assert stack.status == "UPDATE_ROLLBACK_COMPLETE"
-    assert "the settings of a pooled number are the pool's" in stack.reasons("Number")[0]
+    assert "The settings of a pooled number are the pool's" in stack.reasons("Number")[0]
 
 
 def test_a_number_preference_counts_at_the_purchase_and_its_change_does_nothing(laptop: Laptop) -> None:

@@ -13,7 +13,9 @@ from tests.unit.telecom.calls import describe, request
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    for service in ("PINPOINT_SMS_VOICE_V2", "CONNECT", "DYNAMODB"):
+        monkeypatch.delenv(f"AWS_ENDPOINT_URL_{service}", raising=False)  # moto mocks AWS's own hosts alone
     default = register(Options(connect_numbers=1))
     yield default
     default.options = Options()
