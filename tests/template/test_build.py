@@ -9,8 +9,9 @@ import pytest
 
 from tests.template.conftest import ROOT
 
-ARTIFACTS = {"ProviderFunction": "/var/task", "LastResortFunction": "/var/task", "DependenciesLayer": "/opt"}
-SERVICES = ["connect", "dynamodb", "pinpoint-sms-voice-v2", "sts"]
+FUNCTIONS = ["ProviderFunction", "LastResortFunction", "SweepFunction"]
+ARTIFACTS = dict.fromkeys(FUNCTIONS, "/var/task") | {"DependenciesLayer": "/opt"}
+SERVICES = ["cloudformation", "connect", "dynamodb", "pinpoint-sms-voice-v2", "sts"]
 
 
 def run_bare(build: Path, program: str) -> None:
@@ -46,7 +47,7 @@ def test_every_module_has_bytecode_that_stays_valid_and_names_no_path_of_the_bui
     assert len(list(directory.rglob("*.pyc"))) == len(modules)
 
 
-@pytest.mark.parametrize("artifact", ["ProviderFunction", "LastResortFunction"])
+@pytest.mark.parametrize("artifact", FUNCTIONS)
 def test_the_function_holds_the_whole_package_and_nothing_else(build: Path, artifact: str) -> None:
     shipped = {str(path.relative_to(build / artifact)) for path in (build / artifact).rglob("*.py")}
     assert shipped == {str(path.relative_to(ROOT / "functions")) for path in (ROOT / "functions").rglob("*.py")}
@@ -65,6 +66,6 @@ def test_a_client_of_each_service_is_made_from_the_built_layer(build: Path, serv
     run_bare(build, f"import boto3; boto3.client({service!r}).meta.service_model.operation_names")
 
 
-@pytest.mark.parametrize("module", ["provider", "last_resort"])
+@pytest.mark.parametrize("module", ["provider", "last_resort", "sweep"])
 def test_each_handler_is_imported_from_what_was_built(build: Path, module: str) -> None:
     run_bare(build, f"from telephony.{module} import handler; assert callable(handler)")
