@@ -63,6 +63,18 @@ def source() -> str:
 
 
 @pytest.fixture(scope="session")
-def resources(source: str) -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.load(source, Loader=TemplateLoader)["Resources"]  # noqa: S506 - a SafeLoader
+def template(source: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.load(source, Loader=TemplateLoader)  # noqa: S506 - a SafeLoader
     return loaded
+
+
+@pytest.fixture(scope="session")
+def parameters(template: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = template["Parameters"]
+    return found
+
+
+@pytest.fixture(scope="session")
+def resources(template: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = template["Resources"]
+    return found

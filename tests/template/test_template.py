@@ -1,8 +1,24 @@
 import re
 from typing import Any
 
+import pytest
+
+from telephony.settings import _read_rates
 from tests.template.conftest import sam
 
+TAGGED = {"StringEquals": {"aws:ResourceTag/cfn-telephony:managed-by": "cfn-telephony"}}
+BOUGHT_WITH_TAG = {"StringEquals": {"aws:RequestTag/cfn-telephony:managed-by": "cfn-telephony"}}
+BUYS = {
+    *("sms-voice:RequestPhoneNumber", "sms-voice:RequestSenderId"),
+    *("connect:ClaimPhoneNumber", "connect:ImportPhoneNumber"),
+}
+OWN = {
+    *("sms-voice:UpdatePhoneNumber", "sms-voice:ReleasePhoneNumber", "sms-voice:PutKeyword", "sms-voice:DeleteKeyword"),
+    *("sms-voice:UpdateSenderId", "sms-voice:ReleaseSenderId", "sms-voice:DisassociateOriginationIdentity"),
+    *("sms-voice:UntagResource", "connect:UpdatePhoneNumber", "connect:UpdatePhoneNumberMetadata"),
+    *("connect:ReleasePhoneNumber", "connect:UntagResource"),
+}
+"""What changes a number, or ends it."""
 SMS = {
     *("RequestPhoneNumber", "UpdatePhoneNumber", "ReleasePhoneNumber", "DescribePhoneNumbers"),
     *("RequestSenderId", "UpdateSenderId", "ReleaseSenderId", "DescribeSenderIds"),
@@ -25,8 +41,9 @@ def of_type(resources: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def statements(resources: dict[str, Any]) -> list[dict[str, Any]]:
+    kinds = ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy")
     documents = [
-        policy["Properties"]["PolicyDocument"] for policy in of_type(resources, "AWS::IAM::ManagedPolicy").values()
+        policy["Properties"]["PolicyDocument"] for kind in kinds for policy in of_type(resources, kind).values()
     ]
     for role in of_type(resources, "AWS::IAM::Role").values():
         documents += [policy["PolicyDocument"] for policy in role["Properties"]["Policies"]]
@@ -34,11 +51,19 @@ def statements(resources: dict[str, Any]) -> list[dict[str, Any]]:
     return [statement["Fn::If"][1] if "Fn::If" in statement else statement for statement in found]
 
 
+def listed(statement: dict[str, Any]) -> list[str]:
+    action = statement["Action"]
+    return [action] if isinstance(action, str) else list(action)
+
+
+def named(statement: dict[str, Any]) -> list[str]:
+    """The resources of a statement, as text."""
+    resource = statement["Resource"]
+    return [str(one) for one in resource] if isinstance(resource, list) else [str(resource)]
+
+
 def actions(resources: dict[str, Any]) -> set[str]:
-    listed = [statement["Action"] for statement in statements(resources)]
-    return {action for action in listed if isinstance(action, str)} | {
-        action for some in listed if isinstance(some, list) for action in some
-    }
+    return {action for statement in statements(resources) for action in listed(statement)}
 
 
 def test_sam_and_cfn_lint_find_nothing() -> None:
@@ -130,9 +155,9 @@ def test_the_policy_allows_what_the_provider_calls_and_nothing_else_of_telecom(r
     assert {action.removeprefix("connect:") for action in allowed if action.startswith("connect:")} == CONNECT
     assert {action for action in allowed if action.startswith("dynamodb:")} == {
         f"dynamodb:{name}Item" for name in ("Get", "Put", "Update", "Delete", "ConditionCheck")
-    } | {"dynamodb:Query"}
+    } | {"dynamodb:Query", "dynamodb:Scan"}
     services = {action.partition(":")[0] for action in allowed}
-    assert services == {"sms-voice", "connect", "dynamodb", "sqs", "logs", "iam"}
+    assert services == {"sms-voice", "connect", "dynamodb", "sqs", "logs", "iam", "cloudformation"}
 
 
 def test_roles_are_passed_to_the_sms_service_only_and_only_if_named(resources: dict[str, Any]) -> None:
@@ -143,3 +168,90 @@ def test_roles_are_passed_to_the_sms_service_only_and_only_if_named(resources: d
     assert passing[1]["Resource"] == {"Fn::Split": [",", {"Ref": "TwoWayChannelRoleArns"}]}
     assert passing[1]["Condition"] == {"StringEquals": {"iam:PassedToService": "sms-voice.amazonaws.com"}}
     assert passing[2] == {"Ref": "AWS::NoValue"}
+
+
+def test_a_number_is_changed_or_released_only_if_it_carries_our_tag(resources: dict[str, Any]) -> None:
+    found = set()
+    for statement in statements(resources):
+        numbers = [name for name in named(statement) if "phone-number/" in name or "sender-id/" in name or name == "*"]
+        changing = OWN & set(listed(statement))
+        if statement["Effect"] == "Allow" and numbers and changing:
+            assert statement.get("Condition") == TAGGED, statement["Sid"]
+            found |= changing
+    assert found == OWN
+
+
+def test_nothing_is_bought_or_tagged_anew_without_our_tag(resources: dict[str, Any]) -> None:
+    found = set()
+    for statement in statements(resources):
+        numbers = [name for name in named(statement) if "phone-number/" in name or name == "*"]
+        buying = BUYS & set(listed(statement))
+        if numbers and buying:
+            assert statement.get("Condition") == BOUGHT_WITH_TAG, statement["Sid"]
+            found |= buying
+        if any(action.endswith(":TagResource") for action in listed(statement)):
+            assert statement.get("Condition") in (TAGGED, BOUGHT_WITH_TAG), statement["Sid"]
+    assert found == BUYS
+
+
+def test_nobody_takes_ownership_tags_away(resources: dict[str, Any]) -> None:
+    (deny,) = [statement for statement in statements(resources) if statement["Effect"] == "Deny"]
+    assert listed(deny) == ["sms-voice:UntagResource", "connect:UntagResource"]
+    assert named(deny) == ["*"]
+    assert deny["Condition"] == {"ForAnyValue:StringLike": {"aws:TagKeys": "cfn-telephony:*"}}
+
+
+def test_the_sweep_releases_only_where_that_is_asked_for(resources: dict[str, Any], parameters: dict[str, Any]) -> None:
+    assert parameters["ReleaseSuspects"]["Default"] == "false"
+    release = resources["SweepReleasePolicy"]
+    assert release["Condition"] == "ReleasesSuspects"
+    assert release["Properties"]["Roles"] == [{"Ref": "SweepRole"}]
+    (own,) = resources["SweepRole"]["Properties"]["Policies"]
+    reading = {"Describe", "List", "Scan"}
+    writing = [
+        action
+        for statement in own["PolicyDocument"]["Statement"]
+        for action in listed(statement)
+        if not any(action.split(":")[1].startswith(verb) for verb in reading)
+    ]
+    assert writing == ["logs:CreateLogStream", "logs:PutLogEvents", "dynamodb:UpdateItem"]
+    assert "ManagedPolicyArns" not in resources["SweepRole"]["Properties"]
+
+
+def test_the_sweep_runs_daily_and_may_take_its_time(resources: dict[str, Any]) -> None:
+    sweep = resources["SweepFunction"]["Properties"]
+    assert sweep["Handler"] == "telephony.sweep.handler"
+    assert sweep["Timeout"] == 900
+    (schedule,) = sweep["Events"].values()
+    assert schedule == {"Type": "Schedule", "Properties": {"Schedule": "rate(1 day)"}}
+    assert sweep["Environment"]["Variables"] == {"RELEASE_SUSPECTS": {"Ref": "ReleaseSuspects"}}
+
+
+def test_every_function_is_told_the_rates_of_the_account(template: dict[str, Any]) -> None:
+    variables = template["Globals"]["Function"]["Environment"]["Variables"]
+    assert variables["CALL_RATES"] == {"Ref": "CallRates"}
+    assert set(variables) >= {"STATE_TABLE", "ALLOWED_RESPONSE_HOSTS"}
+
+
+@pytest.mark.parametrize(
+    ("rates", "read"),
+    [
+        ("", {}),
+        ("connect=5", {"connect": 5.0}),
+        (
+            "connect=5,pinpoint-sms-voice-v2.RequestPhoneNumber=2.5",
+            {"connect": 5.0, "pinpoint-sms-voice-v2.RequestPhoneNumber": 2.5},
+        ),
+        ("connect", None),
+        ("connect=", None),
+        ("connect=fast", None),
+        ("connect=5,", None),
+    ],
+)
+def test_only_rates_that_the_functions_can_read_are_accepted(
+    parameters: dict[str, Any], rates: str, read: dict[str, float] | None
+) -> None:
+    accepted = re.fullmatch(parameters["CallRates"]["AllowedPattern"], rates)
+    assert bool(accepted) == (read is not None)
+    if read is not None:
+        assert _read_rates(rates) == read
