@@ -40,7 +40,8 @@ def answer(event: object, context: LambdaContext, *, final: bool) -> None:
     try:
         outcome = custom_resource.handle(invocation)
         response.deliver(request, response.encode(request, outcome), until=stops_at - _LAST_SECOND)
-        if request.request_type == "Create" and outcome.status == "SUCCESS" and clock.now() < invocation.answer_by:
+        bought = request.physical_resource_id != outcome.physical_resource_id
+        if bought and outcome.status == "SUCCESS" and clock.now() < invocation.answer_by:
             ledger.answered(ledger.resource_key(request.stack_id, request.logical_resource_id), request.request_id)
     except Undecided as undecided:
         logger.warning(

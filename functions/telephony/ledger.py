@@ -25,6 +25,8 @@ from telephony.errors import Undecided
 from telephony.settings import settings
 
 _LATEST = "latest"
+_FORGOTTEN = 86_400
+"""Seconds after which no run of a request comes any more."""
 
 
 class State(StrEnum):
@@ -66,8 +68,8 @@ class Intent:
     """A Delete came: nothing may be bought any more, and what was bought goes."""
     named: bool = False
     """An Update of CloudFormation named the number: it knows the id."""
-    answered: bool = False
-    """Its SUCCESS was taken in time: CloudFormation knows the id, unless it had cancelled the request before."""
+    answered_at: float | None = None
+    """When its SUCCESS was taken in time: CloudFormation knows the id, unless it had cancelled the request before."""
     physical_id: str | None = None
     turn_at: float | None = None
     """A turn in the account's rate that was reserved and is still to come."""
@@ -124,8 +126,18 @@ def refresh(intent: Intent) -> Intent:
 
 
 def suspects() -> Iterator[Intent]:
-    """Every purchase that may have brought something nobody knows; a scan, for the daily sweep."""
-    for item in table.scan("purchase_state = :suspect", {":suspect": {"S": State.SUSPECT}}):
+    """Every purchase that may have brought something nobody knows; a scan, for the daily sweep.
+
+    Besides the SUSPECT ones, those that were begun a day ago and that no run has come back to.
+    """
+    condition = "purchase_state = :suspect OR (purchase_state = :intent AND lease_until > :zero AND opened_at < :old)"
+    values: table.Values = {
+        ":suspect": {"S": State.SUSPECT},
+        ":intent": {"S": State.INTENT},
+        ":zero": table.number(0),
+        ":old": table.number(clock.now() - _FORGOTTEN),
+    }
+    for item in table.scan(condition, values):
         yield _intent(item)
 
 
@@ -169,11 +181,14 @@ def take_lease(intent: Intent, owner: str) -> Intent | None:
 
 
 def bought(intent: Intent, physical_id: str) -> Intent | None:
-    """Write that the number is there. A fact, so written even if cancelled meanwhile; None if it was given up."""
+    """Write that the number is there. A fact, so written even if cancelled meanwhile.
+
+    None if the purchase has come further, or to its end, by another run.
+    """
     return _change(
         intent,
         "SET purchase_state = :bought, physical_id = :id",
-        "purchase_state IN (:intent, :suspect, :bought)",
+        "purchase_state IN (:intent, :suspect) OR (purchase_state = :bought AND physical_id = :id)",
         {
             ":bought": {"S": State.BOUGHT},
             ":intent": {"S": State.INTENT},
@@ -200,9 +215,19 @@ def take_back(intent: Intent) -> None:
     _change(intent, "SET purchase_state = :bought", "purchase_state = :ready", values)
 
 
-def close(intent: Intent, state: State) -> None:
-    """Write how a purchase ended: RELEASED, REFUSED, SUSPECT or LAPSED."""
-    _change(intent, "SET purchase_state = :state", "attribute_exists(pk)", {":state": {"S": state}})
+def abandon(intent: Intent) -> bool:
+    """Begin to give up what was bought; False if another run has promised it, or given it up, before."""
+    values: table.Values = {":bought": {"S": State.BOUGHT}, ":true": {"BOOL": True}}
+    return _change(intent, "SET cancelled = :true", "purchase_state = :bought", values) is not None
+
+
+def close(intent: Intent, state: State, physical_id: str = "") -> None:
+    """Write how a purchase ended: RELEASED or LAPSED with its number, REFUSED or SUSPECT without one.
+
+    What another run has written of another number meanwhile stays.
+    """
+    values: table.Values = {":state": {"S": state}, ":id": {"S": physical_id}, ":none": {"S": ""}}
+    _change(intent, "SET purchase_state = :state", "physical_id IN (:id, :none)", values)
 
 
 def keep_turn(intent: Intent, at: float) -> None:
@@ -226,7 +251,7 @@ def name(intent: Intent) -> None:
 def answered(resource: str, request_id: str) -> None:
     """Note that CloudFormation took the SUCCESS of a purchase."""
     item_key = table.key(resource, f"intent#{request_id}")
-    table.update(item_key, "SET answered = :true", "attribute_exists(pk)", {":true": {"BOOL": True}})
+    table.update(item_key, "SET answered_at = :now", "attribute_exists(pk)", {":now": table.number(clock.now())})
 
 
 def note_delete(resource: str, issued_at: float) -> None:
@@ -269,7 +294,6 @@ def _item(intent: Intent) -> table.Item:
         "lease_until": table.number(intent.lease_until),
         "cancelled": {"BOOL": intent.cancelled},
         "named": {"BOOL": intent.named},
-        "answered": {"BOOL": intent.answered},
         "physical_id": {"S": intent.physical_id or ""},
     }
 
@@ -298,7 +322,7 @@ def _intent(item: table.Item) -> Intent:
         lease_until=float(item["lease_until"]["N"]),
         cancelled=flag("cancelled"),
         named=flag("named"),
-        answered=flag("answered"),
+        answered_at=float(item["answered_at"]["N"]) if "answered_at" in item else None,
         physical_id=text("physical_id"),
         turn_at=float(item["turn_at"]["N"]) if "turn_at" in item else None,
     )

@@ -21,8 +21,8 @@ from telephony.resource import Difference, Observed, Resource, Standing, differe
 
 _ROLLBACK = 86_400
 """Seconds after an Update within which another one can be its rollback."""
-_CANCELLED = 3_600
-"""Seconds after a Create within which a Delete that knows no id can follow its cancellation."""
+_CANCELLED = 900
+"""Seconds after the answer of a Create within which a Delete that knows no id can follow its cancellation."""
 _ROUNDS = 4
 """How often something that changes while it is being changed is looked at again."""
 
@@ -43,10 +43,9 @@ def update(invocation: Invocation) -> Observed:
     resource = resources.by_type(request.resource_type)
     desired = resource.properties.parse(request.properties)
     _refuse_late(invocation)
-    key = ledger.resource_key(request.stack_id, request.logical_resource_id)
-    if not ledger.note_update(key, invocation.issued_at):
+    if not ledger.note_update(_key(invocation), invocation.issued_at):
         raise reasons.SUPERSEDED.failure(noun=resource.noun)
-    history = ledger.history(key)
+    history = ledger.history(_key(invocation))
     observed = _owned(invocation, resource, history, physical_id)
     if observed is None:
         raise reasons.DOES_NOT_EXIST.failure(noun=resource.noun, id=physical_id)
@@ -56,10 +55,7 @@ def update(invocation: Invocation) -> Observed:
         _end_unconfirmed(invocation, history, known)
     changes = differences(observed, desired, replacement=True)
     if not changes:
-        converged = _converged(invocation, resource, desired, observed)
-        if known is not None and known.state is State.BOUGHT:
-            ledger.ready(known)  # Its promise was taken back by a rollback that then did not come to its end.
-        return converged
+        return _in_place(invocation, resource, desired, observed, known)
     earlier = _replaced(invocation, resource, history, desired, known)
     if earlier is None:
         _refuse_replacement(invocation, resource, desired, observed, changes)
@@ -69,7 +65,7 @@ def update(invocation: Invocation) -> Observed:
         completed = _complete(invocation, resource, desired, intent, replacement)
     except Failure as failure:
         # The present number stays CloudFormation's. A new one, which it never learnt of, goes; a claim goes by itself.
-        if failure.physical_id is not None and not isinstance(failure, Lapsed) and intent.state is State.BOUGHT:
+        if failure.physical_id is not None and not isinstance(failure, Lapsed) and ledger.abandon(intent):
             give_back(invocation, resource, intent, replacement.physical_id)
         failure.physical_id = None
         raise
@@ -77,6 +73,22 @@ def update(invocation: Invocation) -> Observed:
         # Back to the first number. Nothing may stop the Delete of the other: a cleanup that fails is dropped silently.
         ledger.take_back(known)
     return completed
+
+
+def _in_place(
+    invocation: Invocation, resource: Resource[Any], desired: Properties, observed: Observed, known: Intent | None
+) -> Observed:
+    # Reading has waited for its turn in the account's rate: a newer Update may have come meanwhile.
+    if not ledger.note_update(_key(invocation), invocation.issued_at):
+        raise reasons.SUPERSEDED.failure(noun=resource.noun)
+    converged = _converged(invocation, resource, desired, observed)
+    if known is not None and known.state is State.BOUGHT:
+        ledger.ready(known)  # Its promise was taken back by a rollback that then did not come to its end.
+    return converged
+
+
+def _key(invocation: Invocation) -> str:
+    return ledger.resource_key(invocation.request.stack_id, invocation.request.logical_resource_id)
 
 
 def delete(invocation: Invocation) -> None:
@@ -87,11 +99,10 @@ def delete(invocation: Invocation) -> None:
         resource = resources.by_type(request.resource_type)
     except Failure:
         return  # Its Create was refused for the same reason, and made nothing.
-    key = ledger.resource_key(request.stack_id, request.logical_resource_id)
-    history = ledger.history(key)
+    history = ledger.history(_key(invocation))
     known = history.of_number(physical_id)
     if known is None and not re.fullmatch(resource.id_pattern, physical_id):
-        _delete_unnamed(invocation, key)
+        _delete_unnamed(invocation)
         return
     if known is None:
         if _owned(invocation, resource, history, physical_id) is not None:
@@ -102,7 +113,7 @@ def delete(invocation: Invocation) -> None:
     if known.state in {State.BOUGHT, State.READY}:
         _delete_named(invocation, resource, known, physical_id)
     for intent in _later(history, known, invocation):
-        if intent.state in {State.INTENT, State.BOUGHT}:
+        if intent.state in {State.INTENT, State.SUSPECT, State.BOUGHT}:
             reconcile(invocation, intent)
 
 
@@ -113,18 +124,18 @@ def _delete_named(invocation: Invocation, resource: Resource[Any], known: Intent
         policy = ANYTHING
         ledger.cancel(known)
     invocation.patiently(lambda: resource.release(physical_id, policy))
-    ledger.close(known, State.RELEASED)
+    ledger.close(known, State.RELEASED, physical_id)
 
 
-def _delete_unnamed(invocation: Invocation, key: str) -> None:
+def _delete_unnamed(invocation: Invocation) -> None:
     """A Delete with an id of a Create that failed, or with one that CloudFormation made up for want of an answer.
 
     The Create may be lost, running or still to come. The note, written first, keeps a late one from buying.
     """
     request = invocation.request
     physical_id = request.physical_resource_id or ""
-    ledger.note_delete(key, invocation.issued_at)
-    history = ledger.history(key)
+    ledger.note_delete(_key(invocation), invocation.issued_at)
+    history = ledger.history(_key(invocation))
     before = [intent for intent in history.intents if intent.open and intent.issued_at <= invocation.issued_at]
     if physical_id.startswith(NOT_CREATED):
         created = physical_id.removeprefix(NOT_CREATED)
@@ -143,11 +154,11 @@ def _unknown_to_cloudformation(invocation: Invocation, intents: list[Intent]) ->
     logical id was used before. That one is not ours to lose.
     """
     created = [intent for intent in intents if intent.request_type == "Create" and not intent.named]
-    unanswered = [intent for intent in created if not intent.answered]
+    unanswered = [intent for intent in created if intent.answered_at is None]
     if unanswered or not created:
         return unanswered
     newest = created[-1]
-    if invocation.issued_at - newest.issued_at <= _CANCELLED:
+    if newest.answered_at is not None and invocation.issued_at - newest.answered_at <= _CANCELLED:
         return [newest]
     count("UnclaimedNumbers", ResourceType=newest.resource_type)
     logger.warning("Left a number that an earlier Create made", extra={"created_by": newest.request_id})
@@ -166,7 +177,7 @@ def _complete(
                 raise reasons.CLAIM_FAILED.as_kind(Lapsed, **_about(resource, observed))
         observed = _converged(invocation, resource, desired, observed)
     except Lapsed as failure:
-        ledger.close(intent, State.LAPSED)
+        ledger.close(intent, State.LAPSED, physical_id)
         failure.physical_id = physical_id
         raise
     except Failure as failure:
@@ -268,7 +279,7 @@ def _later(history: History, known: Intent, invocation: Invocation) -> list[Inte
 def _end_unconfirmed(invocation: Invocation, history: History, known: Intent) -> None:
     """An Update that names one number says that CloudFormation never learnt of a newer one: its answer was lost."""
     for intent in _later(history, known, invocation):
-        if intent.state in {State.INTENT, State.BOUGHT, State.READY}:
+        if intent.open:
             reconcile(invocation, intent)
 
 

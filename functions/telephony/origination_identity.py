@@ -58,11 +58,13 @@ class OriginationIdentity[P: Properties](Resource[P]):
         except Failure as refused:
             if refused.reason not in _IN_THE_WAY:
                 raise
-            self._clear_the_way(physical_id, policy, refused)
             try:
+                self._clear_the_way(physical_id, policy, refused)
                 self._give_back(physical_id)
             except Failure as still:
-                if still.reason not in _IN_THE_WAY:
+                if still.word is Word.NOT_FOUND:
+                    return  # Somebody else has released it meanwhile.
+                if still is refused or still.reason not in _IN_THE_WAY:
                     raise
                 # The service sees the end of a membership or of a protection a little later.
                 raise Unsettled(still.word, still.cause, still.cure, code=still.code, reason=still.reason) from None

@@ -7,6 +7,7 @@ no longer remembers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -132,13 +133,20 @@ class Buying:
 
     def _bought(self, observed: Observed) -> tuple[Intent, Observed]:
         recorded = ledger.bought(self.intent, observed.physical_id)
-        if recorded is not None and not recorded.cancelled:
+        if recorded is None:
+            # This run was slower than its lease, and another one has come further meanwhile.
+            recorded = ledger.refresh(self.intent)
+            if recorded.live and recorded.physical_id and not recorded.cancelled:
+                if recorded.physical_id != observed.physical_id:
+                    release(self.invocation, self.resource, observed.physical_id)
+                return recorded, present(self.invocation, self.resource, recorded.physical_id)
+        elif not recorded.cancelled:
             return recorded, observed
         give_back(self.invocation, self.resource, self.intent, observed.physical_id)
         raise reasons.DELETED_WHILE_BUYING.failure(noun=self.resource.noun)
 
     def _find(self) -> Observed | None:
-        found = self.invocation.patiently(lambda: self.resource.find(self.desired, self._purchase()))
+        found = _look(self.invocation, lambda: self.resource.find(self.desired, self._purchase()))
         self.look = False
         return found
 
@@ -190,6 +198,16 @@ def buy(invocation: Invocation, resource: Resource[Any], desired: Properties) ->
     return Buying(invocation, resource, desired, intent, unsure=intent.begun, look=intent.begun).run()
 
 
+def _look(invocation: Invocation, find: Callable[[], Observed | None]) -> Observed | None:
+    """Find what was bought; when nobody looks after this run, what cannot be seen now is left to the sweep."""
+    try:
+        return invocation.patiently(find)
+    except Undecided:
+        if invocation.final:
+            return None
+        raise
+
+
 def purchase_of(invocation: Invocation, intent: Intent) -> Purchase:
     """A purchase as a resource type sees it."""
     return Purchase(
@@ -202,13 +220,18 @@ def purchase_of(invocation: Invocation, intent: Intent) -> Purchase:
 
 
 def give_back(invocation: Invocation, resource: Resource[Any], intent: Intent, physical_id: str) -> None:
-    """Release what no stack was promised, whatever is in its way."""
+    """Release what no stack was promised, whatever is in its way, and close its purchase."""
+    release(invocation, resource, physical_id)
+    ledger.close(intent, State.RELEASED, physical_id)
+
+
+def release(invocation: Invocation, resource: Resource[Any], physical_id: str) -> None:
+    """Release a number that was bought in vain. A failure names it, so that CloudFormation's Delete can."""
     try:
         invocation.patiently(lambda: resource.release(physical_id, ANYTHING))
     except Failure as failure:
         failure.physical_id = physical_id
         raise
-    ledger.close(intent, State.RELEASED)
     logger.info("Released what was bought in vain", extra={"physical_resource_id": physical_id})
 
 
@@ -234,7 +257,7 @@ def reconcile(invocation: Invocation, intent: Intent) -> None:
         ledger.close(intent, State.REFUSED)
         return
     # What was declared then is not known now: the search is not narrowed by what is declared today.
-    found = invocation.patiently(lambda: resource.find(None, purchase_of(invocation, intent)))
+    found = _look(invocation, lambda: resource.find(None, purchase_of(invocation, intent)))
     if found is not None:
         give_back(invocation, resource, intent, found.physical_id)
     elif intent.state is not State.SUSPECT:

@@ -38,7 +38,7 @@ class Finding(StrEnum):
 def handler(event: object, context: LambdaContext) -> dict[str, int]:  # noqa: ARG001 - the schedule has nothing to say
     """Look at everything once; give the number of findings of each kind."""
     release = os.environ.get("RELEASE_SUSPECTS") == "true"
-    found = [*_suspects(release=release), *_unnamed()]
+    found = [*_suspects(release=release), *_unnamed(release=release)]
     totals = {finding.name: found.count(finding) for finding in Finding}
     for name, total in totals.items():
         if total:
@@ -69,7 +69,7 @@ def _suspect(intent: Intent, *, release: bool) -> Iterator[Finding]:
         yield _report(Finding.SUSPECT_FOUND, intent.resource_type, found.physical_id)
         return
     resource.release(found.physical_id, ANYTHING)
-    ledger.close(intent, State.RELEASED)
+    ledger.close(intent, State.RELEASED, found.physical_id)
     yield _report(Finding.SUSPECT_RELEASED, intent.resource_type, found.physical_id)
 
 
@@ -84,17 +84,19 @@ def _purchase(intent: Intent) -> Purchase:
     )
 
 
-def _unnamed() -> Iterator[Finding]:
+def _unnamed(*, release: bool) -> Iterator[Finding]:
     statuses: dict[str, str | None] = {}
     for type_name in resources.type_names():
         resource = resources.by_type(type_name)
         for observed in resource.listing():
-            finding = _judge(resource, observed, statuses)
+            finding = _judge(resource, observed, statuses, release=release)
             if finding is not None:
                 yield _report(finding, resource.type_name, observed.physical_id)
 
 
-def _judge(resource: Resource[Any], observed: Observed, statuses: dict[str, str | None]) -> Finding | None:
+def _judge(
+    resource: Resource[Any], observed: Observed, statuses: dict[str, str | None], *, release: bool
+) -> Finding | None:
     owner = Owner.of(resource.tags(observed))
     if owner is None:
         return None
@@ -102,11 +104,24 @@ def _judge(resource: Resource[Any], observed: Observed, statuses: dict[str, str 
         statuses[owner.stack_id] = _stack_status(owner.stack_id)
     status = statuses[owner.stack_id]
     if status is None or status == "DELETE_COMPLETE":
-        return Finding.STACK_GONE
+        return _of_gone_stack(resource, observed, owner, release=release)
     if status.endswith("_IN_PROGRESS"):
         return None
     named = _named(owner)
     return None if named == observed.physical_id else Finding.NOT_NAMED
+
+
+def _of_gone_stack(resource: Resource[Any], observed: Observed, owner: Owner, *, release: bool) -> Finding:
+    """Tell a number that was kept from one that CloudFormation never learnt of, because its answer was lost."""
+    history = ledger.history(ledger.resource_key(owner.stack_id, owner.logical_resource_id))
+    intent = history.of_number(observed.physical_id)
+    if intent is None or intent.state is not State.READY or intent.named or intent.answered_at is not None:
+        return Finding.STACK_GONE
+    if not release:
+        return Finding.SUSPECT_FOUND
+    resource.release(observed.physical_id, ANYTHING)
+    ledger.close(intent, State.RELEASED, observed.physical_id)
+    return Finding.SUSPECT_RELEASED
 
 
 def _stack_status(stack_id: str) -> str | None:

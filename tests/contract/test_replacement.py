@@ -432,7 +432,7 @@ def test_a_number_that_was_kept_weeks_ago_is_not_released_by_the_delete_of_a_cre
     intent_of = {"resource_type": "Custom::SmsPhoneNumber", "properties": properties}
     kept = laptop.send("Create", **intent_of)["PhysicalResourceId"]
     [row] = laptop.intents()
-    for name in ("issued_at", "opened_at"):
+    for name in ("issued_at", "opened_at", "answered_at"):
         laptop.dynamodb.update_item(
             TableName=laptop.table,
             Key={"pk": row["pk"], "sk": row["sk"]},
@@ -452,7 +452,7 @@ def test_a_number_that_was_kept_is_not_released_for_a_creation_that_never_arrive
     fields: dict[str, Any] = {"resource_type": "Custom::SmsPhoneNumber", "properties": SIMULATOR}
     kept = laptop.send("Create", **fields)
     for row in laptop.intents():
-        for name in ("issued_at", "opened_at"):
+        for name in ("issued_at", "opened_at", "answered_at"):
             laptop.dynamodb.update_item(
                 TableName=laptop.table,
                 Key={"pk": row["pk"], "sk": row["sk"]},
