@@ -42,7 +42,11 @@ def answer(event: object, context: LambdaContext, *, final: bool) -> None:
         response.deliver(request, response.encode(request, outcome), until=stops_at - _LAST_SECOND)
         bought = request.physical_resource_id != outcome.physical_resource_id
         if bought and outcome.status == "SUCCESS" and clock.now() < invocation.answer_by:
-            ledger.answered(ledger.resource_key(request.stack_id, request.logical_resource_id), request.request_id)
+            ledger.answered(
+                ledger.resource_key(request.stack_id, request.logical_resource_id),
+                request.request_id,
+                replaced=request.physical_resource_id,
+            )
     except Undecided as undecided:
         logger.warning(
             "Not answered; Lambda runs the event again", extra={"error": undecided.word, "cause": str(undecided)}

@@ -248,8 +248,15 @@ def name(intent: Intent) -> None:
         _change(intent, "SET named = :true", "attribute_exists(pk)", {":true": {"BOOL": True}})
 
 
-def answered(resource: str, request_id: str) -> None:
-    """Note that CloudFormation took the SUCCESS of a purchase."""
+def answered(resource: str, request_id: str, *, replaced: str | None) -> None:
+    """Note that CloudFormation took the SUCCESS of a purchase.
+
+    Not that of a replacement whose predecessor was deleted before: nobody was waiting for that answer any more.
+    """
+    if replaced is not None:
+        before = history(resource).of_number(replaced)
+        if before is not None and not before.live:
+            return
     item_key = table.key(resource, f"intent#{request_id}")
     table.update(item_key, "SET answered_at = :now", "attribute_exists(pk)", {":now": table.number(clock.now())})
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 from aws_lambda_powertools.utilities.idempotency import (
@@ -22,7 +22,6 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyInconsistentStateError,
     IdempotencyPersistenceLayerError,
 )
-
 from telephony import aws, clock, reasons, resources
 from telephony.errors import Failure, Undecided
 from telephony.invocation import Invocation, Pauses
@@ -32,6 +31,9 @@ from telephony.request import Request
 from telephony.resource import Observed
 from telephony.response import Outcome
 from telephony.settings import settings
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import DataRecord
 
 KEPT = 86_400
 """Seconds; Lambda's oldest event is six hours old, and a signed URL lives for two."""
@@ -59,7 +61,31 @@ def decide(invocation: Invocation, decision: Decision) -> Outcome:
         except IdempotencyInconsistentStateError:
             continue  # The record expired between two reads of it.
         except IdempotencyPersistenceLayerError as error:
+            if isinstance(error.__cause__, aws.store().exceptions.ConditionalCheckFailedException):
+                continue  # Another run has finished before this one: what it has answered is the answer.
             raise Undecided(f"The state table did not answer ({type(error.__cause__ or error).__name__}).") from None
+
+
+class _FirstOutcomeStays(DynamoDBPersistenceLayer):
+    """Powertools' layer, but that a run which was slower than its lease does not write over another one's outcome."""
+
+    def _update_record(self, data_record: DataRecord) -> None:
+        self.client.update_item(
+            TableName=self.table_name,
+            Key=self._get_key(data_record.idempotency_key),
+            UpdateExpression="SET #data = :data, #expiry = :expiry, #status = :status",
+            ConditionExpression="attribute_not_exists(#status) OR #status <> :status",
+            ExpressionAttributeNames={
+                "#data": self.data_attr,
+                "#expiry": self.expiry_attr,
+                "#status": self.status_attr,
+            },
+            ExpressionAttributeValues={
+                ":data": {"S": data_record.response_data},
+                ":expiry": {"N": str(data_record.expiry_timestamp)},
+                ":status": {"S": data_record.status},
+            },
+        )
 
 
 class _NotKept(Exception):
@@ -82,14 +108,14 @@ class _Remaining:
 
 
 @cache
-def _cache() -> tuple[IdempotencyConfig, DynamoDBPersistenceLayer]:
+def _cache() -> tuple[IdempotencyConfig, _FirstOutcomeStays]:
     config = IdempotencyConfig(
         event_key_jmespath="[StackId, RequestId, LogicalResourceId, RequestType]",
         raise_on_no_idempotency_key=True,
         expires_after_seconds=KEPT,
         hash_function="sha256",
     )
-    layer = DynamoDBPersistenceLayer(
+    layer = _FirstOutcomeStays(
         table_name=settings().state_table,
         key_attr="pk",
         sort_key_attr="sk",
