@@ -8,7 +8,7 @@ export UV_COMPILE_BYTECODE = 1
 export UV_PYTHON_DOWNLOADS = never
 
 .DEFAULT_GOAL = help
-.PHONY: help setup check test demo demo-down build generate clean
+.PHONY: help setup check test faults demo demo-down build generate clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -22,9 +22,13 @@ check: setup  ## lint, format, types, layering, generated files
 	$(requirements) | cmp - layers/dependencies/requirements.txt
 	PYTHONPATH=functions .venv/bin/python -m tools.generate --check
 
-test: check  ## everything: check, unit, contract, template, and the demo's path end to end
-	.venv/bin/pytest -q -n 2 -m 'not e2e'
+test: check  ## everything: check, unit, contract, template, a slice of the crash tests, and the demo's path
+	.venv/bin/pytest -q -n 2 -m 'not e2e and not faults'
+	.venv/bin/pytest -q -m faults
 	.venv/bin/pytest -q -n 2 --dist loadfile -m e2e
+
+faults: setup  ## crash tests of the whole plan: a table, and build/faults-report.json (20 minutes)
+	.venv/bin/python -m tests.faults
 
 demo: setup  ## the whole life of all three types on a laptop; KEEP=1 leaves it running
 	.venv/bin/python -m local.demo $(if $(KEEP),--keep)

@@ -22,6 +22,7 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyInconsistentStateError,
     IdempotencyPersistenceLayerError,
 )
+
 from telephony import aws, clock, reasons, resources
 from telephony.errors import Failure, Undecided
 from telephony.invocation import Invocation, Pauses
