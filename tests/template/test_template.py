@@ -207,7 +207,7 @@ def test_the_sweep_releases_only_where_that_is_asked_for(resources: dict[str, An
     assert release["Condition"] == "ReleasesSuspects"
     assert release["Properties"]["Roles"] == [{"Ref": "SweepRole"}]
     (own,) = resources["SweepRole"]["Properties"]["Policies"]
-    reading = {"Describe", "List", "Scan"}
+    reading = {"Describe", "List", "Scan", "Query"}
     writing = [
         action
         for statement in own["PolicyDocument"]["Statement"]
