@@ -23,17 +23,13 @@ def alarms(resources: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def metrics(alarm: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
-    """Namespace, name and dimensions of every metric that the alarm looks at."""
-    looked_at = [entry["MetricStat"]["Metric"] for entry in alarm.get("Metrics", []) if "MetricStat" in entry]
-    return [
-        (metric["Namespace"], metric["MetricName"], {one["Name"]: one["Value"] for one in metric["Dimensions"]})
-        for metric in looked_at or [alarm]
-    ]
+def metric(alarm: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    """Namespace, name and dimensions of what the alarm looks at."""
+    return alarm["Namespace"], alarm["MetricName"], {one["Name"]: one["Value"] for one in alarm["Dimensions"]}
 
 
 def own_metrics(resources: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    found = [metric for alarm in alarms(resources).values() for metric in metrics(alarm)]
+    found = [metric(alarm) for alarm in alarms(resources).values()]
     return [(name, dimensions) for namespace, name, dimensions in found if namespace == NAMESPACE]
 
 
@@ -71,21 +67,21 @@ def test_an_alarm_looks_at_what_the_functions_write(
         assert dimensions["service"] == variables["POWERTOOLS_SERVICE_NAME"]
         count(name, **{key: value for key, value in dimensions.items() if key != "service"})
         written = json.loads(capsys.readouterr().out)
-        (metric,) = written["_aws"]["CloudWatchMetrics"]
-        assert metric["Namespace"] == NAMESPACE
-        assert [set(keys) for keys in metric["Dimensions"]] == [set(dimensions)]
-        assert [one["Name"] for one in metric["Metrics"]] == [name]
+        (directive,) = written["_aws"]["CloudWatchMetrics"]
+        assert directive["Namespace"] == NAMESPACE
+        assert [set(keys) for keys in directive["Dimensions"]] == [set(dimensions)]
+        assert [one["Name"] for one in directive["Metrics"]] == [name]
 
 
 def test_suspect_purchases_of_every_type_are_told(resources: dict[str, Any]) -> None:
-    told = [dimensions["ResourceType"] for _, _, dimensions in metrics(alarms(resources)["SuspectPurchasesAlarm"])]
+    told = [dimensions["ResourceType"] for name, dimensions in own_metrics(resources) if name == "SuspectPurchases"]
     assert sorted(told) == sorted(types.type_names())
 
 
 def test_every_finding_that_asks_for_somebody_is_told_and_every_finding_is_documented(
     resources: dict[str, Any],
 ) -> None:
-    told = {dimensions["Finding"] for _, _, dimensions in metrics(alarms(resources)["SweepFindingsAlarm"])}
+    told = {dimensions["Finding"] for name, dimensions in own_metrics(resources) if name == "SweepFindings"}
     rows = {row[0].strip("`"): row[2] for row in table("What the sweep finds")}
     assert set(rows) == {finding.name for finding in Finding}
     assert told == {name for name, what_to_do in rows.items() if what_to_do != "nothing"}
@@ -98,12 +94,10 @@ def test_every_alarm_tells_the_topic_and_takes_silence_for_good(resources: dict[
         }
         assert alarm["TreatMissingData"] == "notBreaching"
         assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
-        totals = [entry for entry in alarm.get("Metrics", []) if entry.get("ReturnData", True)]
-        assert len(totals) == ("Metrics" in alarm), "an alarm is raised by one series"
 
 
 def test_no_alarm_takes_a_run_that_raises_for_a_fault(resources: dict[str, Any]) -> None:
-    watched = {name for alarm in alarms(resources).values() for namespace, name, _ in metrics(alarm)}
+    watched = {metric(alarm)[1] for alarm in alarms(resources).values()}
     assert "Errors" not in watched
 
 
