@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,10 @@ def test_the_service_token_survives_deploying_again_and_deleting(aws: LocalAws, 
 
     assert "No changes to deploy" in deploy(aws, build)
 
+    swept = aws.client("lambda").invoke(FunctionName="cfn-telephony-provider-sweep", Payload=b"{}")
+    assert "FunctionError" not in swept
+    assert set(json.load(swept["Payload"]).values()) == {0}
+
     key = {"pk": {"S": "a purchase"}, "sk": {"S": "bought"}}
     aws.client("dynamodb").put_item(TableName=first["StateTableName"], Item=key)
     delete(aws)
@@ -82,7 +87,9 @@ def test_the_service_token_survives_deploying_again_and_deleting(aws: LocalAws, 
 def test_what_the_parameters_narrow_is_narrow(aws: LocalAws, build: Path) -> None:
     instance = "arn:aws:connect:us-east-1:123456789012:instance/11111111-1111-4111-8111-111111111111"
     role = "arn:aws:iam::123456789012:role/sms-two-way/*"
-    deploy(aws, build, ConnectTargetArns=instance, TwoWayChannelRoleArns=role)
+    rates = "connect=5,pinpoint-sms-voice-v2.RequestPhoneNumber=2.5"
+    deploy(aws, build, ConnectTargetArns=instance, TwoWayChannelRoleArns=role, CallRates=rates)
+    assert function(aws)["Environment"]["Variables"]["CALL_RATES"] == rates
     iam = aws.client("iam")
     (policy,) = iam.list_policies(Scope="Local")["Policies"]
     version = iam.get_policy_version(PolicyArn=policy["Arn"], VersionId=policy["DefaultVersionId"])["PolicyVersion"]
@@ -93,3 +100,18 @@ def test_what_the_parameters_narrow_is_narrow(aws: LocalAws, build: Path) -> Non
         "StringEquals": {"iam:PassedToService": "sms-voice.amazonaws.com"}
     }
     assert by_name["JoinAndLeavePools"]["Resource"] == "arn:aws:sms-voice:us-east-1:123456789012:pool/*"
+
+
+def test_the_sweep_is_permitted_to_release_only_where_that_is_asked_for(aws: LocalAws, build: Path) -> None:
+    iam = aws.client("iam")
+
+    def policies() -> list[str]:
+        arn = aws.client("lambda").get_function_configuration(FunctionName="cfn-telephony-provider-sweep")["Role"]
+        return sorted(iam.list_role_policies(RoleName=arn.rsplit("/", 1)[1])["PolicyNames"])
+
+    deploy(aws, build)
+    assert policies() == ["sweep"]
+    deploy(aws, build, ReleaseSuspects="true")
+    assert policies() == ["release-suspects", "sweep"]
+    deploy(aws, build, ReleaseSuspects="false")
+    assert policies() == ["sweep"]
