@@ -1,0 +1,91 @@
+"""Calls of concurrent invocations take turns at the account's rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from telephony import settings
+from tests.conftest import SMS, Laptop
+from tests.contract.declarations import SMS_PHONE_NUMBER
+
+Rates = Callable[[str], None]
+REQUEST = f"{SMS}.RequestPhoneNumber"
+
+
+@pytest.fixture
+def rates(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rates]:
+    """Sets what the account may call per second, as the provider reads it."""
+    del laptop
+
+    def change(text: str) -> None:
+        monkeypatch.setenv("CALL_RATES", text)
+        settings.settings.cache_clear()
+
+    yield change
+    monkeypatch.undo()
+    settings.settings.cache_clear()
+
+
+def stack_of(count: int) -> dict[str, Any]:
+    declared = {"Type": SMS_PHONE_NUMBER.type, "Properties": SMS_PHONE_NUMBER.properties}
+    return {"Resources": {f"Number{index}": declared for index in range(count)}}
+
+
+def test_numbers_of_one_stack_stand_in_line_instead_of_colliding(laptop: Laptop, rates: Rates) -> None:
+    laptop.telecom.configure(rate=True)
+    rates("")  # the services' own defaults: one call per second and operation
+    stack = laptop.cloudformation.stack("numbers")
+
+    assert stack.deploy(stack_of(4)) == "CREATE_COMPLETE", stack.events
+
+    # Without turns each second has one winner, and every other tries again and again. A busy machine may lose one turn.
+    assert laptop.calls(SMS)["RequestPhoneNumber"] <= 5
+
+
+def test_a_rate_can_be_set_for_one_operation(laptop: Laptop, rates: Rates) -> None:
+    rates(f"{SMS}=0.001,{REQUEST}=1000")
+    stack = laptop.cloudformation.stack("numbers")
+
+    assert stack.deploy(stack_of(6)) == "CREATE_COMPLETE", stack.events
+
+
+def test_what_cannot_have_its_turn_in_time_is_refused_early_with_the_arithmetic(laptop: Laptop, rates: Rates) -> None:
+    rates(f"{REQUEST}=0.01")
+    fields: dict[str, Any] = {"resource_type": SMS_PHONE_NUMBER.type}
+    properties = SMS_PHONE_NUMBER.properties | {"ServiceTimeout": "60"}
+    laptop.send("Create", logical_id="First", properties=properties, **fields)
+
+    refused = laptop.send("Create", logical_id="Second", properties=properties, **fields)
+
+    assert refused["Status"] == "FAILED"
+    assert refused["Reason"].startswith(
+        "Throttling: 1 calls of RequestPhoneNumber are ahead of this one, at 0.01 per second"
+    )
+    assert "ServiceTimeout leaves" in refused["Reason"]
+    assert laptop.calls(SMS) == {"RequestPhoneNumber": 1}
+    deleted = laptop.send(
+        "Delete", logical_id="Second", physical_id=refused["PhysicalResourceId"], properties=properties, **fields
+    )
+    assert deleted["Status"] == "SUCCESS"
+    assert laptop.calls(SMS) == {"RequestPhoneNumber": 1}, "it is known that nothing was bought"
+
+
+def test_a_turn_that_comes_after_the_invocation_is_kept_for_the_next_run(laptop: Laptop, rates: Rates) -> None:
+    rates(f"{REQUEST}=0.01")  # the second turn comes in 105 seconds; an invocation has 20
+    fields: dict[str, Any] = {"resource_type": SMS_PHONE_NUMBER.type, "properties": SMS_PHONE_NUMBER.properties}
+    laptop.send("Create", logical_id="First", **fields)
+
+    failed = laptop.send("Create", logical_id="Second", **fields)
+
+    attempts = [run.outcome for run in laptop.invoker.invocations if run.event["LogicalResourceId"] == "Second"]
+    assert attempts == ["raised"] * 3, "each run leaves the line to the next"
+    [kept] = [row for row in laptop.intents() if "|Second" in row["pk"]["S"]]
+    assert "turn_at" in kept
+    assert failed["Status"] == "FAILED"
+    line = laptop.dynamodb.get_item(
+        TableName=laptop.table, Key={"pk": {"S": "rate"}, "sk": {"S": REQUEST}}, ConsistentRead=True
+    )["Item"]
+    assert float(line["next_at"]["N"]) - float(kept["turn_at"]["N"]) == pytest.approx(105, abs=1), "one turn, not three"
