@@ -378,6 +378,21 @@ def test_what_cloudformation_never_learnt_of_and_whose_stack_is_gone_is_of_unkno
 
 
 @pytest.mark.usefixtures("stacks", "may_release")
+def test_what_a_policy_kept_is_not_released_however_late_its_create_was_answered(laptop: Laptop) -> None:
+    # In time for CloudFormation, but within the margin that the provider keeps before the end of the ServiceTimeout.
+    laptop.telecom.fault(SMS, "RequestPhoneNumber", "hang", seconds=3.2)
+    stack = laptop.cloudformation.stack("swept")
+    declared = template(SIMULATOR | {"ServiceTimeout": 4}, SMS_PHONE_NUMBER, **RETAINED)
+    assert stack.deploy(declared) == "CREATE_COMPLETE", stack.reasons("Number")
+    assert stack.delete() == "DELETE_COMPLETE"
+
+    found = run()
+
+    assert laptop.ids() == [physical_id for _, physical_id in stack.retained]
+    assert found["SUSPECT_RELEASED"] == 0
+
+
+@pytest.mark.usefixtures("stacks", "may_release")
 def test_a_purchase_that_ended_well_is_never_released(laptop: Laptop, kind: Kind) -> None:
     stack = deployed(laptop, kind)
 
