@@ -8,7 +8,7 @@ export UV_COMPILE_BYTECODE = 1
 export UV_PYTHON_DOWNLOADS = never
 
 .DEFAULT_GOAL = help
-.PHONY: help setup check test faults demo demo-down build generate clean
+.PHONY: help setup check test faults demo demo-down security build generate clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -35,6 +35,9 @@ demo: setup  ## the whole life of all three types on a laptop; KEEP=1 leaves it 
 
 demo-down: setup  ## end a demo that was kept
 	.venv/bin/python -m local.demo --down
+
+security: setup  ## checkov on template.yaml, in an environment of its own
+	$(uv) tool run --quiet --python .uv/bin/python checkov@3.3.30 -f template.yaml --framework cloudformation --skip-download --compact --quiet
 
 build: setup  ## sam build
 	PATH="$(CURDIR)/.venv-sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 sam build

@@ -41,7 +41,7 @@ def answer(event: object, context: LambdaContext, *, final: bool) -> None:
         outcome = custom_resource.handle(invocation)
         response.deliver(request, response.encode(request, outcome), until=stops_at - _LAST_SECOND)
         bought = request.physical_resource_id != outcome.physical_resource_id
-        if bought and outcome.status == "SUCCESS" and clock.now() < invocation.answer_by:
+        if bought and outcome.status == "SUCCESS" and clock.now() < invocation.issued_at + request.service_timeout:
             ledger.answered(
                 ledger.resource_key(request.stack_id, request.logical_resource_id),
                 request.request_id,

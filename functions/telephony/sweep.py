@@ -7,12 +7,15 @@ brought after all is released, if its Delete was answered, and if RELEASE_SUSPEC
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from telephony import clock, ledger, resources, services
-from telephony.errors import Failure, TelephonyError
+import attrs
+
+from telephony import clock, ledger, rate, resources, services
+from telephony.errors import Failure, TelephonyError, Undecided
+from telephony.invocation import Pauses
 from telephony.ledger import Intent, State
 from telephony.observability import count, logger
 from telephony.purchase import ANYTHING
@@ -21,6 +24,7 @@ from telephony.resource import Observed, Owner, Purchase, Resource
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+_TRIES = 6
 _GONE_FOR_GOOD = 86_400
 """Seconds after which tags that nobody has seen are not late but absent."""
 
@@ -37,9 +41,15 @@ class Finding(StrEnum):
 
 def handler(event: object, context: LambdaContext) -> dict[str, int]:  # noqa: ARG001 - the schedule has nothing to say
     """Look at everything once; give the number of findings of each kind."""
+    rate.begin(until=float("inf"))
     release = os.environ.get("RELEASE_SUSPECTS") == "true"
-    found = [*_suspects(release=release), *_unnamed(release=release)]
-    totals = {finding.name: found.count(finding) for finding in Finding}
+    suspects = list(_suspects(release=release))
+    looked_at = {found.name for found in suspects}
+    found = [*suspects, *(found for found in _unnamed(release=release) if found.name not in looked_at)]
+    totals = {finding.name: sum(each.finding is finding for each in found) for finding in Finding}
+    for each in found:
+        extra = {"finding": each.finding.name, "resource_type": each.resource_type, "found": each.name}
+        logger.warning(each.finding.value, extra=extra)
     for name, total in totals.items():
         if total:
             count("SweepFindings", total, Finding=name)
@@ -47,30 +57,56 @@ def handler(event: object, context: LambdaContext) -> dict[str, int]:  # noqa: A
     return totals
 
 
-def _suspects(*, release: bool) -> Iterator[Finding]:
+@attrs.frozen
+class _Found:
+    finding: Finding
+    resource_type: str
+    name: str
+    """The number's id; the request's, where no number was found."""
+
+
+def _steadily[T](call: Callable[[], T]) -> T:
+    """Make a call again while it is throttled or its answer is lost; a sweep has the time."""
+    tries = 0
+    for pause in Pauses():
+        try:
+            return call()
+        except Undecided:
+            tries += 1
+            if tries >= _TRIES:
+                raise
+        clock.sleep(pause)
+    raise AssertionError  # Pauses do not end.
+
+
+def _suspects(*, release: bool) -> Iterator[_Found]:
     for intent in ledger.suspects():
         try:
-            yield from _suspect(intent, release=release)
+            found = _suspect(intent, release=release)
         except TelephonyError as error:
             logger.warning("Could not look at a purchase", extra={"request": intent.request_id, "error": str(error)})
-            yield Finding.SUSPECT_OPEN
+            found = _Found(Finding.SUSPECT_OPEN, intent.resource_type, intent.request_id)
+        if found is not None:
+            yield found
 
 
-def _suspect(intent: Intent, *, release: bool) -> Iterator[Finding]:
+def _suspect(intent: Intent, *, release: bool) -> _Found | None:
     resource = resources.by_type(intent.resource_type)
-    found = resource.find(None, _purchase(intent))
+    found = _steadily(lambda: resource.find(None, _purchase(intent)))
     if found is None:
         if clock.now() - intent.opened_at < _GONE_FOR_GOOD:
-            yield _report(Finding.SUSPECT_OPEN, intent.resource_type, intent.request_id)
-        else:
-            ledger.close(intent, State.REFUSED)
-        return
+            return _Found(Finding.SUSPECT_OPEN, intent.resource_type, intent.request_id)
+        ledger.close(intent, State.REFUSED)
+        return None
     if not (release and intent.cancelled):
-        yield _report(Finding.SUSPECT_FOUND, intent.resource_type, found.physical_id)
-        return
-    resource.release(found.physical_id, ANYTHING)
-    ledger.close(intent, State.RELEASED, found.physical_id)
-    yield _report(Finding.SUSPECT_RELEASED, intent.resource_type, found.physical_id)
+        return _Found(Finding.SUSPECT_FOUND, intent.resource_type, found.physical_id)
+    return _released(resource, intent, found.physical_id)
+
+
+def _released(resource: Resource[Any], intent: Intent, physical_id: str) -> _Found:
+    _steadily(lambda: resource.release(physical_id, ANYTHING))
+    ledger.close(intent, State.RELEASED, physical_id)
+    return _Found(Finding.SUSPECT_RELEASED, resource.type_name, physical_id)
 
 
 def _purchase(intent: Intent) -> Purchase:
@@ -84,44 +120,48 @@ def _purchase(intent: Intent) -> Purchase:
     )
 
 
-def _unnamed(*, release: bool) -> Iterator[Finding]:
+def _unnamed(*, release: bool) -> Iterator[_Found]:
     statuses: dict[str, str | None] = {}
     for type_name in resources.type_names():
         resource = resources.by_type(type_name)
-        for observed in resource.listing():
-            finding = _judge(resource, observed, statuses, release=release)
-            if finding is not None:
-                yield _report(finding, resource.type_name, observed.physical_id)
+        for observed in _steadily(lambda resource=resource: list(resource.listing())):  # type: ignore[misc]
+            found = _judge(resource, observed, statuses, release=release)
+            if found is not None:
+                yield found
 
 
 def _judge(
     resource: Resource[Any], observed: Observed, statuses: dict[str, str | None], *, release: bool
-) -> Finding | None:
-    owner = Owner.of(resource.tags(observed))
+) -> _Found | None:
+    owner = Owner.of(_steadily(lambda: resource.tags(observed)))
     if owner is None:
         return None
     if owner.stack_id not in statuses:
-        statuses[owner.stack_id] = _stack_status(owner.stack_id)
+        statuses[owner.stack_id] = _steadily(lambda: _stack_status(owner.stack_id))
     status = statuses[owner.stack_id]
     if status is None or status == "DELETE_COMPLETE":
         return _of_gone_stack(resource, observed, owner, release=release)
-    if status.endswith("_IN_PROGRESS"):
+    if status.endswith("_IN_PROGRESS") or _steadily(lambda: _named(owner)) == observed.physical_id:
         return None
-    named = _named(owner)
-    return None if named == observed.physical_id else Finding.NOT_NAMED
+    return _Found(Finding.NOT_NAMED, resource.type_name, observed.physical_id)
 
 
-def _of_gone_stack(resource: Resource[Any], observed: Observed, owner: Owner, *, release: bool) -> Finding:
-    """Tell a number that was kept from one that CloudFormation never learnt of, because its answer was lost."""
+def _of_gone_stack(resource: Resource[Any], observed: Observed, owner: Owner, *, release: bool) -> _Found:
+    """Tell a number that was kept from a replacement that CloudFormation never learnt of, because its answer was lost.
+
+    Of the latter, the number that it was to replace has been deleted with the stack; that Delete was its own too.
+    """
     history = ledger.history(ledger.resource_key(owner.stack_id, owner.logical_resource_id))
     intent = history.of_number(observed.physical_id)
+    kept = _Found(Finding.STACK_GONE, resource.type_name, observed.physical_id)
     if intent is None or intent.state is not State.READY or intent.named or intent.answered_at is not None:
-        return Finding.STACK_GONE
+        return kept
+    before = history.of_number(intent.replaces) if intent.replaces is not None else None
+    if before is None or before.state is not State.RELEASED:
+        return kept
     if not release:
-        return Finding.SUSPECT_FOUND
-    resource.release(observed.physical_id, ANYTHING)
-    ledger.close(intent, State.RELEASED, observed.physical_id)
-    return Finding.SUSPECT_RELEASED
+        return _Found(Finding.SUSPECT_FOUND, resource.type_name, observed.physical_id)
+    return _released(resource, intent, observed.physical_id)
 
 
 def _stack_status(stack_id: str) -> str | None:
@@ -145,8 +185,3 @@ def _named(owner: Owner) -> str | None:
             return None
         raise
     return answer["StackResourceDetail"].get("PhysicalResourceId")
-
-
-def _report(finding: Finding, resource_type: str, name: str) -> Finding:
-    logger.warning(finding.value, extra={"finding": finding.name, "resource_type": resource_type, "found": name})
-    return finding

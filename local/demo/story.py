@@ -130,13 +130,13 @@ def start(story: Story) -> str:
     return f"{story.aws.endpoint}, {story.aws.page}"
 
 
-@_step("sam build", "two functions and their layer are built")
+@_step("sam build", "three functions and their layer are built")
 def build(story: Story) -> str:
     """Build the provider."""
     directory = story.into / "sam" / "build"
     story.aws.sam("build", "--build-dir", str(directory))
     built = sorted(path.name for path in directory.iterdir() if path.is_dir())
-    expect("built", ["DependenciesLayer", "LastResortFunction", "ProviderFunction"], built)
+    expect("built", ["DependenciesLayer", "LastResortFunction", "ProviderFunction", "SweepFunction"], built)
     return ", ".join(built)
 
 

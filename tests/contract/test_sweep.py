@@ -361,16 +361,19 @@ def test_nothing_stands_in_the_way_of_such_a_release(laptop: Laptop, kind: Kind)
 
 
 @pytest.mark.usefixtures("stacks")
-def test_what_cloudformation_never_learnt_of_and_whose_stack_is_gone_is_of_unknown_end_too(
+def test_a_replacement_whose_answer_was_lost_and_whose_stack_is_gone_is_of_unknown_end_too(
     laptop: Laptop, kind: Kind, release: bool
 ) -> None:
-    stack = deployed(laptop, kind, **RETAINED)
-    assert stack.delete() == "DELETE_COMPLETE"
-    [intent] = laptop.intents()
-    # As it is when no answer to its Create was taken.
+    fields: dict[str, Any] = {"resource_type": kind.type}
+    first = laptop.send("Create", properties=kind.properties, **fields)["PhysicalResourceId"]
+    allowed = kind.properties | kind.replacing | {"AllowReplacement": "true"}
+    second = laptop.send("Update", physical_id=first, properties=allowed, old_properties=kind.properties, **fields)
+    [intent] = [row for row in laptop.intents() if row["physical_id"]["S"] == second["PhysicalResourceId"]]
+    # As it is when no answer to the Update was taken: the stack goes with the first number, the only one it knows.
     laptop.dynamodb.update_item(
         TableName=laptop.table, Key={"pk": intent["pk"], "sk": intent["sk"]}, UpdateExpression="REMOVE answered_at"
     )
+    laptop.send("Delete", physical_id=first, properties=kind.properties, **fields)
 
     assert run() == NOTHING | {"SUSPECT_RELEASED" if release else "SUSPECT_FOUND": 1}
 
@@ -407,11 +410,12 @@ def test_a_purchase_that_ended_well_is_never_released(laptop: Laptop, kind: Kind
 @pytest.mark.usefixtures("stacks", "may_release")
 def test_a_release_that_fails_is_tried_by_the_next_sweep(laptop: Laptop, kind: Kind) -> None:
     suspect(laptop, kind, deleted=True)
-    laptop.telecom.fault(kind.service, kind.releases.split(".")[1], "throttle")
+    laptop.telecom.fault(kind.service, kind.releases.split(".")[1], "throttle", times=99)
 
     found = run()
     assert (found["SUSPECT_OPEN"], found["SUSPECT_RELEASED"]) == (1, 0)
     assert laptop.held() == {kind.held: 1}
+    laptop.telecom.clear_faults()
 
     assert run() == NOTHING | {"SUSPECT_RELEASED": 1}
     assert laptop.held() == {}
@@ -431,7 +435,7 @@ def test_a_throttled_sweep_ends_in_an_error_and_the_next_run_sees_it_all(
     laptop: Laptop, stacks: StacksApi, service: str, operation: str
 ) -> None:
     assert deployed(laptop, SMS_PHONE_NUMBER, **RETAINED).delete() == "DELETE_COMPLETE"
-    laptop.telecom.fault(service, operation, "throttle", times=3)
+    laptop.telecom.fault(service, operation, "throttle", times=99)
 
     with pytest.raises(TelephonyError):
         run()
@@ -443,12 +447,22 @@ def test_a_throttled_sweep_ends_in_an_error_and_the_next_run_sees_it_all(
 
 def test_a_throttled_cloudformation_is_not_taken_for_a_stack_that_is_gone(laptop: Laptop, stacks: StacksApi) -> None:
     stacks.know(deployed(laptop, SMS_PHONE_NUMBER))
-    stacks.throttles = 1
+    stacks.throttles = 99
 
     with pytest.raises(Throttled):
         run()
+    stacks.throttles = 0
 
     assert run() == NOTHING
+
+
+def test_a_few_throttles_do_not_end_a_sweep(laptop: Laptop, stacks: StacksApi) -> None:
+    assert deployed(laptop, SMS_PHONE_NUMBER, **RETAINED).delete() == "DELETE_COMPLETE"
+    laptop.telecom.fault(SMS, "DescribePhoneNumbers", "throttle", times=2)
+    laptop.telecom.fault(SMS, "ListTagsForResource", "throttle", times=2)
+    stacks.throttles = 2
+
+    assert run() == NOTHING | {"STACK_GONE": 1}
 
 
 def test_findings_are_counted_in_the_metric_that_the_alarm_looks_at(
