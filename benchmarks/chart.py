@@ -15,13 +15,11 @@ _STYLE = """
   .bar { fill: #9aa4b0 }
   .ours { fill: #1a7f5a }
   .lost { fill: #c4432b }
-  .goal { stroke: #24292f; stroke-dasharray: 3 3 }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3 }
     .bar { fill: #6e7a87 }
     .ours { fill: #3fb98a }
     .lost { fill: #e0624a }
-    .goal { stroke: #e6edf3 }
   }
 """
 
