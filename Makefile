@@ -8,7 +8,7 @@ export UV_COMPILE_BYTECODE = 1
 export UV_PYTHON_DOWNLOADS = never
 
 .DEFAULT_GOAL = help
-.PHONY: help setup check test faults demo demo-down security build generate clean
+.PHONY: help setup check test faults bench demo demo-down security build generate clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -30,6 +30,9 @@ test: check  ## everything: check, unit, contract, template, a slice of the cras
 faults: setup  ## crash tests of the whole plan: a table, and build/faults-report.json (20 minutes)
 	.venv/bin/python -m tests.faults
 
+bench: setup .venv-bench/.synced  ## side by side with the peers: table, build/bench-report.json, chart (8 minutes)
+	.venv/bin/python -m benchmarks
+
 demo: setup  ## the whole life of all three types on a laptop; KEEP=1 leaves it running
 	.venv/bin/python -m local.demo $(if $(KEEP),--keep)
 
@@ -48,7 +51,7 @@ generate: setup  ## what is derived from the code and from uv.lock
 	PYTHONPATH=functions .venv/bin/python -m tools.generate
 
 clean:  ## remove what these targets made
-	rm -rf .uv .venv .venv-sam .venv-local .aws-sam build
+	rm -rf .uv .venv .venv-bench .venv-sam .venv-local .aws-sam build
 
 $(uv): | .python-version
 	@test -n "$(PYTHON)" || { echo 'Python 3.13 was not found: install it, or say make PYTHON=/path/to/python3.13' >&2; exit 1; }
@@ -56,6 +59,9 @@ $(uv): | .python-version
 
 .venv/.synced: $(uv) uv.lock
 	$(sync) && touch $@
+
+.venv-bench/.synced: $(uv) uv.lock
+	$(sync) --only-group bench && touch $@
 
 .venv-sam/.synced: $(uv) uv.lock
 	$(sync) --only-group sam && touch $@

@@ -74,7 +74,7 @@ def test_what_cannot_have_its_turn_in_time_is_refused_early_with_the_arithmetic(
 
 
 def test_a_turn_that_comes_after_the_invocation_is_kept_for_the_next_run(laptop: Laptop, rates: Rates) -> None:
-    rates(f"{REQUEST}=0.01")  # the second turn comes in 105 seconds; an invocation has 20
+    rates(f"{REQUEST}=0.01")  # the second turn comes in 102 seconds; an invocation has 20
     fields: dict[str, Any] = {"resource_type": SMS_PHONE_NUMBER.type, "properties": SMS_PHONE_NUMBER.properties}
     laptop.send("Create", logical_id="First", **fields)
 
@@ -88,4 +88,4 @@ def test_a_turn_that_comes_after_the_invocation_is_kept_for_the_next_run(laptop:
     line = laptop.dynamodb.get_item(
         TableName=laptop.table, Key={"pk": {"S": "rate"}, "sk": {"S": REQUEST}}, ConsistentRead=True
     )["Item"]
-    assert float(line["next_at"]["N"]) - float(kept["turn_at"]["N"]) == pytest.approx(105, abs=1), "one turn, not three"
+    assert float(line["next_at"]["N"]) - float(kept["turn_at"]["N"]) == pytest.approx(102, abs=1), "one turn, not three"
