@@ -12,7 +12,7 @@ import boto3
 from crhelper import CfnResource
 
 logger = logging.getLogger(__name__)
-# Initialise the helper, all inputs are optional, this example shows the defaults
+# Every argument, with its default.
 helper = CfnResource(json_logging=False, log_level="DEBUG", boto_level="CRITICAL", sleep_on_delete=120, ssl_verify=None)
 
 try:
