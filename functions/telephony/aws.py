@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cache
+import os
+import ssl
+from functools import cache, partialmethod
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
+from botocore.endpoint import EndpointCreator
+from botocore.httpsession import URLLib3Session
+
+from telephony import transport
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -15,6 +21,33 @@ if TYPE_CHECKING:
 _SERVICE = Config(connect_timeout=3, read_timeout=20, retries={"total_max_attempts": 1, "mode": "standard"})
 # The store answers in milliseconds or is in trouble. Every write is conditional, so that repeating one does no harm.
 _STORE = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 3, "mode": "standard"})
+
+
+class _Http(URLLib3Session):
+    """botocore's HTTP on the container's TLS context: it would load the CA bundle anew for every connection.
+
+    A client that was told to trust something else goes botocore's own way.
+    """
+
+    def _get_ssl_context(self) -> ssl.SSLContext:
+        own: Any = super()
+        context: ssl.SSLContext = transport.context() if self._shares() else own._get_ssl_context()  # noqa: SLF001
+        return context
+
+    def _setup_ssl_cert(self, conn: Any, url: str, verify: Any) -> None:
+        if not self._shares():
+            own: Any = super()
+            own._setup_ssl_cert(conn, url, verify)  # noqa: SLF001
+        # Otherwise no bundle is named to be loaded: the context verifies already, and the host's name too.
+
+    def _shares(self) -> bool:
+        verify: Any = vars(self)["_verify"]
+        return verify is True or verify == os.environ.get("AWS_CA_BUNDLE")
+
+
+# For every client of the process. All else of their HTTP (timeouts, proxies, TCP_NODELAY) stays as botocore makes it.
+_create: Any = EndpointCreator.create_endpoint
+EndpointCreator.create_endpoint = partialmethod(_create, http_session_cls=_Http)  # type: ignore[assignment]
 
 
 @cache
