@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import attrs
 
-from telephony import clock
+from telephony import clock, reasons
 from telephony.errors import Failure, OutOfTurn, Throttled, Undecided, Unsettled
 from telephony.request import Request
 from telephony.resource import Owner
@@ -68,8 +68,8 @@ class Invocation:
         while True:
             try:
                 return call()
-            except OutOfTurn:
-                raise
+            except OutOfTurn as late:
+                raise self.out_of_turn(late) from None
             except Throttled:
                 if not self.pause(pauses):
                     raise
@@ -88,6 +88,12 @@ class Invocation:
             return False
         clock.sleep(seconds)
         return True
+
+    def out_of_turn(self, late: OutOfTurn) -> Failure | OutOfTurn:
+        """What a turn means that this invocation cannot wait for: a failure if no other can in time, or another one."""
+        if late.at <= self.answer_by:
+            return late
+        return reasons.TOO_MANY_AHEAD.failure(line=late.cause, left=round(self.answer_by - clock.now()))
 
     def out_of_time(self, failure: Failure) -> Failure | Undecided:
         """What running out of time means: the failure if the answer is due, or another invocation."""

@@ -81,9 +81,9 @@ class Buying:
         try:
             rate.wait(*self.resource.buying_call(self.desired), reserved=self.intent.turn_at)
         except OutOfTurn as late:
-            if late.at > self.invocation.answer_by:
-                left = round(self.invocation.answer_by - clock.now())
-                raise self._nothing(reasons.TOO_MANY_AHEAD.failure(line=late.cause, left=left)) from None
+            meant = self.invocation.out_of_turn(late)
+            if isinstance(meant, Failure):
+                raise self._nothing(meant) from None
             ledger.keep_turn(self.intent, late.at)
             raise
 

@@ -89,3 +89,17 @@ def test_a_turn_that_comes_after_the_invocation_is_kept_for_the_next_run(laptop:
         TableName=laptop.table, Key={"pk": {"S": "rate"}, "sk": {"S": REQUEST}}, ConsistentRead=True
     )["Item"]
     assert float(line["next_at"]["N"]) - float(kept["turn_at"]["N"]) == pytest.approx(102, abs=1), "one turn, not three"
+
+
+def test_a_read_that_cannot_have_its_turn_in_time_is_answered(laptop: Laptop, rates: Rates) -> None:
+    fields: dict[str, Any] = {"resource_type": SMS_PHONE_NUMBER.type}
+    properties = SMS_PHONE_NUMBER.properties | {"ServiceTimeout": "60"}
+    number = laptop.send("Create", properties=properties, **fields)["PhysicalResourceId"]
+    rates(f"{SMS}.DescribePhoneNumbers=0.01")
+    changed = {"physical_id": number, "old_properties": properties, **fields}
+    laptop.send("Update", properties=properties | {"Trigger": "1"}, **changed)
+
+    refused = laptop.send("Update", properties=properties | {"Trigger": "2"}, **changed)
+
+    assert (refused["Status"], refused["PhysicalResourceId"]) == ("FAILED", number)
+    assert refused["Reason"].startswith("Throttling: 1 calls of DescribePhoneNumbers are ahead of this one")
