@@ -16,13 +16,17 @@ Every write is conditional, and repeating one does no harm. Items have no TTL: a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
+from typing import TYPE_CHECKING
 
 import attrs
 
 from telephony import clock, table
 from telephony.errors import Undecided
 from telephony.settings import settings
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 _LATEST = "latest"
 _FORGOTTEN = 86_400
@@ -95,6 +99,8 @@ class History:
     """All that the ledger knows of one resource, the oldest purchase first."""
 
     intents: Sequence[Intent]
+    protected_at: float | None = None
+    """When the newest Update that was to switch deletion protection on was issued; whether it did is not known."""
 
     def of_request(self, request_id: str) -> Intent | None:
         """The purchase of one request."""
@@ -113,8 +119,10 @@ def resource_key(stack_id: str, logical_resource_id: str) -> str:
 
 def history(resource: str) -> History:
     """Everything about one resource, consistently read."""
-    intents = [_intent(item) for item in table.query(resource) if item["sk"]["S"] != _LATEST]
-    return History(sorted(intents, key=lambda intent: intent.opened_at))
+    items = {item["sk"]["S"]: item for item in table.query(resource)}
+    latest = items.pop(_LATEST, {})
+    intents = sorted(map(_intent, items.values()), key=lambda intent: intent.opened_at)
+    return History(intents, _time(latest, "protected_at"))
 
 
 def refresh(intent: Intent) -> Intent:
@@ -141,24 +149,42 @@ def suspects() -> Iterator[Intent]:
         yield _intent(item)
 
 
-def open_intent(intent: Intent) -> bool:
-    """Write the wish to buy, before anything is bought.
+class Opened(Enum):
+    """What became of the wish to buy."""
 
-    Refuse (False) if this request has one already, or if a newer request for the resource has been worked on: one
-    transaction, so that one that comes at the same moment is either seen here or sees the intent.
+    WRITTEN = auto()
+    REFUSED = auto()
+    """This request has one already, or a newer request for the resource has been worked on."""
+    BUSY = auto()
+    """Somebody else was at the turn, or at one of the items: nothing was written."""
+
+
+def open_intent(intent: Intent, *, turn: TransactWriteItemTypeDef | None = None) -> Opened:
+    """Write the wish to buy, before anything is bought; with it the lease, if it has one, and a turn, if given.
+
+    One transaction, so that a request that comes at the same moment is either seen here or sees the intent.
     """
-    return table.put_if(
-        _item(intent),
-        "attribute_not_exists(pk)",
-        other=table.key(intent.resource, _LATEST),
-        other_condition="(attribute_not_exists(deleted_at) OR deleted_at < :issued) AND "
+    opened = table.put(_item(intent), "attribute_not_exists(pk)")
+    newest = table.check(
+        table.key(intent.resource, _LATEST),
+        "(attribute_not_exists(deleted_at) OR deleted_at < :issued) AND "
         "(attribute_not_exists(updated_at) OR updated_at <= :issued)",
-        values={":issued": table.number(intent.issued_at)},
+        {":issued": table.number(intent.issued_at)},
     )
+    in_the_way = table.together(opened, newest, *([] if turn is None else [turn]))
+    if not in_the_way:
+        return Opened.WRITTEN
+    refused = {place for place, code in in_the_way.items() if code != table.CONFLICT}
+    return Opened.REFUSED if refused & {0, 1} else Opened.BUSY
+
+
+def leased(intent: Intent, owner: str) -> Intent:
+    """The purchase with the lease of one attempt to buy, to be written by `open_intent`."""
+    return attrs.evolve(intent, lease_owner=owner, lease_until=clock.now() + settings().lease)
 
 
 def take_lease(intent: Intent, owner: str) -> Intent | None:
-    """Begin one attempt to buy, as intent.attempt and intent.chosen say; None if it may not be.
+    """Begin another attempt to buy, as intent.attempt and intent.chosen say; None if it may not be.
 
     It may not be when the purchase was cancelled, is past INTENT, or another invocation holds a live lease.
     """
@@ -198,15 +224,22 @@ def bought(intent: Intent, physical_id: str) -> Intent | None:
     )
 
 
-def ready(intent: Intent) -> bool:
-    """Promise the number to CloudFormation, unless a Delete has come between."""
-    values: table.Values = {
-        ":bought": {"S": State.BOUGHT},
-        ":ready": {"S": State.READY},
-        ":false": {"BOOL": False},
-    }
-    condition = "purchase_state IN (:bought, :ready) AND cancelled = :false"
-    return _change(intent, "SET purchase_state = :ready", condition, values) is not None
+def ready(intent: Intent, physical_id: str) -> Intent | None:
+    """Write that the number is there, and promise it to CloudFormation; None if a Delete has come between."""
+    return _change(
+        intent,
+        "SET purchase_state = :ready, physical_id = :id",
+        "cancelled = :false AND "
+        "(purchase_state IN (:intent, :suspect) OR (purchase_state IN (:bought, :ready) AND physical_id = :id))",
+        {
+            ":bought": {"S": State.BOUGHT},
+            ":ready": {"S": State.READY},
+            ":intent": {"S": State.INTENT},
+            ":suspect": {"S": State.SUSPECT},
+            ":false": {"BOOL": False},
+            ":id": {"S": physical_id},
+        },
+    )
 
 
 def take_back(intent: Intent) -> None:
@@ -266,15 +299,18 @@ def note_delete(resource: str, issued_at: float) -> None:
     _note(resource, "deleted_at", issued_at)
 
 
-def note_update(resource: str, issued_at: float) -> bool:
-    """Note an Update, so that no Update issued before it does anything when it comes late; False if this is one."""
-    return _note(resource, "updated_at", issued_at)
+def note_update(resource: str, issued_at: float, *, protects: bool = False) -> bool:
+    """Note an Update, so that no Update issued before it does anything when it comes late; False if this is one.
+
+    protects: it is about to switch deletion protection on.
+    """
+    return _note(resource, "updated_at", issued_at, ", protected_at = :issued" if protects else "")
 
 
-def _note(resource: str, what: str, issued_at: float) -> bool:
+def _note(resource: str, what: str, issued_at: float, more: str = "") -> bool:
     condition = f"attribute_not_exists({what}) OR {what} <= :issued"
     values = {":issued": table.number(issued_at)}
-    return table.update(table.key(resource, _LATEST), f"SET {what} = :issued", condition, values) is not None
+    return table.update(table.key(resource, _LATEST), f"SET {what} = :issued{more}", condition, values) is not None
 
 
 def _change(intent: Intent, change: str, condition: str, values: table.Values) -> Intent | None:
@@ -329,7 +365,11 @@ def _intent(item: table.Item) -> Intent:
         lease_until=float(item["lease_until"]["N"]),
         cancelled=flag("cancelled"),
         named=flag("named"),
-        answered_at=float(item["answered_at"]["N"]) if "answered_at" in item else None,
+        answered_at=_time(item, "answered_at"),
         physical_id=text("physical_id"),
-        turn_at=float(item["turn_at"]["N"]) if "turn_at" in item else None,
+        turn_at=_time(item, "turn_at"),
     )
+
+
+def _time(item: table.Item, name: str) -> float | None:
+    return float(item[name]["N"]) if name in item else None

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import attrs
+
 from telephony import clock, ledger, reasons, resources
 from telephony.errors import Failure, Lapsed, Undecided
 from telephony.invocation import Invocation, Pauses
 from telephony.ledger import History, Intent, State
 from telephony.observability import count, logger
-from telephony.properties import Properties
+from telephony.properties import Properties, ended
 from telephony.purchase import ANYTHING, buy, give_back, present, reconcile
 from telephony.request import NOT_CREATED
 from telephony.resource import Difference, Observed, Resource, Standing, differences
@@ -23,6 +25,7 @@ _ROLLBACK = 86_400
 """Seconds after an Update within which another one can be its rollback."""
 _CANCELLED = 900
 """Seconds after the answer of a Create within which a Delete that knows no id can follow its cancellation."""
+_PROTECTION = "DeletionProtectionEnabled"
 _ROUNDS = 4
 """How often something that changes while it is being changed is looked at again."""
 
@@ -49,6 +52,8 @@ def update(invocation: Invocation) -> Observed:
     observed = _owned(invocation, resource, history, physical_id)
     if observed is None:
         raise reasons.DOES_NOT_EXIST.failure(noun=resource.noun, id=physical_id)
+    if not observed.pool_ids:
+        desired = ended(desired, request.old_properties)
     known = history.of_number(physical_id)
     if known is not None:
         ledger.name(known)
@@ -78,13 +83,17 @@ def update(invocation: Invocation) -> Observed:
 def _in_place(
     invocation: Invocation, resource: Resource[Any], desired: Properties, observed: Observed, known: Intent | None
 ) -> Observed:
-    # Reading has waited for its turn in the account's rate: a newer Update may have come meanwhile.
-    if not ledger.note_update(_key(invocation), invocation.issued_at):
-        raise reasons.SUPERSEDED.failure(noun=resource.noun)
-    converged = _converged(invocation, resource, desired, observed)
+    if not resource.complete(observed, desired):
+        # Reading has waited for its turn in the account's rate: a newer Update may have come meanwhile.
+        differing = differences(observed, desired, replacement=False)
+        protects = any(each.property_name == _PROTECTION and each.desired for each in differing)
+        if not ledger.note_update(_key(invocation), invocation.issued_at, protects=protects):
+            raise reasons.SUPERSEDED.failure(noun=resource.noun)
+        observed = _converged(invocation, resource, desired, observed)
     if known is not None and known.state is State.BOUGHT:
-        ledger.ready(known)  # Its promise was taken back by a rollback that then did not come to its end.
-    return converged
+        # Its promise was taken back by a rollback that then did not come to its end.
+        ledger.ready(known, observed.physical_id)
+    return observed
 
 
 def _key(invocation: Invocation) -> str:
@@ -111,14 +120,20 @@ def delete(invocation: Invocation) -> None:
             )
         return
     if known.state in {State.BOUGHT, State.READY}:
-        _delete_named(invocation, resource, known, physical_id)
+        _delete_named(invocation, resource, history, known)
     for intent in _later(history, known, invocation):
         if intent.state in {State.INTENT, State.SUSPECT, State.BOUGHT}:
             reconcile(invocation, intent)
 
 
-def _delete_named(invocation: Invocation, resource: Resource[Any], known: Intent, physical_id: str) -> None:
-    policy = resource.policy(invocation.request.properties.get("OnDelete"))
+def _delete_named(invocation: Invocation, resource: Resource[Any], history: History, known: Intent) -> None:
+    physical_id = known.physical_id or ""
+    declared = invocation.request.properties
+    policy = resource.policy(declared.get("OnDelete"))
+    undone = history.protected_at is not None and invocation.issued_at - history.protected_at <= _ROLLBACK
+    if undone and declared.get(_PROTECTION) not in (True, "true"):
+        # An Update was to switch it on, of which nothing is declared any more: it may have done so after its rollback.
+        policy = attrs.evolve(policy, lift_deletion_protection=True)
     if known.state is State.BOUGHT:
         # A Create that never succeeded: its rollback must not fail for a protection that it set itself.
         policy = ANYTHING
@@ -170,6 +185,8 @@ def _complete(
 ) -> Observed:
     """Bring what was bought to what is declared, and promise it to CloudFormation."""
     physical_id = observed.physical_id
+    if intent.state is State.READY and observed.fresh:
+        return observed  # Promised with the purchase.
     try:
         if desired.wait_for_active or resource.settles:
             observed = _settled(invocation, resource, desired, observed)
@@ -187,7 +204,7 @@ def _complete(
     except Undecided as undecided:
         undecided.physical_id = physical_id
         raise
-    if not ledger.ready(intent):
+    if ledger.ready(intent, physical_id) is None:
         give_back(invocation, resource, intent, physical_id)
         raise reasons.DELETED_WHILE_SETTING_UP.failure(noun=resource.noun)
     return observed

@@ -10,7 +10,7 @@ from typing import Any
 from telephony import services
 from telephony.errors import Failure, Unsettled, Word
 from telephony.properties import Properties, Tag
-from telephony.resource import Observed, OnDelete, Resource, tag_changes
+from telephony.resource import Observed, OnDelete, Resource, differences, tag_changes
 
 _IN_THE_WAY = frozenset(
     {"DELETION_PROTECTION_ENABLED", "PHONE_NUMBER_ASSOCIATED_TO_POOL", "SENDER_ID_ASSOCIATED_TO_POOL"}
@@ -40,6 +40,10 @@ class OriginationIdentity[P: Properties](Resource[P]):
                 raise
             return {}  # Gone since it was listed.
         return {tag["Key"]: tag["Value"] for tag in answer.get("Tags", [])}
+
+    def complete(self, observed: Observed, desired: P) -> bool:
+        """Whether nothing differs; of tags that were not read nothing is certain."""
+        return (desired.tags is None or observed.fresh) and not differences(observed, desired, replacement=False)
 
     def converge_tags(self, observed: Observed, desired: Iterable[Tag] | None) -> None:
         """Set and remove tags; none is touched without a declaration."""

@@ -39,6 +39,8 @@ class Field:
     """Of an Integer's value, a String's length, or a List's items."""
     hints: Mapping[str, str] = attrs.field(factory=dict)
     """What to say when exactly this value arrives."""
+    ends: bool = False
+    """A switch that is off again once its declaration is taken away; others stay as they are."""
     free_text: bool = False
     """May hold anything, a NoEcho value too: never shown."""
     same: Callable[[Any], Any] | None = None
@@ -148,6 +150,16 @@ class Properties:
             lines = "\n".join(f"- {violation}" for violation in violations)
             raise reasons.NOT_VALID.failure(count=count, violations=lines)
         return typing.cast("Self", parsed)
+
+
+def ended[P: Properties](desired: P, before: Mapping[str, Any]) -> P:
+    """The declaration, with the switches off that were declared on before (OldResourceProperties) and now are not."""
+    off: dict[str, Any] = {
+        field.name: False
+        for name, (field, known) in fields(type(desired)).items()
+        if known.ends and getattr(desired, field.name) is None and _boolean(before.get(name))
+    }
+    return attrs.evolve(desired, **off)
 
 
 def fields(cls: type[Any]) -> Mapping[str, tuple["attrs.Attribute[Any]", Field]]:

@@ -12,10 +12,10 @@ from typing import Any
 
 import attrs
 
-from telephony import clock, ledger, rate, reasons, resources
+from telephony import clock, ledger, rate, reasons, resources, services
 from telephony.errors import Failure, OutOfTurn, Throttled, Unavailable, Undecided, Unsettled
 from telephony.invocation import Invocation, Pauses
-from telephony.ledger import Intent, State
+from telephony.ledger import Intent, Opened, State
 from telephony.observability import count, logger
 from telephony.properties import Properties
 from telephony.resource import Observed, OnDelete, Purchase, Resource
@@ -40,8 +40,35 @@ class Buying:
     """An attempt was made whose effect is not known."""
     look: bool
     """It was made since the tags were looked at: do that before trying again."""
+    leased: bool = False
+    """The lease of the next attempt was written with the intent."""
     attempts: int = 0
     pauses: Pauses = attrs.field(factory=Pauses)
+
+    def begin(self) -> bool:
+        """Write the intent. False if there is one already, or if a newer request has been worked on.
+
+        Where nobody stands in line for the call, lease and turn are written with it: one write in place of three.
+        """
+        call = self.resource.buying_call(self.desired)
+        services.prepare(call[0])
+        try:
+            chosen = self.invocation.patiently(lambda: self.resource.choose(self.desired))
+        except Failure:
+            if ledger.history(self.intent.resource).of_request(self.intent.request_id) is None:
+                raise
+            return False  # An earlier run has chosen, and may have bought, what now is not available any more.
+        self.intent = attrs.evolve(self.intent, chosen=chosen)
+        leased = ledger.leased(self.intent, self.invocation.key)
+        opened = ledger.open_intent(leased, turn=rate.offer(*call))
+        if opened is Opened.WRITTEN:
+            rate.hold(*call)
+            self.intent, self.leased = leased, True
+        elif opened is Opened.BUSY:
+            opened = ledger.open_intent(self.intent)
+        if opened is Opened.BUSY:
+            raise Undecided("The state table was busy with another request for this resource.")
+        return opened is Opened.WRITTEN
 
     def run(self) -> tuple[Intent, Observed]:
         """Buy, or take what an earlier run bought. Raise Failure if there is nothing, Undecided if unknown."""
@@ -59,16 +86,21 @@ class Buying:
                 return self._bought(found)
             if self.invocation.final:
                 raise self._nothing(reasons.NEVER_WORKED.failure(noun=self.resource.noun))
-            chosen = intent.chosen or self._choose()
-            self._wait_for_turn()
-            leased = ledger.take_lease(attrs.evolve(intent, chosen=chosen), self.invocation.key)
-            if leased is None:
+            if not (self.leased or self._lease()):
                 self.intent = ledger.refresh(intent)
                 continue
-            self.intent = leased
+            self.leased = False
             observed = self._attempt()
             if observed is not None:
                 return self._bought(observed)
+
+    def _lease(self) -> bool:
+        """Get ready for an attempt, and take its lease; False if it may not be."""
+        chosen = self.intent.chosen or self._choose()
+        self._wait_for_turn()
+        leased = ledger.take_lease(attrs.evolve(self.intent, chosen=chosen), self.invocation.key)
+        self.intent = leased or self.intent
+        return leased is not None
 
     def _choose(self) -> str | None:
         try:
@@ -132,6 +164,11 @@ class Buying:
         return why.as_final()
 
     def _bought(self, observed: Observed) -> tuple[Intent, Observed]:
+        if observed.fresh and not self.desired.wait_for_active and self.resource.complete(observed, self.desired):
+            # Nothing lies between the purchase and the promise: one write in place of two.
+            promised = ledger.ready(self.intent, observed.physical_id)
+            if promised is not None:
+                return promised, observed
         recorded = ledger.bought(self.intent, observed.physical_id)
         if recorded is None:
             # This run was slower than its lease, and another one has come further meanwhile.
@@ -188,14 +225,15 @@ def buy(invocation: Invocation, resource: Resource[Any], desired: Properties) ->
         issued_at=invocation.issued_at,
         opened_at=clock.now(),
     )
-    if invocation.final or not ledger.open_intent(intent):
+    buying = Buying(invocation, resource, desired, intent, unsure=False, look=False)
+    if invocation.final or not buying.begin():
         earlier = ledger.history(intent.resource).of_request(request.request_id)
         if earlier is None and invocation.final:
             raise reasons.NEVER_WORKED.failure(noun=resource.noun)
         if earlier is None:
             raise reasons.SUPERSEDED.failure(noun=resource.noun)
-        intent = earlier
-    return Buying(invocation, resource, desired, intent, unsure=intent.begun, look=intent.begun).run()
+        buying = Buying(invocation, resource, desired, earlier, unsure=earlier.begun, look=earlier.begun)
+    return buying.run()
 
 
 def _look(invocation: Invocation, find: Callable[[], Observed | None]) -> Observed | None:

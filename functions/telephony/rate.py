@@ -8,10 +8,14 @@ takes another turn.
 from __future__ import annotations
 
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
 from telephony import clock, table
 from telephony.errors import OutOfTurn, Undecided
 from telephony.settings import settings
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 _PARTITION = "rate"
 _SLACK = 1.02
@@ -50,7 +54,23 @@ def wait(service: str, operation: str, *, reserved: float | None = None) -> None
             at=at,
         )
     clock.sleep(at - now)
-    _in_hand.set(_in_hand.get() | {name})
+    hold(service, operation)
+
+
+def offer(service: str, operation: str) -> TransactWriteItemTypeDef | None:
+    """Describe the write that takes the turn of this moment, if nobody stands in line: for a transaction with others.
+
+    None if there is nothing to take. Once it is written, `hold` says so.
+    """
+    name, per_second = f"{service}.{operation}", settings().rate(service, operation)
+    if not per_second or name in _in_hand.get():
+        return None
+    return table.change(table.key(_PARTITION, name), *_free(_SLACK / per_second, clock.now()))
+
+
+def hold(service: str, operation: str) -> None:
+    """Note that a turn is in hand."""
+    _in_hand.set(_in_hand.get() | {f"{service}.{operation}"})
 
 
 def take(service: str, operation: str) -> None:
@@ -64,11 +84,16 @@ def _reserve(name: str, interval: float) -> float:
     item = table.key(_PARTITION, name)
     for _ in range(_TRIES):
         now = clock.now()
-        values = {":now": table.number(now), ":next": table.number(now + interval + _WRITE)}
-        if table.update(item, "SET next_at = :next", "attribute_not_exists(pk) OR next_at <= :now", values):
+        if table.update(item, *_free(interval, now)):
             return now
         values = {":now": table.number(now), ":interval": table.number(interval)}
         moved = table.update(item, "SET next_at = next_at + :interval", "next_at > :now", values)
         if moved:
             return float(moved["next_at"]["N"]) - interval
     raise Undecided("No turn in the account's rate could be reserved.")
+
+
+def _free(interval: float, now: float) -> tuple[str, str, table.Values]:
+    """Change, condition and values of the write that takes the turn of this moment."""
+    values = {":now": table.number(now), ":next": table.number(now + interval + _WRITE)}
+    return "SET next_at = :next", "attribute_not_exists(pk) OR next_at <= :now", values

@@ -64,6 +64,8 @@ class Request:
     """Seconds since the epoch at which CloudFormation signed the URL; None where the URL does not tell."""
     service_timeout: int
     """Seconds from issued_at until CloudFormation stops listening."""
+    old_properties: Mapping[str, Any] = attrs.field(repr=False, factory=dict)
+    """OldResourceProperties of an Update; empty of other requests."""
 
     @property
     def not_created_id(self) -> str:
@@ -91,6 +93,7 @@ def parse(event: object, *, allowed_hosts: frozenset[str]) -> Request:
     properties = event.get("ResourceProperties", {})
     if not isinstance(properties, Mapping):
         raise NotARequestError("ResourceProperties is not a JSON object.")
+    old_properties = event.get("OldResourceProperties", {})
     _check_host(url, fields["StackId"], allowed_hosts)
     return Request(
         request_type=cast("RequestType", request_type),
@@ -101,6 +104,7 @@ def parse(event: object, *, allowed_hosts: frozenset[str]) -> Request:
         response_url=url,
         physical_resource_id=physical_resource_id,
         properties=properties,
+        old_properties=old_properties if isinstance(old_properties, Mapping) else {},
         issued_at=_issued_at(url),
         service_timeout=_service_timeout(properties.get("ServiceTimeout")),
     )

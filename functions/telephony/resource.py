@@ -186,6 +186,10 @@ class Resource[P: Properties](abc.ABC):
         """Change in place what differs; deletion protection is switched on last."""
 
     @abc.abstractmethod
+    def complete(self, observed: Observed, desired: P) -> bool:
+        """Whether it is certain, without a call, that `converge` has nothing to change."""
+
+    @abc.abstractmethod
     def release(self, physical_id: str, policy: OnDelete) -> None:
         """Give it back; gone already is a success. Raise Unsettled while something that passes is in the way."""
 

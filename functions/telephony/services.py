@@ -35,6 +35,11 @@ def cloudformation() -> CloudFormationClient:
     return cast("CloudFormationClient", _Service(CLOUDFORMATION))
 
 
+def prepare(service: str) -> None:
+    """Make the client before the turn of its call is taken: the first of a container takes its time."""
+    {SMS_VOICE: sms_voice, CONNECT: connect}[service]()
+
+
 def pages(operation: Callable[..., Any], items: str, **parameters: Any) -> Iterator[Any]:
     """Every item of a listing: `items` names the list in the answer, NextToken leads on."""
     token: str | None = None

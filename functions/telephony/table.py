@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from telephony import aws
+from telephony import aws, clock
 from telephony.errors import CALL_ERRORS, Undecided
 from telephony.settings import settings
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef
+
+CONFLICT = "TransactionConflict"
+_CONFLICTS = 8
+"""How often a write is made that meets a transaction at its item; such a one is over within milliseconds."""
 
 type Key = Mapping[str, AttributeValueTypeDef]
 type Values = Mapping[str, AttributeValueTypeDef]
@@ -43,46 +48,76 @@ def scan(condition: str, values: Values) -> Iterator[Item]:
     return _pages("scan", FilterExpression=condition, ExpressionAttributeValues=values)
 
 
-def update(item_key: Key, change: str, condition: str, values: Values) -> Item | None:
+def update(item_key: Key, changed: str, condition: str, values: Values) -> Item | None:
     """Write under a condition, and give the whole item; None if the condition does not hold."""
-    try:
-        answer = aws.store().update_item(
-            TableName=settings().state_table,
-            Key=item_key,
-            UpdateExpression=change,
-            ConditionExpression=condition,
-            ExpressionAttributeValues=values,
-            ReturnValues="ALL_NEW",
-        )
-    except aws.store().exceptions.ConditionalCheckFailedException:
-        return None
-    except CALL_ERRORS as error:
-        raise _trouble(error) from None
-    return answer["Attributes"]
+    for attempt in range(_CONFLICTS):
+        try:
+            answer = aws.store().update_item(
+                TableName=settings().state_table,
+                Key=item_key,
+                UpdateExpression=changed,
+                ConditionExpression=condition,
+                ExpressionAttributeValues=values,
+                ReturnValues="ALL_NEW",
+            )
+        except aws.store().exceptions.ConditionalCheckFailedException:
+            return None
+        except aws.store().exceptions.TransactionConflictException:
+            # botocore does not repeat it.
+            clock.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311 - jitter
+        except CALL_ERRORS as error:
+            raise _trouble(error) from None
+        else:
+            return answer["Attributes"]
+    raise Undecided("The state table did not answer (TransactionConflictException).")
 
 
-def put_if(item: Item, condition: str, *, other: Key, other_condition: str, values: Values) -> bool:
-    """Write an item in one transaction with a look at another one; False if either condition does not hold."""
-    table = settings().state_table
-    put: TransactWriteItemTypeDef = {"Put": {"TableName": table, "Item": item, "ConditionExpression": condition}}
-    check: TransactWriteItemTypeDef = {
-        "ConditionCheck": {
-            "TableName": table,
-            "Key": other,
-            "ConditionExpression": other_condition,
+def put(item: Item, condition: str) -> TransactWriteItemTypeDef:
+    """Describe, for `together`, that an item is written under a condition."""
+    return {"Put": {"TableName": settings().state_table, "Item": item, "ConditionExpression": condition}}
+
+
+def change(item_key: Key, changed: str, condition: str, values: Values) -> TransactWriteItemTypeDef:
+    """Describe, for `together`, that an item is changed under a condition."""
+    return {
+        "Update": {
+            "TableName": settings().state_table,
+            "Key": item_key,
+            "UpdateExpression": changed,
+            "ConditionExpression": condition,
             "ExpressionAttributeValues": values,
         }
     }
+
+
+def check(item_key: Key, condition: str, values: Values) -> TransactWriteItemTypeDef:
+    """Describe, for `together`, that a condition holds of an item which is not written."""
+    return {
+        "ConditionCheck": {
+            "TableName": settings().state_table,
+            "Key": item_key,
+            "ConditionExpression": condition,
+            "ExpressionAttributeValues": values,
+        }
+    }
+
+
+def together(*writes: TransactWriteItemTypeDef) -> Mapping[int, str]:
+    """Write everything or nothing; nothing if anything stood in the way, which is then given: its place, and its code.
+
+    A code is ConditionalCheckFailed, or TransactionConflict where another write was at the item in that moment.
+    """
     try:
-        aws.store().transact_write_items(TransactItems=[put, check])
+        aws.store().transact_write_items(TransactItems=writes)
     except aws.store().exceptions.TransactionCanceledException as error:
-        reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
-        if "ConditionalCheckFailed" in reasons:
-            return False
-        raise _trouble(error) from None
+        codes = [reason.get("Code", "None") for reason in error.response.get("CancellationReasons", [])]
+        in_the_way = {place: code for place, code in enumerate(codes) if code != "None"}
+        if not in_the_way or not set(in_the_way.values()) <= {"ConditionalCheckFailed", CONFLICT}:
+            raise _trouble(error) from None
+        return in_the_way
     except CALL_ERRORS as error:
         raise _trouble(error) from None
-    return True
+    return {}
 
 
 def _pages(operation: str, **parameters: Any) -> Iterator[Item]:

@@ -45,6 +45,7 @@ _TABLE = (
         "tags are read from another store than they are written to; Options.tags_lag_seconds",
     ),
     Behaviour("any.region", "documented", "AWS General Reference, endpoints, as botocore's endpoints.json has them"),
+    Behaviour("dynamodb.token", "modelled", "[API] TransactWriteItems, ClientRequestToken: it is valid for 10 minutes"),
     # ClientTokens of the SMS service
     Behaviour("sms.token.mismatch", "inferred", "[API] ClientToken; no error for other parameters is modelled by name"),
     Behaviour("sms.token.failure", "observed", "[TF] pinpointsmsvoicev2/sender_id.go: a token replays its failure"),

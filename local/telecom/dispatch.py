@@ -12,12 +12,13 @@ from botocore.exceptions import ClientError
 from moto.core.exceptions import HTTPException
 from moto.core.model import OperationModel
 from moto.core.request import Request
-from moto.core.responses import BaseResponse, get_service_model
+from moto.core.responses import ActionResult, BaseResponse, get_service_model
 from moto.core.routing import NotFound, get_service_router
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.responses import DynamoHandler
 
 from local.telecom import world
+from local.telecom.behaviours import behaves
 from local.telecom.connect.responses import TelecomConnectResponse
 from local.telecom.errors import ModelledError
 from local.telecom.faults import Fault
@@ -26,6 +27,7 @@ from local.telecom.sms_voice.responses import SmsVoiceResponse
 
 type Answer = tuple[int, Mapping[str, Any], bytes]
 
+_TRANSACTION_TOKEN_LIFETIME = 600
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/[^/]+/([^/]+)/aws4_request")
 
 
@@ -36,6 +38,17 @@ class _WorldDynamoHandler(DynamoHandler):  # type: ignore[misc]
     def dynamodb_backend(self) -> Any:
         """The backend of the caller's account and Region."""
         return world.current().store(dynamodb_backends)[self.current_account][self.region]
+
+    @behaves("dynamodb.token")
+    def transact_write_items(self) -> Any:
+        """What moto leaves out: a transaction that is sent again, as the SDK does without an answer, is done once."""
+        here, token = world.current(), self.body.get("ClientRequestToken")
+        done = here.transactions.get(token, 0)
+        if token is not None and here.clock.now() - done < _TRANSACTION_TOKEN_LIFETIME:
+            return ActionResult({})
+        result = super().transact_write_items()
+        here.transactions[token] = here.clock.now()
+        return result
 
 
 @dataclass(frozen=True)

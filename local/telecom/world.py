@@ -23,6 +23,8 @@ class World:
         self.options = options or Options()
         self.clock = clock or Clock()
         self.rates = Rates()
+        self.transactions: dict[str | None, float] = {}
+        """When DynamoDB carried out a transaction, by its ClientRequestToken; in seconds of the world's clock."""
         self._stores: dict[str, Any] = {}
 
     def store(self, shared: Any) -> Any:
@@ -34,6 +36,7 @@ class World:
     def clear(self) -> None:
         """Forget all that the services hold."""
         self._stores.clear()
+        self.transactions.clear()
         self.rates = Rates()
         if self is DEFAULT:
             BackendDict.reset()

@@ -228,6 +228,14 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
         """DescribePhoneNumber has told."""
         return observed.tags or {}
 
+    def complete(self, observed: Observed, desired: ConnectPhoneNumberProperties) -> bool:
+        """Whether nothing differs; of a claim that has not settled nothing is certain."""
+        return (
+            observed.standing is not Standing.PENDING
+            and (desired.tags is None or not any(tag_changes(self.tags(observed), desired.tags)))
+            and not differences(observed, desired, replacement=False)
+        )
+
     def converge(self, observed: Observed, desired: ConnectPhoneNumberProperties) -> Observed:
         """Tags; then the target, and then the description: each of these two takes its time, and refuses the other."""
         if observed.standing is Standing.PENDING:

@@ -184,7 +184,11 @@ class SmsPhoneNumberProperties(Properties):
         "The id or ARN of the pool that the number is in.", pattern=_ID, maximum=256, same=last_part
     )
     international_sending_enabled: bool | None = prop("Whether messages may go to other countries.")
-    deletion_protection_enabled: bool | None = prop("Whether the number cannot be released.")
+    deletion_protection_enabled: bool | None = prop(
+        "Whether the number cannot be released. Taking `true` away in an update switches the protection off; that of a "
+        "number in a pool stays, because the service refuses to change it.",
+        ends=True,
+    )
     self_managed_opt_outs_enabled: bool | None = prop("Whether you answer HELP and STOP yourself.")
     two_way: TwoWay | None = prop("Where messages go that people send to the number.")
     mandatory_keywords: MandatoryKeywords | None = prop("The answers to the keywords that every number has.")
@@ -294,6 +298,12 @@ class SmsPhoneNumber(OriginationIdentity[SmsPhoneNumberProperties]):
         for number in services.pages(services.sms_voice().describe_phone_numbers, "PhoneNumbers", MaxResults=100):
             if number["Status"] != "DELETED":
                 yield _observed(number)
+
+    def complete(self, observed: Observed, desired: SmsPhoneNumberProperties) -> bool:
+        """Nor are keywords declared, which were not read either, nor another pool."""
+        keywords = desired.mandatory_keywords is not None or desired.optional_keywords is not None
+        moves = desired.pool_id is not None and (last_part(desired.pool_id),) != observed.pool_ids
+        return super().complete(observed, desired) and not keywords and not moves and not _changes(observed, desired)
 
     def converge(self, observed: Observed, desired: SmsPhoneNumberProperties) -> Observed:
         """Keywords and tags; then UpdatePhoneNumber with all that differs, protection among it; then the pool."""

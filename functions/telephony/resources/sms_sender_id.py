@@ -56,7 +56,10 @@ class SmsSenderIdProperties(Properties):
         maximum=2,
         same=without_case,
     )
-    deletion_protection_enabled: bool | None = prop("Whether the sender ID cannot be released.")
+    deletion_protection_enabled: bool | None = prop(
+        "Whether the sender ID cannot be released. Taking `true` away in an update switches the protection off.",
+        ends=True,
+    )
     on_delete: OnDelete = prop("What a Delete may do to get the sender ID released.", default=OnDelete())
 
 
