@@ -42,6 +42,8 @@ class Buying:
     """It was made since the tags were looked at: do that before trying again."""
     leased: bool = False
     """The lease of the next attempt was written with the intent."""
+    behind: bool = False
+    """Others stood in line for the call."""
     attempts: int = 0
     pauses: Pauses = attrs.field(factory=Pauses)
 
@@ -65,6 +67,7 @@ class Buying:
             rate.hold(*call)
             self.intent, self.leased = leased, True
         elif opened is Opened.BUSY:
+            self.behind = True
             opened = ledger.open_intent(self.intent)
         if opened is Opened.BUSY:
             raise Undecided("The state table was busy with another request for this resource.")
@@ -111,7 +114,7 @@ class Buying:
     def _wait_for_turn(self) -> None:
         """Before the lease, because a line can be longer than a lease."""
         try:
-            rate.wait(*self.resource.buying_call(self.desired), reserved=self.intent.turn_at)
+            rate.wait(*self.resource.buying_call(self.desired), reserved=self.intent.turn_at, behind=self.behind)
         except OutOfTurn as late:
             meant = self.invocation.out_of_turn(late)
             if isinstance(meant, Failure):

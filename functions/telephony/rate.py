@@ -34,17 +34,18 @@ def begin(until: float) -> None:
     _in_hand.set(frozenset())
 
 
-def wait(service: str, operation: str, *, reserved: float | None = None) -> None:
+def wait(service: str, operation: str, *, reserved: float | None = None, behind: bool = False) -> None:
     """Wait for a turn before the call is made, so that the call itself need not: `take` finds it in hand.
 
     reserved: a turn that an earlier invocation got and could not wait for. Raise OutOfTurn if this one cannot either.
+    behind: others were seen to stand in line a moment ago.
     """
     name = f"{service}.{operation}"
     per_second = settings().rate(service, operation)
     if not per_second or name in _in_hand.get():
         return
     interval = _SLACK / per_second
-    at = _reserve(name, interval) if reserved is None else reserved
+    at = _reserve(name, interval, behind=behind) if reserved is None else reserved
     now = clock.now()
     if at > _until.get():
         ahead = round((at - now) / interval)
@@ -79,13 +80,14 @@ def take(service: str, operation: str) -> None:
     _in_hand.set(_in_hand.get() - {f"{service}.{operation}"})
 
 
-def _reserve(name: str, interval: float) -> float:
+def _reserve(name: str, interval: float, *, behind: bool) -> float:
     """Get a turn: now, if nobody stands in line, or one interval after the last that was given."""
     item = table.key(_PARTITION, name)
     for _ in range(_TRIES):
         now = clock.now()
-        if table.update(item, *_free(interval, now)):
+        if not behind and table.update(item, *_free(interval, now)):
             return now
+        behind = False
         values = {":now": table.number(now), ":interval": table.number(interval)}
         moved = table.update(item, "SET next_at = next_at + :interval", "next_at > :now", values)
         if moved:
