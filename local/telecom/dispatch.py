@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from botocore import xform_name
 from botocore.exceptions import ClientError
 from moto.core.exceptions import HTTPException
 from moto.core.model import OperationModel
@@ -106,6 +107,8 @@ def fault_answer(service: Service, operation: str, fault: Fault) -> Answer:
     error.message = fault.message or ("Rate exceeded" if fault.kind == "throttle" else f"{fault.code} on request")
     if fault.reason:
         error.reason = fault.reason
+    for name, value in (fault.members or {}).items():
+        setattr(error, xform_name(name), value)
     model = get_service_model(service.name)
     known = model.operation_model(operation) if operation in model.operation_names else OperationModel({}, model)
     status, headers, body = error_answer(service.name, known, error, fault.status or _status(service.name, error.code))

@@ -23,6 +23,7 @@ class Fault:
     code: str | None = None
     message: str | None = None
     reason: str | None = None
+    members: dict[str, Any] | None = None  # further ones of the error's shape, by their names there
     status: int | None = None
     seconds: float = 0.0
     when: Literal["before", "after"] = "before"
