@@ -127,7 +127,7 @@ class OutOfTurn(Undecided):
         self.at = at
 
 
-@attrs.frozen
+@attrs.frozen(repr=False, eq=False)
 class Meaning:
     """What a refusal means to the person who reads it, and whether it passes with time."""
 

@@ -18,7 +18,7 @@ _REPEATS = 3
 """How often a call whose effect is not known is made again in one invocation; Lambda's retries come on top."""
 
 
-@attrs.frozen
+@attrs.frozen(repr=False, eq=False)
 class Invocation:
     """A request, and the invocation that works on it. Times are seconds since the epoch."""
 

@@ -46,7 +46,7 @@ class State(StrEnum):
     LAPSED = "LAPSED"
 
 
-@attrs.frozen
+@attrs.frozen(repr=False, eq=False)
 class Intent:
     """One purchase, or the wish for one. Times are seconds since the epoch."""
 
@@ -94,7 +94,7 @@ class Intent:
         return self.lease_until > 0
 
 
-@attrs.frozen
+@attrs.frozen(repr=False, eq=False)
 class History:
     """All that the ledger knows of one resource, the oldest purchase first."""
 

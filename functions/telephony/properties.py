@@ -22,7 +22,7 @@ _SHOWN = 60
 """Characters of a refused value that a message shows."""
 
 
-@attrs.frozen
+@attrs.frozen(repr=False, eq=False)
 class Field:
     """What is known of one property besides its name and its type."""
 
@@ -47,7 +47,7 @@ class Field:
     """Brings two values of one meaning to one form, before they are compared."""
 
 
-@attrs.frozen
+@attrs.frozen(repr=False, eq=False)
 class Violation:
     """One thing wrong with a declaration."""
 
@@ -60,7 +60,7 @@ class Violation:
         return f"{self.path}: {self.value} {self.rule}".replace("  ", " ")
 
 
-@attrs.frozen
+@attrs.frozen(repr=False, eq=False)
 class Rule:
     """A combination of properties that is never accepted."""
 
@@ -81,14 +81,14 @@ def name_of(field_name: str) -> str:
     return "".join(part if part.isupper() else part.capitalize() for part in field_name.split("_"))
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Nested:
     """A property that holds properties."""
 
     rules: ClassVar[tuple[Rule, ...]] = ()
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Tag(Nested):
     """A key and a value, as everywhere in CloudFormation."""
 
@@ -107,7 +107,7 @@ type Permission = bool | str
 """true, false, or the id of the one number that it is meant for."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Properties:
     """What every type of this provider accepts besides its own properties."""
 
@@ -273,7 +273,7 @@ def _boolean(value: Any) -> bool | None:
     return {"true": True, "false": False}.get(value) if isinstance(value, str) else None
 
 
-@attrs.frozen
+@attrs.frozen(repr=False, eq=False)
 class _Refusal:
     path: str
     value: Any

@@ -28,7 +28,7 @@ ANYTHING = OnDelete(lift_deletion_protection=True, leave_pools=True)
 """What a release may do to a number that no stack was ever promised."""
 
 
-@attrs.define
+@attrs.define(repr=False, eq=False)
 class Buying:
     """One purchase in the course of one invocation."""
 

@@ -10,7 +10,7 @@ import attrs
 from telephony.errors import Failure, Word
 
 
-@attrs.frozen
+@attrs.frozen(repr=False, eq=False)
 class Reason:
     """A failure's text, with `{placeholders}` for what it is about."""
 

@@ -45,7 +45,7 @@ class ResponseHostRefusedError(NotARequestError):
     """The answer was to go to a host that is not CloudFormation's."""
 
 
-@attrs.frozen
+@attrs.frozen(repr=False, eq=False)
 class Request:
     """One request of CloudFormation for one custom resource. StackId and RequestId together identify it."""
 
@@ -54,17 +54,17 @@ class Request:
     request_id: str
     logical_resource_id: str
     resource_type: str
-    response_url: str = attrs.field(repr=False)
+    response_url: str
     """Signed: whoever holds it may answer for the resource. Only response.py uses it."""
     physical_resource_id: str | None
     """None on Create."""
-    properties: Mapping[str, Any] = attrs.field(repr=False)
+    properties: Mapping[str, Any]
     """ResourceProperties as they came, every scalar a string, ServiceToken and ServiceTimeout among them."""
     issued_at: float | None
     """Seconds since the epoch at which CloudFormation signed the URL; None where the URL does not tell."""
     service_timeout: int
     """Seconds from issued_at until CloudFormation stops listening."""
-    old_properties: Mapping[str, Any] = attrs.field(repr=False, factory=dict)
+    old_properties: Mapping[str, Any] = attrs.field(factory=dict)
     """OldResourceProperties of an Update; empty of other requests."""
 
     @property

@@ -31,7 +31,7 @@ class Standing(StrEnum):
     FAILED = "FAILED"
 
 
-@attrs.frozen
+@attrs.frozen(repr=False, eq=False)
 class Observed:
     """A thing as it is now, read from the service or from the answer that brought it."""
 
@@ -52,7 +52,7 @@ class Observed:
     """None: not read."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class OnDelete(Nested):
     """What a Delete may do to get it released."""
 
@@ -60,7 +60,7 @@ class OnDelete(Nested):
     leave_pools: bool = prop("Whether to take it out of its pools.", default=False)
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Owner:
     """Whose a number is, as tags say it. The values are what CloudFormation calls them."""
 
@@ -78,7 +78,7 @@ class Owner:
         return self == Owner.of(tags)
 
 
-@attrs.frozen
+@attrs.frozen(repr=False, eq=False)
 class Purchase:
     """One purchase: who wants it, and what makes it recognisable afterwards."""
 
@@ -118,7 +118,7 @@ class Purchase:
         return self.owner.owns(tags) and tags.get(f"{TAG_PREFIX}request-id") == self.request_id
 
 
-@attrs.frozen
+@attrs.frozen(repr=False, eq=False)
 class Difference:
     """One declared property that the live thing does not have."""
 

@@ -26,7 +26,7 @@ class UndeliveredError(Undecided):
     """CloudFormation has not taken the answer: the event has to run again."""
 
 
-@attrs.frozen
+@attrs.frozen(repr=False, eq=False)
 class Outcome:
     """What CloudFormation is told. The delivery can be repeated, the outcome stays."""
 
@@ -91,7 +91,7 @@ def deliver(request: Request, body: bytes, *, until: float) -> None:
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-@attrs.frozen
+@attrs.frozen(repr=False, eq=False)
 class _Failure:
     what: str
     final: bool

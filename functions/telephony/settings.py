@@ -9,7 +9,7 @@ from functools import cache
 import attrs
 
 
-@attrs.frozen
+@attrs.frozen(repr=False, eq=False)
 class Settings:
     """Every time is in seconds. The defaults are the product's; tests make them small."""
 

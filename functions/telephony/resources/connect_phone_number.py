@@ -42,7 +42,7 @@ def _both(*names: str) -> Any:
     return lambda declared: all(declared.get(name) is not None for name in names)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConnectPhoneNumberProperties(Properties):
     """What can be declared of a phone number of Connect."""
 

@@ -34,7 +34,7 @@ _CLOCK_SKEW = 300
 """Seconds by which the service's CreatedTimestamp may lie before our own clock."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class TwoWay(Nested):
     """Where messages go that people send to the number."""
 
@@ -61,14 +61,14 @@ class TwoWay(Nested):
     )
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class MandatoryKeyword(Nested):
     """What is answered to a keyword that every number has."""
 
     message: str = prop("The answer.", required=True, pattern=_MESSAGE, minimum=1, maximum=1600, free_text=True)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class MandatoryKeywords(Nested):
     """The keywords that every number has. What is not declared keeps the service's own answer."""
 
@@ -76,7 +76,7 @@ class MandatoryKeywords(Nested):
     STOP: MandatoryKeyword | None = prop("The answer to STOP, which opts the sender out.")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class OptionalKeyword(Nested):
     """A keyword of the number's own."""
 
@@ -87,7 +87,7 @@ class OptionalKeyword(Nested):
     action: Literal["AUTOMATIC_RESPONSE", "OPT_OUT", "OPT_IN"] = prop("What the keyword does.", required=True)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Preference(Nested):
     """A wish for the digits of a number."""
 
@@ -105,7 +105,7 @@ def _us_long_code_for_sms(declared: Mapping[str, Any]) -> bool:
     )
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class SmsPhoneNumberProperties(Properties):
     """What can be declared of a phone number."""
 

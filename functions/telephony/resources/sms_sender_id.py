@@ -19,7 +19,7 @@ from telephony.properties import Properties, Rule, prop
 from telephony.resource import Observed, OnDelete, Purchase, Standing, differences, text, without_case
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class SmsSenderIdProperties(Properties):
     """What can be declared of a sender ID."""
 
