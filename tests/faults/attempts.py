@@ -22,14 +22,17 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Mapping
-from typing import Any, Literal, Self, cast
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, Self, SupportsIndex, cast
 
 import attrs
 import time_machine
 
 from tests.contract.cloudformation.destination import failure_record, sqs_event
 from tests.faults import mutations
+from tests.faults.timeline import Timeline
 
 Kind = Literal["kill", "stop", "reset", "lose", "error", "throttle"]
 SECONDS = 20.0
@@ -37,11 +40,11 @@ SECONDS = 20.0
 _REAL_LIMIT = 30
 """Seconds of real time after which an attempt counts as hanging."""
 _DEFECT = 70
-_LONG = 0.2
-"""Sleeps longer than this move the clock instead, unless somebody else is waiting for the same thing."""
+_TURN = b'"pk": {"S": "rate"}'
+"""In the body of a write to the state table that takes a turn in the account's rate, and changes nothing else."""
 _SETTINGS = {
     "LEASE_SECONDS": "1",
-    "POLL_SECONDS": "0.02",
+    "POLL_SECONDS": "0.1",
     "PATIENCE_SECONDS": "2.5",
     "ANSWER_MARGIN_SECONDS": "2",
     "SERVICE_MARGIN_SECONDS": "120",
@@ -49,7 +52,7 @@ _SETTINGS = {
     "POWERTOOLS_SERVICE_NAME": "cfn-telephony",
     "POWERTOOLS_LOG_LEVEL": "DEBUG",
     "RELEASE_SUSPECTS": "true",
-    "CALL_RATES": "*=100000",  # Turns are taken, and never waited for.
+    "CALL_RATES": "*=2",  # So that a second call of an operation finds its turn taken, however fast the machine is.
 }
 
 
@@ -82,15 +85,15 @@ class Blow:
 
 @attrs.frozen
 class Order:
-    """What one process is to do. offset: seconds by which its clock runs before the machine's."""
+    """What one process is to do. timeline: the path of the one that it lives by."""
 
     event: dict[str, Any]
+    timeline: str
     function: Literal["provider", "last_resort", "sweep"] = "provider"
-    offset: float = 0
     blow: Blow | None = None
     mutation: str | None = None
     alone: bool = True
-    """Nobody works at the same time, so that a long sleep need not be slept."""
+    """Nobody works at the same time, so that a sleep need not be slept: it moves the clock of all."""
 
 
 @attrs.frozen
@@ -110,20 +113,40 @@ class End:
     log: str
     error: dict[str, Any] | None = None
     result: Any = None
-    slept: float = 0
+
+
+class _Time:
+    """The child's clock, which follows the timeline."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self._timeline = timeline
+        self._offset = timeline.offset
+        self._clock = time_machine.travel(timeline.now, tick=True).start()
+
+    def follow(self) -> None:
+        """Catch up with what others have moved."""
+        self._clock.shift(self._timeline.offset - self._offset)
+        self._offset = self._timeline.offset
+
+    def sleep(self, seconds: SupportsIndex | float) -> None:
+        """Let the time pass at once."""
+        self._timeline.advance(float(seconds))
+        self.follow()
 
 
 class Wire:
     """The hooks, in the child."""
 
-    def __init__(self, order: Order, notes: int) -> None:
+    def __init__(self, order: Order, notes: int, moved: _Time) -> None:
         self._blow = order.blow
         self._notes = notes
+        self._time = moved
         self._count = -1
 
     def install(self) -> None:
         connection = http.client.HTTPConnection
-        before, header, after = connection.putrequest, connection.putheader, connection.getresponse
+        before, header = connection.putrequest, connection.putheader
+        body, after = connection.send, connection.getresponse
         wire = self
 
         def putrequest(self: Any, method: str, url: str, *args: Any, **more: Any) -> None:
@@ -138,14 +161,19 @@ class Wire:
                 wire.note("target", value.decode() if isinstance(value, bytes) else str(value))
             header(self, name, *values)
 
+        def send(self: Any, data: Any) -> None:
+            if isinstance(data, bytes | bytearray) and _TURN in data:
+                wire.note("turn", True)
+            body(self, data)
+
         def getresponse(self: Any) -> Any:
             answer = after(self)
             wire.note("answered", answer.status)
             wire.strike(after=True)
             return answer
 
-        for name, hook in (("putrequest", putrequest), ("putheader", putheader), ("getresponse", getresponse)):
-            setattr(connection, name, hook)
+        for hook in (putrequest, putheader, send, getresponse):
+            setattr(connection, hook.__name__, hook)
 
     def note(self, what: str, value: Any) -> None:
         os.write(self._notes, (json.dumps([what, value]) + "\n").encode())
@@ -156,6 +184,7 @@ class Wire:
             return
         if blow.kind in {"kill", "stop"}:
             os.kill(os.getpid(), signal.SIGKILL if blow.kind == "kill" else signal.SIGSTOP)
+            self._time.follow()
         elif blow.kind in {"reset", "lose"}:
             raise ConnectionResetError(104, "Connection reset by peer")
 
@@ -188,8 +217,40 @@ def prepare(environment: Mapping[str, str]) -> None:
             for value in list(vars(imported).values()):
                 if isinstance(value, functools._lru_cache_wrapper) and value.__module__ == module.name:
                     value()
+
+
+def warm(orders: Iterator[Order]) -> None:
+    """Serve a few events in this process, as a warm container has: what is cached then, no child does again.
+
+    No connection is left open.
+    """
+    from telephony import aws, services, transport  # noqa: PLC0415 - reads the environment
+
+    with _silent():
+        for order in orders:
+            handler = importlib.import_module(f"telephony.{order.function}").handler
+            with time_machine.travel(Timeline(order.timeline).now, tick=True):
+                handler(order.event, _Context())
+    for client in (aws.store(), services.sms_voice(), services.connect()):
+        client.close()
+    transport.pool().clear()
     gc.collect()
     gc.freeze()
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """What is written to the standard output inside goes nowhere."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+    try:
+        yield
+        sys.stdout.flush()
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def perform(order: Order, notes: int) -> None:
@@ -198,10 +259,10 @@ def perform(order: Order, notes: int) -> None:
     signal.alarm(_REAL_LIMIT)
     gc.disable()  # It would touch, and thereby copy, every page of the parent's.
     random.seed()
-    wire = Wire(order, notes)
-    clock = time_machine.travel(time.time() + order.offset, tick=True).start()
+    moved = _Time(Timeline(order.timeline))
+    wire = Wire(order, notes, moved)
     if order.alone:
-        _sleep_by_the_clock(clock, wire)
+        time.sleep = moved.sleep
     if order.mutation:
         mutations.MUTATIONS[order.mutation]()
     wire.install()
@@ -213,19 +274,6 @@ def perform(order: Order, notes: int) -> None:
         print("[ERROR]", *trace, sep="\n")  # noqa: T201 - so does the runtime
         wire.note("raised", {"type": type(error).__name__, "message": str(error), "trace": trace})
     sys.stdout.flush()
-
-
-def _sleep_by_the_clock(clock: Any, wire: Wire) -> None:
-    sleep = time.sleep
-
-    def by_the_clock(seconds: Any) -> None:
-        if seconds <= _LONG:
-            sleep(seconds)
-            return
-        clock.shift(seconds)
-        wire.note("slept", seconds)
-
-    time.sleep = by_the_clock
 
 
 class Attempt:
@@ -296,7 +344,7 @@ class Attempt:
         names: list[str] = []
         answered: dict[int, int] = {}
         error: dict[str, Any] | None = None
-        result, slept = None, 0.0
+        result = None
         for line in _text(self._notes).splitlines():
             what, value = json.loads(line)
             if what == "call":
@@ -305,14 +353,14 @@ class Attempt:
                 names[-1] = value.partition(".")[0].partition("_")[0] + "." + value.rpartition(".")[2]
             elif what == "answered":
                 answered[len(names) - 1] = value
-            elif what == "slept":
-                slept += value
+            elif what == "turn":
+                names[-1] = names[-1].replace("DynamoDB.UpdateItem", "turn.UpdateItem")  # Not a part of a transaction.
             elif what == "returned":
                 result = value
             else:
                 error = value
         calls = [Call(name, answered.get(index)) for index, name in enumerate(names)]
-        return End("raised" if error else how, calls, _text(self._log), error, result, slept)
+        return End("raised" if error else how, calls, _text(self._log), error, result)
 
 
 def _text(descriptor: int) -> str:

@@ -122,14 +122,14 @@ def meanwhile(play: Play, struck: Struck) -> None:
 def twin(play: Play, struck: Struck) -> None:
     """The same event is delivered again while the first delivery is under way."""
     running = _stopped(play, struck)
-    play.attempt(struck.sent, alone=False)
+    play.attempt(struck.sent)
     _resumed(play, struck, running)
     _settle(play, struck)
 
 
 def race(play: Play, struck: Struck) -> None:
     """Two deliveries at the same moment, nothing else."""
-    both = [play.start(struck.sent), play.start(struck.sent)]
+    both = [play.start(struck.sent, alone=False) for _ in range(2)]
     for running in both:
         play.noted(struck.sent, running.wait())
     play.retries(struck.sent)
@@ -140,13 +140,11 @@ def _stopped(play: Play, struck: Struck) -> Attempt | None:
     """Let it run to the blow, which stops it; None if it ended before."""
     running = play.start(struck.sent, struck.blow)
     end = play.noted(struck.sent, running.wait(), struck.blow)
-    play.beside = end.how == "stopped"
-    return running if play.beside else None
+    return running if end.how == "stopped" else None
 
 
 def _resumed(play: Play, struck: Struck, running: Attempt | None) -> None:
     """Let what was stopped run on, and Lambda do what it does afterwards."""
-    play.beside = False
     if running is not None:
         play.noted(struck.sent, running.resume())
     play.retries(struck.sent)
@@ -200,11 +198,35 @@ def rolled_back(play: Play, struck: Struck) -> None:
 
 
 def deleted(play: Play, struck: Struck) -> None:
-    """The stack is deleted without a rollback, by the id that CloudFormation has; the retries come after that."""
+    """The stack is deleted without a rollback, by the id that CloudFormation has, after no answer came for an hour.
+
+    DeleteStack is refused in UPDATE_IN_PROGRESS ("Stack ... cannot be deleted while in status UPDATE_IN_PROGRESS",
+    aws-toolkit-azure-devops issue 317). Where rollback is disabled, another resource's failure does not end this one's
+    Update ("A failure in one path doesn't affect other provisioning paths", CloudFormation User Guide, "Choose how to
+    handle failures when provisioning resources"): it ends by its answer, or by its ServiceTimeout, after which the
+    stack is UPDATE_FAILED and can be deleted. Lambda may deliver the event once more after that.
+    """
+    _hit(play, struck)
+    play.advance(3600)
+    _delete_old(play, struck)
+
+
+def rollback_failed(play: Play, struck: Struck) -> None:
+    """The Update is cancelled, and the rollback of another resource fails before this one's turn in it comes.
+
+    From UPDATE_ROLLBACK_FAILED the stack can be deleted (CloudFormation User Guide, "Stack status codes"), by the id
+    from before the Update, within seconds; Lambda's retries come after that.
+    """
     _hit(play, struck)
     play.advance(10)
-    if play.known is not None:
-        play.delete(play.known, struck.first, struck.second)
+    _delete_old(play, struck)
+
+
+def _delete_old(play: Play, struck: Struck) -> None:
+    if _answered(play, struck):
+        return
+    assert play.known is not None
+    play.delete(play.known, struck.first, struck.second)
     play.look_for_losses()
     play.retries(struck.sent)
 
@@ -223,12 +245,13 @@ ALL: Mapping[str, Continuation] = {
     "answered-meanwhile": answered_meanwhile,
     "rolled-back": rolled_back,
     "deleted": deleted,
+    "rollback-failed": rollback_failed,
 }
 _ANY = ("retries", "last-resort", "given-up", "cancelled", "ignored")
 KILLED: Mapping[Request, tuple[str, ...]] = {
     "create": (*_ANY, "answered"),
-    "update": (*_ANY, "rolled-back", "deleted"),
-    "replace": (*_ANY, "rolled-back", "deleted"),
+    "update": (*_ANY, "rolled-back", "deleted", "rollback-failed"),
+    "replace": (*_ANY, "rolled-back", "deleted", "rollback-failed"),
     "delete": _ANY,
     "cleanup": _ANY,
     "rollback": _ANY,
@@ -245,3 +268,7 @@ STOPPED: Mapping[Request, tuple[str, ...]] = {
 """What may happen while an attempt has not ended."""
 AFTER_ANSWER = frozenset({"answered", "answered-meanwhile"})
 """Only where the blow falls after the answer."""
+BEFORE_ANSWER = frozenset({"deleted", "rollback-failed"})
+"""Only where it falls before the answer: CloudFormation would go on from that."""
+SETTLED = frozenset({"ignored", "rolled-back"})
+"""The retries come to an answer before anything else happens."""

@@ -27,6 +27,7 @@ def _work(pipe: Connection) -> None:
     with Services() as services:
         prepare(services.environment)
         stage = Stage(services)
+        stage.warm()
         tasks: dict[str, Callable[[Any], Any]] = {
             "record": partial(_record, stage),
             "play": partial(_play, stage),
@@ -107,6 +108,17 @@ class Crew:
             return [("play", (str(run), False)) for run in done(result)]
 
         self._each([("play", (str(run), False)) for run in runs], finished, more)
+
+    def results(self, runs: Iterable[Run]) -> list[Result]:
+        """Play all; what came of each, in no order."""
+        found: list[Result] = []
+
+        def keep(result: Result) -> Iterable[Run]:
+            found.append(result)
+            return []
+
+        self.play(runs, keep)
+        return found
 
     def tell(self, run: Run) -> Result:
         """Play one, and tell everything."""

@@ -142,3 +142,6 @@ VARIANTS: Mapping[str, Variant] = {
         replaced=lambda place: _imported(place, 1, AllowReplacement=True),
     ),
 }
+
+PLAIN = ("sms", "sender", "connect")
+"""One of each type; the others are the same types with more declared."""

@@ -59,3 +59,5 @@ MUTATIONS: dict[str, Callable[[], None]] = {
     "token": _without_token,
     "tags": _without_tags,
 }
+SHOWN_IN = {"ledger": "plain", "token": "later", "tags": "forget"}
+"""The environment in which each is what counts: the other two stay, but for what the services do to them."""

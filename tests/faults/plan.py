@@ -1,24 +1,45 @@
-"""Which runs there are: everything that a recording shows, struck in every way, and followed by everything possible."""
+"""Which runs there are: everything that a recording shows, struck in every way, and followed by all that tells more.
+
+What makes two runs one and the same, so that only one is played:
+
+- Nothing outside changes between the effect of one call and the beginning of the next, or by a call that only reads or
+  only takes a turn in the account's rate. Deaths in between leave one *state*. Every point is struck with Lambda's
+  retries all the same; what else can follow a death is played once for each state.
+- An attempt that is stopped goes on with what it has read: for it a read counts, and only a turn does not.
+- Where the retries come to an answer first, what follows meets the same end wherever the first attempt died: three
+  points tell.
+"""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 
+import attrs
+
 from tests.faults.attempts import Blow, Kind
-from tests.faults.continuations import AFTER_ANSWER, KILLED, REQUESTS, STOPPED, Request
-from tests.faults.declarations import VARIANTS
+from tests.faults.continuations import AFTER_ANSWER, BEFORE_ANSWER, KILLED, REQUESTS, SETTLED, STOPPED, Request
+from tests.faults.declarations import PLAIN, VARIANTS
+from tests.faults.mutations import SHOWN_IN
 from tests.faults.runs import Result, Run
 
+type Point = tuple[int, bool]
+"""A call, counted from 0, and whether its effect is past."""
 type Recordings = Mapping[tuple[str, Request], list[str]]
 
-PLAIN = ("sms", "sender", "connect")
-"""One of each type; the others are the same types with more declared."""
+STRANGE = ("forget", "late", "forget-late", "later")
 _FOR_GOOD = 9
 """Calls: more than anybody repeats within one attempt."""
 _WIRE: tuple[Kind, ...] = ("reset", "lose", "error", "throttle")
-_RACES = 10
-_FRESH_EVERY = 4
+_READS = ("Get", "GET", "Query", "Scan", "Describe", "List", "Search")
+_BUYS = ("RequestPhoneNumber", "RequestSenderId", "ClaimPhoneNumber", "ImportPhoneNumber")
+_RACES = 3
+_FRESH_EVERY = 5
+_PAIRED: Mapping[Request, tuple[tuple[str, ...], int]] = {
+    "create": (("retries", "given-up"), 1),
+    "replace": (("retries",), 3),
+}
+"""Requests whose next attempt dies too: followed by what, and how many second points share a first one."""
 
 
 def requests() -> list[tuple[str, Request]]:
@@ -29,109 +50,169 @@ def requests() -> list[tuple[str, Request]]:
     ]
 
 
-def points(calls: list[str]) -> Iterator[tuple[int, bool]]:
+# -- points -----------------------------------------------------------------------------------------
+
+
+def points(calls: list[str]) -> list[Point]:
     """Before and after the effect of each call."""
-    for call in range(len(calls)):
-        yield call, False
-        yield call, True
+    return [(call, after) for call in range(len(calls)) for after in (False, True)]
 
 
-def _possible(then: str, calls: list[str], call: int, *, after: bool) -> bool:
+def states(calls: list[str]) -> list[Point]:
+    """One for each state that a death can leave: before everything, and after each call that changes something."""
+    changing = [call for call, name in enumerate(calls) if not _turn(name) and not _reads(name)]
+    return [(0, False), *((call, True) for call in changing)]
+
+
+def moments(calls: list[str]) -> list[Point]:
+    """One point for each thing that a stopped attempt can know, and have done."""
+    return [(0, False), *((call, True) for call, name in enumerate(calls) if not _turn(name))]
+
+
+def _telling(calls: list[str]) -> list[Point]:
+    """Three states: around the purchase, if there is one; else the first, the middle and the last."""
+    found = states(calls)
+    bought = [index for index, (call, after) in enumerate(found) if after and calls[call].endswith(_BUYS)]
+    if bought:
+        return found[bought[0] - 1 : bought[0] + 2]
+    return [found[0], found[len(found) // 2], found[-1]]
+
+
+def _turn(name: str) -> bool:
+    return name.startswith("turn.")
+
+
+def _reads(name: str) -> bool:
+    return name.partition(".")[2].startswith(_READS)
+
+
+def _possible(then: str, calls: list[str], point: Point) -> bool:
+    call, after = point
     answer = calls.index("answer")
-    return then not in AFTER_ANSWER or call > answer or (call == answer and after)
+    answered = call > answer or (call == answer and after)
+    return answered if then in AFTER_ANSWER else then not in BEFORE_ANSWER or not answered
 
 
-def killed(recorded: Recordings, environment: str = "plain") -> Iterator[Run]:
-    """Death at every point, and everything that may follow."""
+# -- runs -------------------------------------------------------------------------------------------
+
+
+def retried(recorded: Recordings) -> Iterator[Run]:
+    """Death at every point, and Lambda's retries."""
     for (variant, request), calls in recorded.items():
         for call, after in points(calls):
-            for then in KILLED[request]:
-                if _possible(then, calls, call, after=after):
-                    yield Run(variant, request, Blow("kill", call, after=after), then, environment=environment)
+            yield Run(variant, request, Blow("kill", call, after=after), "retries")
 
 
-def stopped(recorded: Recordings, environment: str = "plain") -> Iterator[Run]:
+def killed(recorded: Recordings) -> Iterator[Run]:
+    """Death in every state, and everything else that may follow."""
+    for (variant, request), calls in recorded.items():
+        for then in KILLED[request]:
+            for point in _telling(calls) if then in SETTLED else states(calls):
+                if then != "retries" and _possible(then, calls, point):
+                    yield Run(variant, request, Blow("kill", point[0], after=point[1]), then)
+
+
+def stopped(recorded: Recordings) -> Iterator[Run]:
     """Something else happens while the attempt is at that point."""
     for (variant, request), calls in recorded.items():
-        for call, after in points(calls):
-            for then in STOPPED[request]:
-                if _possible(then, calls, call, after=after):
-                    yield Run(variant, request, Blow("stop", call, after=after), then, environment=environment)
+        for then in STOPPED[request]:
+            for point in moments(calls):
+                if _possible(then, calls, point):
+                    yield Run(variant, request, Blow("stop", point[0], after=point[1]), then)
 
 
-def broken(recorded: Recordings, environment: str = "plain") -> Iterator[Run]:
-    """Every call is lost, refused or throttled, once and for as long as the attempt lasts."""
+def broken(recorded: Recordings) -> Iterator[Run]:
+    """Every call is lost, refused or throttled: once, or for as long as the attempt lasts. A turn: in one way."""
     for (variant, request), calls in recorded.items():
-        for call in range(len(calls)):
-            for kind in _WIRE:
-                for times in (1, _FOR_GOOD):
-                    blow = Blow(kind, call, after=kind == "lose", times=times)
-                    for then in ("retries", "cancelled"):
-                        yield Run(variant, request, blow, then, environment=environment)
+        for call, name in enumerate(calls):
+            for index, kind in enumerate(_WIRE):
+                if _turn(name) and index != call % len(_WIRE):
+                    continue
+                for_good = (call + index) % 2 == 1
+                blow = Blow(kind, call, after=kind == "lose", times=_FOR_GOOD if for_good else 1)
+                then = "cancelled" if for_good and call % 3 == 0 else "retries"
+                yield Run(variant, request, blow, then)
 
 
-def raced(environment: str) -> Iterator[Run]:
+def strange(recorded: Recordings) -> Iterator[Run]:
+    """Around a purchase, from services that have forgotten its token, or show its tags late."""
+    for (variant, request), calls in recorded.items():
+        if variant not in PLAIN or request not in {"create", "replace"}:
+            continue
+        followed = [then for then in KILLED[request] if then not in SETTLED | AFTER_ANSWER]
+        for environment in STRANGE:
+            yield Run(variant, request, None, "race", environment=environment)
+            for call, after in _telling(calls):
+                for then in followed:
+                    yield Run(variant, request, Blow("kill", call, after=after), then, environment=environment)
+                for then in ("meanwhile", "twin"):
+                    run = Run(variant, request, Blow("stop", call, after=after), then, environment=environment)
+                    if _fair(run):
+                        yield run
+
+
+def raced(recorded: Recordings) -> Iterator[Run]:
     """Both deliveries at the same moment; what meets what is left to chance."""
-    for variant, request in requests():
-        yield Run(variant, request, None, "race", environment=environment)
+    for variant, request in recorded:
+        yield from [Run(variant, request, None, "race")] * _RACES
 
 
-def second(result: Result) -> Iterator[Run]:
-    """Once a run has shown what the attempt after the first calls: that one dies too, at every point.
+def second(result: Result, recorded: Recordings) -> Iterator[Run]:
+    """Once a run has shown what the attempt after the first calls: that one dies too, in the states it can leave.
 
     With given-up it is the Delete that follows; else Lambda's first retry.
     """
     first = Run.read(result.run)
-    if first.second is not None or first.variant not in PLAIN or first.request != "create" or first.blow is None:
+    if first.request not in _PAIRED or first.variant not in PLAIN or first.blow is None:
         return
-    if first.blow.kind != "kill" or first.environment != "plain" or first.mutation or first.fresh:
+    if first != Run(first.variant, first.request, first.blow, first.then) or first.blow.kind != "kill":
         return
-    if first.then not in {"retries", "given-up"} or not _first(first):
+    followed, every = _PAIRED[first.request]
+    firsts = states(recorded[first.variant, first.request])
+    point = (first.blow.call, first.blow.after)
+    if first.then not in followed or point not in firsts:
         return
-    for call, after in points(result.after):
-        blow = Blow("kill", call, after=after)
-        yield Run(first.variant, first.request, first.blow, first.then, blow, first.environment)
+    for index, (call, after) in enumerate(states(result.after)):
+        if (index - firsts.index(point)) % every == 0:
+            yield Run(first.variant, first.request, first.blow, first.then, Blow("kill", call, after=after))
 
 
-def fresh(runs: Iterable[Run]) -> Iterator[Run]:
+def fresh(recorded: Recordings) -> Iterator[Run]:
     """A sample, each attempt in an interpreter of its own."""
-    plain = [run for run in runs if run.variant in PLAIN and run.request == "create" and run.then == "retries"]
+    plain = [run for run in retried(recorded) if run.variant in PLAIN and run.request == "create"]
     for run in plain[::_FRESH_EVERY]:
         yield Run(run.variant, run.request, run.blow, run.then, fresh=True)
 
 
-def whole(recorded: Recordings) -> list[Run]:
-    """Everything, the most telling first, mixed within a round; a limit of time cuts the end off.
+def unharmed(mutation: str) -> list[Run]:
+    """Plain Creates by a provider that lacks something: they show what it calls."""
+    return [
+        Run(variant, "create", None, "retries", environment=SHOWN_IN[mutation], mutation=mutation) for variant in PLAIN
+    ]
 
-    Nothing outside changes between the effect of one call and the beginning of the next, so that of the two points
-    there the first round strikes both with retries, and only one with everything else; a late round strikes the other.
-    """
-    kills, stops, breaks = list(killed(recorded)), list(stopped(recorded)), list(broken(recorded))
-    buying = {key: calls for key, calls in recorded.items() if key[1] in {"create", "replace"} and key[0] in PLAIN}
-    strange: list[Run] = []
-    for environment in ("forget", "late", "forget-late", "later"):
-        strange += [run for run in killed(buying, environment) if _first(run) and run.then != "answered"]
-        strange += [run for run in stopped(buying, environment) if _first(run) and _fair(run)]
-        strange += raced(environment)
-    rounds = [
-        [run for run in (*kills, *stops) if _first(run) or run.then == "retries"],
-        [*fresh(kills), *raced("plain"), *strange],
-        [run for run in breaks if run.then == "retries" and run.variant in PLAIN],
-        [run for run in breaks if run.then != "retries" or run.variant not in PLAIN],
-        [run for run in (*kills, *stops) if not _first(run) and run.then != "retries"],
-        [run for _ in range(_RACES) for run in raced("plain")],
-        list(broken(buying, "forget")),
+
+def mutated(shown: Result) -> list[Run]:
+    """Its death in every state."""
+    run = Run.read(shown.run)
+    return [
+        attrs.evolve(run, blow=Blow("kill", call, after=after), then=then)
+        for call, after in states(shown.calls)
+        for then in ("retries", "cancelled")
+    ]
+
+
+def whole(recorded: Recordings) -> list[Run]:
+    """Everything but `second`, the most telling first, mixed within a round."""
+    rounds: list[Iterable[Run]] = [
+        [*retried(recorded), *killed(recorded), *stopped(recorded)],
+        [*fresh(recorded), *raced(recorded), *strange(recorded)],
+        broken(recorded),
     ]
     return [run for runs in rounds for run in sorted(runs, key=_mixed)]
 
 
 def _mixed(run: Run) -> int:
     return zlib.crc32(str(run).encode())
-
-
-def _first(run: Run) -> bool:
-    """Whether it strikes after an effect, or before everything."""
-    return run.blow is not None and (run.blow.after or run.blow.call == 0)
 
 
 def _fair(run: Run) -> bool:
@@ -142,9 +223,5 @@ def _fair(run: Run) -> bool:
 def part(recorded: Recordings) -> list[Run]:
     """What `make test` runs: plain Creates at every point, with retries, with a Delete without, and with one beside."""
     creates = {key: calls for key, calls in recorded.items() if key[0] in PLAIN and key[1] == "create"}
-    kills = [run for run in killed(creates) if run.then == "retries" or run.then == _given_up(run)]
-    return [*kills, *(run for run in stopped(creates) if run.then == "meanwhile")]
-
-
-def _given_up(run: Run) -> str:
-    return "cancelled" if _first(run) else "given-up"
+    deleted = [run for run in killed(creates) if run.then in {"cancelled", "given-up"}]
+    return [*retried(creates), *deleted, *(run for run in stopped(creates) if run.then == "meanwhile")]

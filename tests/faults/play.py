@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 import string
-import time
 import uuid
 from http import HTTPStatus
 from typing import Any, Literal
@@ -111,7 +110,7 @@ class Play:
 
         self.place = Place(self.secret, number, targets, source)
         services.begin(**ENVIRONMENTS[environment])
-        self.offset: float = services.offset()
+        self.timeline = services.timeline
         self.sent: list[Sent] = []
         self.ends: list[tuple[str, End]] = []
         self.findings = Findings()
@@ -123,19 +122,16 @@ class Play:
         self.declared: Properties | None = None
         """What CloudFormation believes of the resource, if it has one."""
         self._beside: list[Attempt] = []
-        self.beside = False
-        """An attempt is stopped: the clocks of all have to stay together."""
         self._records: list[str] = []
 
     # -- time -----------------------------------------------------------------------------------
 
     @property
     def now(self) -> float:
-        return time.time() + self.offset
+        return self.timeline.now
 
     def advance(self, seconds: float) -> None:
-        self.services.advance(seconds)
-        self.offset += seconds
+        self.timeline.advance(seconds)
 
     # -- requests -------------------------------------------------------------------------------
 
@@ -164,8 +160,7 @@ class Play:
         )
         sent = Sent(made, may_buy, self.now)
         self.sent.append(sent)
-        if not self.beside:
-            self.advance(2)  # The signed URL tells whole seconds.
+        self.advance(2)  # The signed URL tells whole seconds.
         self.story.append(f"{kind} {physical_id or ''} is sent")
         return sent
 
@@ -177,22 +172,20 @@ class Play:
             told = json.loads(made["Records"][0]["body"]) | {"requestPayload": None}
             self._records.append(json.dumps(told))
         function: Literal["provider", "last_resort"] = "last_resort" if final else "provider"
-        return Order(made, function, self.offset, blow, self.mutation, alone)
+        return Order(made, self.timeline.path, function, blow, self.mutation, alone)
 
-    def attempt(
-        self, sent: Sent, blow: Blow | None = None, *, calls: list[str] | None = None, alone: bool = True
-    ) -> End:
+    def attempt(self, sent: Sent, blow: Blow | None = None, *, calls: list[str] | None = None) -> End:
         """Let Lambda run the event once. calls: what this attempt is known to call, for the service's own faults."""
         if blow is not None and blow.kind in {"error", "throttle"}:
             self._arm(sent, blow, calls or [])
-        running = Attempt(self.order(sent, blow, alone=alone), fresh=self.fresh)
+        running = Attempt(self.order(sent, blow), fresh=self.fresh)
         end = self.noted(sent, running.wait(), blow)
         self.services.clear_faults()
         return end
 
-    def start(self, sent: Sent, blow: Blow | None = None) -> Attempt:
-        """Start an attempt beside others."""
-        running = Attempt(self.order(sent, blow, alone=False), fresh=self.fresh)
+    def start(self, sent: Sent, blow: Blow | None = None, *, alone: bool = True) -> Attempt:
+        """Start an attempt that does not end, or is not waited for, before something else begins."""
+        running = Attempt(self.order(sent, blow, alone=alone), fresh=self.fresh)
         self._beside.append(running)
         return running
 
@@ -207,20 +200,19 @@ class Play:
         if end.how != "stopped":
             sent.attempts += 1
             sent.end = end
-            if end.slept:
-                self.advance(end.slept)
         self.findings.hanging += end.how == "hanging"
         self.ends.append((f"{kind} {blow or ''}", end))
         self.story.append(f"{kind} {blow or ''} {end.how}: {' '.join(map(_call, end.calls))} {_error(end)}")
         return end
 
     def _arm(self, sent: Sent, blow: Blow, calls: list[str]) -> None:
-        name = calls[blow.call]
-        if name == "answer":
+        if calls[blow.call] == "answer":
             self.services.fail_answer(sent.request_id, blow.times)
             return
-        service, operation = name.split(".", 1)
-        earlier = calls[: blow.call].count(name)
+        # A turn is a write to the state table too, and a fault counts all of an operation's calls.
+        served = [call.replace("turn.", "dynamodb.") for call in calls]
+        service, operation = served[blow.call].split(".", 1)
+        earlier = served[: blow.call].count(served[blow.call])
         self.services.fault(service, operation, blow.kind, blow.times, earlier)
 
     def retries(self, sent: Sent, second: Blow | None = None) -> None:
@@ -364,7 +356,7 @@ class Play:
 
     def _sweep(self) -> None:
         self.advance(_PAST_ALL_TAGS)
-        end = Attempt(Order({}, "sweep", self.offset, mutation=self.mutation)).wait()
+        end = Attempt(Order({}, self.timeline.path, "sweep", mutation=self.mutation)).wait()
         self.ends.append(("sweep", end))
         self.story.append(f"the sweep {end.how}: {' '.join(map(_call, end.calls))} {_error(end)} {end.result}")
 

@@ -7,9 +7,9 @@ from typing import Any, Self, cast
 
 import attrs
 
-from tests.faults.attempts import Blow
+from tests.faults.attempts import Blow, End, warm
 from tests.faults.continuations import ALL, Request, Struck
-from tests.faults.declarations import VARIANTS, Place, Properties, Variant
+from tests.faults.declarations import PLAIN, VARIANTS, Place, Properties, Variant
 from tests.faults.play import Findings, Play
 from tests.faults.services import Services
 
@@ -84,6 +84,11 @@ class Stage:
         self._targets: list[str] = []
         self._recorded: dict[tuple[str, Request], list[str]] = {}
 
+    def warm(self) -> None:
+        """Let this process, which forks all attempts, have served a Create of each type."""
+        plays = [self.begin(VARIANTS[name]) for name in PLAIN]
+        warm(play.order(play.send("Create", play.variant.first(play.place), may_buy=True)) for play in plays)
+
     def recorded(self, variant: str, request: Request) -> list[str]:
         """The calls of a request that nothing befalls, in order."""
         key = (variant, request)
@@ -97,6 +102,7 @@ class Stage:
     def begin(self, variant: Variant, **how: Any) -> Play:
         """A new stack."""
         if self._played % _PLAYS_PER_WORLD == 0:
+            self._services.timeline.reset()
             self._targets = self._services.fresh()
         self._played += 1
         return Play(self._services, variant, targets=self._targets, number=self._played, **how)
@@ -112,27 +118,36 @@ class Stage:
         try:
             struck = _prepared(play, variant, run, calls)
             before = len(play.ends)
-            first_call = len(self._services.look(play.stack_id).calls)
+            first_call = len(self._services.look(play.stack_id).calls) if run.blow is None else 0
             ALL[run.then](play, struck)
             play.check()
             if play.known is not None:
                 play.advance(60)
                 play.delete(play.known, play.declared or struck.then)
             play.check(last=True)
+            ends = [end for _, end in play.ends[before:]]
+            _check_struck(run, ends[0])
         except AssertionError as error:
             return Result(str(run), play.findings, [], [], play.story, str(error))
         finally:
             play.close()
-        ends = [end for _, end in play.ends[before:]]
         named = self._names(play, first_call, [call.name for call in ends[0].calls]) if run.blow is None else []
         after = [call.name for call in ends[1].calls] if len(ends) > 1 else []
         story = play.story if tell or play.findings.wrong else []
         return Result(str(run), play.findings, named, after, story)
 
     def _names(self, play: Play, first: int, calls: list[str]) -> list[str]:
-        """Calls as the services name them; the answer goes elsewhere."""
+        """Calls as the services name them, but for turns; the answer goes elsewhere."""
         logged = iter(self._services.look(play.stack_id).calls[first:])
-        return [name if name == "answer" else ".".join(next(logged)[:2]) for name in calls]
+        named = [(name, None if name == "answer" else ".".join(next(logged)[:2])) for name in calls]
+        return [name if served is None or name.startswith("turn.") else served for name, served in named]
+
+
+def _check_struck(run: Run, first: End) -> None:
+    """A signal that never fell shows nothing. Raise AssertionError."""
+    deadly = {"kill": "killed", "stop": "stopped"}
+    if run.blow is not None and run.blow.kind in deadly and first.how != deadly[run.blow.kind]:
+        raise AssertionError(f"{run.blow} did not fall: the attempt {first.how} after {len(first.calls)} calls")
 
 
 def _prepared(play: Play, variant: Variant, run: Run, calls: list[str]) -> Struck:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
+import tempfile
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
 
 import attrs
+
+from tests.faults.timeline import Timeline
 
 
 @attrs.frozen
@@ -46,17 +49,19 @@ class Seen:
     """(service, operation, error) in order."""
 
 
-def _serve(pipe: Connection) -> None:
-    importlib.import_module("tests.faults.surroundings").serve(pipe)
+def _serve(pipe: Connection, timeline: str) -> None:
+    importlib.import_module("tests.faults.surroundings").serve(pipe, timeline)
 
 
 class Services:
     """The caller's side: `fresh`, `begin`, `look` and the others are calls of the process that serves."""
 
     def __init__(self) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="faults-")
+        self.timeline = Timeline.begin(f"{self._directory.name}/timeline")
         processes = multiprocessing.get_context("spawn")
         self._pipe, theirs = processes.Pipe()
-        self._process = processes.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process = processes.Process(target=_serve, args=(theirs, self.timeline.path), daemon=True)
         self._process.start()
         theirs.close()
         self.environment: dict[str, str] = self._pipe.recv()
@@ -76,6 +81,7 @@ class Services:
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
+        self._directory.cleanup()
 
     def __getattr__(self, name: str) -> Any:
         def call(*positional: Any, **named: Any) -> Any:

@@ -21,6 +21,7 @@ from local.telecom.faults import Fault
 from local.telecom.sms_voice.models import pinpointsmsvoicev2_backends
 from tests.contract.answers import AnswerSink
 from tests.faults.services import Answered, Bought, Seen
+from tests.faults.timeline import Timeline
 
 if TYPE_CHECKING:
     from moto.core.request import Request
@@ -28,6 +29,17 @@ if TYPE_CHECKING:
 TABLE = "state"
 PLENTY = 1_000_000
 _REQUEST = "cfn-telephony:request-id"
+
+
+class _SharedClock(Clock):
+    """The services' clock is that of the run."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        super().__init__()
+        self._timeline = timeline
+
+    def now(self) -> float:
+        return self._timeline.now
 
 
 class Purchases(TelecomServer):
@@ -42,6 +54,8 @@ class Purchases(TelecomServer):
     def serve(self, request: Request) -> Answer | Fault:
         """Answer the call, and note what it bought."""
         answered = super().serve(request)
+        if request.headers.get("X-Amz-Target", "").startswith("DynamoDB"):
+            return answered  # Which sells nothing.
         with self._lock:
             for kind, record in self._things():
                 if id(record) not in self._known:
@@ -99,11 +113,11 @@ class _CloudFormationApi(BaseHTTPRequestHandler):
 class _Surroundings:
     """The process's own side of the pipe. Every public method is a call of Services."""
 
-    def __init__(self) -> None:
-        self.clock = Clock()
-        self.telecom = Purchases(self.clock)
+    def __init__(self, timeline: Timeline) -> None:
+        clock = _SharedClock(timeline)
+        self.telecom = Purchases(clock)
         self.telecom.start()
-        self.sink = AnswerSink(trustme.CA(), now=self.clock.now)
+        self.sink = AnswerSink(trustme.CA(), now=clock.now)
         self.cloudformation = ThreadingHTTPServer(("127.0.0.1", 0), _CloudFormationApi)
         threading.Thread(target=self.cloudformation.serve_forever, args=(0.1,), daemon=True).start()
         self._first_put = 0
@@ -132,6 +146,9 @@ class _Surroundings:
         self.telecom.forget()
         self.telecom._known.clear()
         self.telecom._records.clear()
+        with self.sink._lock:
+            self.sink._puts.clear()
+            self.sink._issued.clear()
         keys = {"region_name": "us-east-1", "aws_access_key_id": "test", "aws_secret_access_key": "test"}
         clients: Any = boto3.Session(**cast("Any", keys))
         clients.client("dynamodb", endpoint_url=self.telecom.url).create_table(
@@ -150,12 +167,17 @@ class _Surroundings:
         return self._targets
 
     def begin(self, **options: Any) -> None:
-        """Begin a run under these options, on top of quotas that are never reached."""
+        """Begin a run under these options, on top of quotas that are never reached, with an empty state table."""
         plenty = Options(phone_numbers=PLENTY, sender_ids=PLENTY, connect_numbers=PLENTY)
         self.telecom.options = plenty.changed(options)
         self.telecom.clear_faults()
         self.telecom.forget()
+        with self.telecom._lock:
+            self._table().items.clear()
         self._first_put = len(self.sink.puts)
+
+    def _table(self) -> Any:
+        return self.telecom.world.store(dynamodb_backends)["123456789012"]["us-east-1"].tables[TABLE]
 
     def source(self) -> str:
         """A number of somebody else, for Connect to import: its ARN."""
@@ -167,12 +189,6 @@ class _Surroundings:
         self.telecom._known |= {id(record) for _, record in known}
         self.telecom._records += [record for _, record in known]
         return arn
-
-    def advance(self, seconds: float) -> None:
-        self.clock.advance(seconds)
-
-    def offset(self) -> float:
-        return self.clock._offset
 
     def url(self, stack_id: str, logical_id: str, request_id: str, issued_at: float) -> str:
         return self.sink.url_for(stack_id, logical_id, request_id, datetime.fromtimestamp(issued_at, UTC))
@@ -196,9 +212,8 @@ class _Surroundings:
 
     def look(self, stack_id: str) -> Seen:
         """Everything of one stack; purchases without any tags are counted too, since they can be nobody else's."""
-        with self.telecom._lock, world.entered(self.telecom.world):
-            tables = self.telecom.world.store(dynamodb_backends)["123456789012"]["us-east-1"].tables
-            rows = [item.to_json()["Attributes"] for item in tables[TABLE].all_items()]
+        with self.telecom._lock:
+            rows = [item.to_json()["Attributes"] for item in self._table().all_items()]
         puts = self.sink.puts[self._first_put :]
         held = self.telecom.current()
         during = {bought.physical_id for bought in self.telecom.bought}
@@ -211,9 +226,9 @@ class _Surroundings:
         )
 
 
-def serve(pipe: Connection) -> None:
+def serve(pipe: Connection, timeline: str) -> None:
     """Be the process at the other end of Services."""
-    surroundings = _Surroundings()
+    surroundings = _Surroundings(Timeline(timeline))
     pipe.send(surroundings.environment())
     while True:
         try:

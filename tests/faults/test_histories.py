@@ -1,108 +1,16 @@
-"""Random histories of a stack: whatever happens, what is held is what CloudFormation has."""
+"""A few random histories of a stack; `make faults` plays more, `HISTORIES=500 pytest` on this file still more."""
 
 from __future__ import annotations
 
 import os
 
-import attrs
 import pytest
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from tests.faults.attempts import Blow
+from tests.faults import random_histories
 from tests.faults.crew import Crew
-from tests.faults.histories import Step
-from tests.faults.plan import PLAIN
 
 pytestmark = pytest.mark.faults
 
-EXAMPLES = int(os.environ.get("HISTORIES", "6"))
-"""In CI the same few each time; `HISTORIES=500 pytest tests/faults/test_histories.py` looks further."""
-
-blows = st.none() | st.builds(
-    Blow,
-    st.sampled_from(["kill", "lose", "reset"]),
-    st.integers(0, 14),
-    after=st.booleans(),
-    times=st.sampled_from([1, 3]),
-)
-stops = st.builds(Blow, st.just("stop"), st.integers(0, 14), after=st.booleans())
-after_create = st.sampled_from(["retries", "last-resort", "given-up", "cancelled", "ignored"])
-after_update = st.sampled_from(["retries", "last-resort", "given-up", "cancelled", "ignored", "rolled-back", "deleted"])
-after_delete = st.sampled_from(["retries", "last-resort", "given-up", "cancelled"])
-beside = st.sampled_from(["meanwhile", "twin"])
-
-
-class Histories(RuleBasedStateMachine):
-    crew: Crew
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.exists = self.begun = False
-
-    def take(self, step: Step) -> None:
-        told = self.crew.step(step)
-        self.exists = told.exists
-        self.begun |= step.what not in {"begin", "end"}
-        assert told.defect is None, "\n".join([*told.story, told.defect or ""])
-        wrong = {name: value for name, value in attrs.asdict(told.findings).items() if value}
-        assert not told.findings.wrong, "\n".join([str(wrong), *told.story])
-
-    @initialize(variant=st.sampled_from(PLAIN), environment=st.sampled_from(["plain", "plain", "forget", "late"]))
-    def begin(self, variant: str, environment: str) -> None:
-        self.take(Step("begin", variant=variant, environment=environment))
-
-    @precondition(lambda self: not self.exists)
-    @rule(blow=blows, then=after_create)
-    def create(self, blow: Blow | None, then: str) -> None:
-        self.take(Step("create", blow=blow, then=then))
-
-    @precondition(lambda self: not self.exists)
-    @rule(blow=stops, then=beside)
-    def create_beside(self, blow: Blow, then: str) -> None:
-        self.take(Step("create", blow=blow, then=then))
-
-    @precondition(lambda self: self.exists)
-    @rule(request=st.sampled_from(["update", "replace"]), blow=blows, then=after_update)
-    def update(self, request: str, blow: Blow | None, then: str) -> None:
-        self.take(Step(request, blow=blow, then=then))
-
-    @precondition(lambda self: self.exists)
-    @rule(request=st.sampled_from(["update", "replace"]), blow=stops, then=beside)
-    def update_beside(self, request: str, blow: Blow, then: str) -> None:
-        self.take(Step(request, blow=blow, then=then))
-
-    @precondition(lambda self: self.exists)
-    @rule(blow=blows, then=after_delete)
-    def delete(self, blow: Blow | None, then: str) -> None:
-        self.take(Step("delete", blow=blow, then=then))
-
-    @precondition(lambda self: self.exists)
-    @rule()
-    def retain(self) -> None:
-        self.take(Step("retain"))
-
-    @precondition(lambda self: self.begun)
-    @rule(index=st.integers(0, 9))
-    def again(self, index: int) -> None:
-        self.take(Step("again", index=index))
-
-    def teardown(self) -> None:
-        self.take(Step("end"))
-
 
 def test_what_is_held_is_what_cloudformation_has(crew: Crew) -> None:
-    Histories.crew = crew
-    run_state_machine_as_test(
-        Histories,
-        settings=settings(
-            max_examples=EXAMPLES,
-            stateful_step_count=6,
-            derandomize=True,
-            database=None,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            phases=[Phase.explicit, Phase.generate, *([Phase.shrink] if EXAMPLES > 50 else [])],
-        ),
-    )
+    random_histories.play(crew, int(os.environ.get("HISTORIES", "6")))

@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults import plan
 from tests.faults.crew import Crew
+from tests.faults.declarations import PLAIN
 from tests.faults.report import Tally, told
 from tests.faults.runs import Result, Run
 
@@ -15,16 +16,16 @@ pytestmark = pytest.mark.faults
 
 
 def test_a_create_that_dies_anywhere_buys_once_leaks_nothing_and_is_answered(crew: Crew) -> None:
-    tally = Tally()
+    recorded = crew.record((variant, "create") for variant in PLAIN)
+    tally = Tally(recorded)
 
     def done(result: Result) -> Iterable[Run]:
         tally.add(result)
         return []
 
-    recorded = crew.record((variant, "create") for variant in plan.PLAIN)
     runs = plan.part(recorded)
     crew.play(runs, done)
 
     assert tally.runs == len(runs)
-    assert tally.points == sum(2 * len(calls) for calls in recorded.values())
+    assert tally.points == tally.known
     assert tally.clean, "\n\n".join(told(result) for result in tally.wrong)
