@@ -56,6 +56,10 @@ SECRET = "swordfish-7d1c0e"
 """A NoEcho value: tests declare it, and nothing but the service it is meant for may ever hold it."""
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "shows(*faults): what of tools/fault_catalogue.py it shows; see docs/faults.md")
+
+
 @pytest.fixture(scope="session")
 def sink() -> Iterator[AnswerSink]:
     with AnswerSink(trustme.CA()) as answers:

@@ -1,4 +1,4 @@
-"""Writes what follows from the resource types: schemas/, events/, and the generated blocks of docs/.
+"""Writes what follows from the code: schemas/, events/, docs/errors.md, docs/faults.md, and blocks of docs/.
 
     python -m tools.generate            write what is stale
     python -m tools.generate --check    name what is stale, and exit with 1 if anything is
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tools import error_reference, events, pages, schema
+from tools import error_reference, events, fault_matrix, pages, schema
 from tools.types import ROOT, Described, every_type
 
 _PROBLEMS = (pages.PageError, events.ExampleError)
@@ -37,6 +37,7 @@ def run(*, check: bool) -> list[str]:
     wanted: dict[Path, Callable[[], str]] = {
         ROOT / "docs" / "README.md": pages.index,
         ROOT / "docs" / "errors.md": error_reference.page,
+        ROOT / "docs" / "faults.md": fault_matrix.page,
     }
     for described in every_type():
         wanted |= outputs(described)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import socket
 import time
 import uuid
 from collections.abc import Iterator
@@ -13,7 +14,9 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.conftest import SMS, Context, Laptop
+from telephony import settings
+from tests.conftest import SECRET, SMS, STACK_ID, Context, Laptop
+from tests.contract.answers import AnswerSink
 from tests.contract.cloudformation import AsyncInvoker, event
 from tests.contract.declarations import SIMULATOR, Kind, template
 
@@ -32,8 +35,9 @@ def short_invocations(laptop: Laptop, seconds: float) -> Iterator[Laptop]:
         yield attrs.evolve(laptop, invoker=invoker)
 
 
-def test_an_answer_has_exactly_the_fields_of_the_contract(laptop: Laptop) -> None:
-    answer = laptop.send("Create", **CREATE)
+@pytest.mark.shows("attributes of any shape and size")
+def test_an_answer_has_exactly_the_fields_of_the_contract(laptop: Laptop, kind: Kind) -> None:
+    answer = laptop.send("Create", resource_type=kind.type, properties=kind.properties)
 
     assert set(answer) == {
         "Status",
@@ -46,6 +50,7 @@ def test_an_answer_has_exactly_the_fields_of_the_contract(laptop: Laptop) -> Non
     assert all(isinstance(value, str) for value in answer["Data"].values())
 
 
+@pytest.mark.shows("an answer that is not taken at once")
 def test_a_busy_bucket_is_tried_again_with_the_same_bytes(laptop: Laptop) -> None:
     request = str(uuid.uuid4())
     laptop.sink.fail_next(request, "503", 2)
@@ -58,6 +63,7 @@ def test_a_busy_bucket_is_tried_again_with_the_same_bytes(laptop: Laptop) -> Non
     assert len(laptop.invoker.invocations) == 1
 
 
+@pytest.mark.shows("an answer that is refused", "an answer that is sent elsewhere")
 @pytest.mark.parametrize("mode", ["403", "404", "307"])
 def test_a_refused_answer_is_not_delivered_and_the_event_runs_again(laptop: Laptop, mode: Any) -> None:
     request = str(uuid.uuid4())
@@ -84,6 +90,7 @@ def test_an_answer_that_is_taken_slowly_is_sent_once(laptop: Laptop) -> None:
     assert len(laptop.sink.raw(request)) == 1
 
 
+@pytest.mark.shows("an answer that is not taken at once")
 def test_a_broken_connection_is_tried_again(laptop: Laptop) -> None:
     request = str(uuid.uuid4())
     laptop.sink.fail_next(request, "reset")
@@ -95,6 +102,7 @@ def test_a_broken_connection_is_tried_again(laptop: Laptop) -> None:
     assert len(set(laptop.sink.raw(request))) == 1
 
 
+@pytest.mark.shows("an answer that reaches nobody")
 def test_a_silent_host_is_left_before_the_invocation_ends(laptop: Laptop) -> None:
     request = str(uuid.uuid4())
     laptop.sink.fail_next(request, "silent")
@@ -110,6 +118,45 @@ def test_a_silent_host_is_left_before_the_invocation_ends(laptop: Laptop) -> Non
     assert laptop.calls(SMS) == {"RequestPhoneNumber": 1}
 
 
+@pytest.fixture(params=["refused", "unknown", "another one's certificate", "silent in the handshake"])
+def unreachable(
+    request: pytest.FixtureRequest, laptop: Laptop, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Laptop, str]]:
+    """A host that takes no answer, and that the deployer has allowed."""
+    with socket.socket() as listening, AnswerSink() as stranger:
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+        if request.param == "silent in the handshake":
+            listening.listen()
+        hosts = {"unknown": "nowhere.invalid", "another one's certificate": stranger.host}
+        host = hosts.get(request.param, f"127.0.0.1:{port}")
+        monkeypatch.setenv("ALLOWED_RESPONSE_HOSTS", f"{laptop.sink.host},{host}")
+        settings.settings.cache_clear()
+        yield laptop, host
+        assert stranger.puts == []
+    monkeypatch.undo()
+    settings.settings.cache_clear()
+
+
+@pytest.mark.shows("an answer that reaches nobody")
+def test_an_answer_that_reaches_nobody_is_given_up_in_time(unreachable: tuple[Laptop, str]) -> None:
+    from telephony import provider  # noqa: PLC0415
+
+    laptop, host = unreachable
+    url = laptop.sink.url_for(STACK_ID, "Number", "unreachable")
+    with AsyncInvoker(provider.handler, delays=(), timeout=2.5) as once:
+        once.invoke(event("Create", response_url=url.replace(laptop.sink.host, host), logical_id="Number", **CREATE))
+        once.settle(30)
+        [run] = once.invocations
+
+    assert run.ended is not None
+    assert run.ended - run.started < 2.5
+    assert type(run.error).__name__ == "UndeliveredError"
+    assert host not in str(run.error)
+    assert laptop.held() == {"phone_numbers": 1}
+
+
+@pytest.mark.shows("all retries spent", "an answer that is refused")
 def test_the_last_resort_delivers_what_the_provider_could_not(laptop: Laptop, kind: Kind) -> None:
     request = str(uuid.uuid4())
     laptop.sink.fail_next(request, "403", 3)
@@ -124,6 +171,7 @@ def test_the_last_resort_delivers_what_the_provider_could_not(laptop: Laptop, ki
     assert laptop.calls()[kind.buys] == 1
 
 
+@pytest.mark.shows("all retries spent")
 @pytest.mark.parametrize("request_type", ["Update", "Delete"])
 def test_the_last_resort_says_success_of_what_succeeded(laptop: Laptop, kind: Kind, request_type: Any) -> None:
     made = laptop.send("Create", resource_type=kind.type, properties=kind.properties)
@@ -165,6 +213,7 @@ def test_a_record_that_cannot_be_answered_stays_in_the_queue_and_no_other_does(l
     assert laptop.calls(SMS) == {"RequestPhoneNumber": 1}
 
 
+@pytest.mark.shows("all retries spent")
 def test_the_last_resort_buys_nothing(laptop: Laptop, kind: Kind) -> None:
     """No run came to the purchase: FAILED, and nothing new is begun."""
     laptop.telecom.fault("dynamodb", "TransactWriteItems", "error", code="ResourceNotFoundException", times=3)
@@ -201,6 +250,7 @@ FOREIGN: list[Any] = [
 ]
 
 
+@pytest.mark.shows("an event that is not CloudFormation's")
 def test_a_foreign_event_in_a_warm_container_is_refused_and_answered_nowhere(laptop: Laptop) -> None:
     laptop.send("Create", **CREATE)
     puts = len(laptop.sink.puts)
@@ -217,6 +267,7 @@ def test_a_foreign_event_in_a_warm_container_is_refused_and_answered_nowhere(lap
 MISSING = ["RequestType", "ResponseURL", "StackId", "RequestId", "LogicalResourceId", "ResourceType"]
 
 
+@pytest.mark.shows("an event that is not CloudFormation's")
 def test_a_malformed_event_is_refused_and_answered_nowhere(laptop: Laptop) -> None:
     url = laptop.sink.url_for("stack", "Number", "malformed")
     for name in MISSING:
@@ -233,6 +284,7 @@ def test_a_malformed_event_is_refused_and_answered_nowhere(laptop: Laptop) -> No
     assert laptop.calls() == {}
 
 
+@pytest.mark.shows("an event that is not CloudFormation's")
 @pytest.mark.parametrize(
     "url",
     [
@@ -251,6 +303,7 @@ def test_an_event_that_would_be_answered_elsewhere_buys_nothing(laptop: Laptop, 
     assert laptop.rows() == []
 
 
+@pytest.mark.shows("another resource in the same container")
 def test_a_refused_event_is_not_logged_under_the_name_of_the_event_before_it(
     laptop: Laptop, written: list[str]
 ) -> None:
@@ -266,6 +319,28 @@ def test_a_refused_event_is_not_logged_under_the_name_of_the_event_before_it(
         assert not {"stack_id", "request_id", "logical_resource_id"} & set(json.loads(line))
 
 
+@pytest.mark.shows("another resource in the same container")
+def test_nothing_of_one_resource_is_in_the_answer_or_the_log_of_the_next(laptop: Laptop, written: list[str]) -> None:
+    first = laptop.send("Create", logical_id="First", **CREATE | {"properties": SIMULATOR | {"Trigger": SECRET}})
+    failing = laptop.send("Create", logical_id="Second", **CREATE | {"properties": SIMULATOR | {"Colour": "red"}})
+    before = len(written)
+
+    gone = laptop.send("Delete", logical_id="Second", physical_id=failing["PhysicalResourceId"], **CREATE)
+
+    assert gone == {
+        "Status": "SUCCESS",
+        "PhysicalResourceId": failing["PhysicalResourceId"],
+        "StackId": STACK_ID,
+        "RequestId": gone["RequestId"],
+        "LogicalResourceId": "Second",
+        "Data": {},
+    }
+    log = "\n".join(line for line in written[before:] if line.startswith("{"))
+    assert gone["RequestId"] in log
+    for past in (first["RequestId"], failing["RequestId"], "First", first["PhysicalResourceId"], "Colour"):
+        assert past not in log.replace(failing["PhysicalResourceId"], "")
+
+
 def test_every_line_about_a_request_names_it(laptop: Laptop, written: list[str]) -> None:
     answer = laptop.send("Create", **CREATE)
 
@@ -277,6 +352,7 @@ def test_every_line_about_a_request_names_it(laptop: Laptop, written: list[str])
         assert line["logical_resource_id"] == "Number"
 
 
+@pytest.mark.shows("a Reason of any length and alphabet")
 @pytest.mark.parametrize("text", ["漢", '"', "\x07"])
 def test_a_long_reason_still_makes_an_answer_that_counts(laptop: Laptop, text: str) -> None:
     stack = laptop.cloudformation.stack("numbers")
@@ -289,6 +365,7 @@ def test_a_long_reason_still_makes_an_answer_that_counts(laptop: Laptop, text: s
     assert all(len(put.body) <= 4096 for put in laptop.sink.puts)
 
 
+@pytest.mark.shows("every handler ends in time")
 def test_an_answer_that_would_come_too_late_is_not_waited_for(laptop: Laptop) -> None:
     """ServiceTimeout bounds every wait, so that the answer still counts."""
     laptop.telecom.configure(activation_seconds=86_400)

@@ -35,6 +35,7 @@ def told(properties: dict[str, Any], resource_type: str = TYPE) -> list[str]:
     return str(refused.value).splitlines()[1:]
 
 
+@pytest.mark.shows("a boolean in another spelling")
 def test_five_violations_are_five_lines_with_path_value_and_rule(laptop: Laptop) -> None:
     lines = refusal(
         laptop,
@@ -71,6 +72,7 @@ def test_an_update_is_told_the_same_and_nothing_is_done(laptop: Laptop, kind: Ki
 BOOLEANS = ["DeletionProtectionEnabled", "SelfManagedOptOutsEnabled", "InternationalSendingEnabled", "WaitForActive"]
 
 
+@pytest.mark.shows("a boolean in another spelling")
 @pytest.mark.parametrize("value", ["yes", "1", "TRUE", "True", "on", "", " true", "0", "no", "null"])
 def test_only_true_and_false_are_booleans(value: str) -> None:
     wrong = SIMULATOR | dict.fromkeys(BOOLEANS, value) | {"OnDelete": {"LeavePools": value}}
@@ -248,6 +250,7 @@ def test_a_secret_in_the_wrong_place_is_not_shown(resource_type: str, properties
     assert SECRET not in "\n".join(told(properties, resource_type))
 
 
+@pytest.mark.shows("a secret in anything that is written")
 def test_a_secret_in_the_wrong_place_is_neither_answered_nor_logged_nor_kept(laptop: Laptop) -> None:
     for resource_type, properties in MISPLACED:
         assert refusal(laptop, properties, resource_type)  # the laptop looks at all that is left behind

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import uuid
 from typing import Any
 
+import attrs
 import pytest
 
-from tests.conftest import CONNECT, SMS, Laptop
-from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, Kind
+from tests.conftest import CONNECT, SMS, Laptop, connect_instance, forget_container
+from tests.contract.cloudformation import AsyncInvoker
+from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind, connect_phone_number
 from tests.contract.test_answering import short_invocations
 
 STATE = "dynamodb"
@@ -18,6 +21,7 @@ def create(laptop: Laptop, kind: Kind, **more: Any) -> dict[str, Any]:
     return laptop.send("Create", resource_type=kind.type, **({"properties": kind.properties} | more))
 
 
+@pytest.mark.shows("delivered twice, one after the other", "delivered twice at the same moment")
 @pytest.mark.parametrize("delivery", ["twice", "together"])
 def test_an_event_that_comes_twice_buys_once_and_is_answered_with_the_same_bytes(
     laptop: Laptop, kind: Kind, delivery: Any
@@ -35,6 +39,7 @@ def test_an_event_that_comes_twice_buys_once_and_is_answered_with_the_same_bytes
     assert len(set(raw)) == 1
 
 
+@pytest.mark.shows("delivered twice, one after the other", "a change that needs another number")
 @pytest.mark.parametrize("delivery", ["twice", "together"])
 def test_a_replacement_that_comes_twice_buys_once(laptop: Laptop, kind: Kind, delivery: Any) -> None:
     first = create(laptop, kind)["PhysicalResourceId"]
@@ -54,6 +59,7 @@ def test_a_replacement_that_comes_twice_buys_once(laptop: Laptop, kind: Kind, de
     assert len(set(laptop.sink.raw(answer["RequestId"]))) == 1
 
 
+@pytest.mark.shows("delivered twice at the same moment")
 @pytest.mark.parametrize("delivery", ["together"])
 def test_a_failure_that_comes_twice_is_told_with_the_same_bytes(laptop: Laptop, kind: Kind, delivery: Any) -> None:
     laptop.telecom.fault(kind.service, kind.operation, "error", code="AccessDeniedException", message="No.")
@@ -67,6 +73,7 @@ def test_a_failure_that_comes_twice_is_told_with_the_same_bytes(laptop: Laptop, 
     assert len(set(laptop.sink.raw(answer["RequestId"]))) == 1
 
 
+@pytest.mark.shows("a Create that comes after its Delete")
 def test_an_event_that_comes_a_second_time_after_its_delete_buys_nothing(laptop: Laptop, kind: Kind) -> None:
     request = str(uuid.uuid4())
     answer = create(laptop, kind, request_id=request)
@@ -92,9 +99,44 @@ def test_ten_numbers_of_one_stack_are_bought_once_each(laptop: Laptop) -> None:
     assert laptop.held() == {}
 
 
+@pytest.mark.shows("fifty numbers in one stack")
+def test_fifty_numbers_of_one_stack_are_bought_once_each_however_often_they_are_throttled(laptop: Laptop) -> None:
+    laptop.telecom.configure(phone_numbers=50)
+    laptop.telecom.fault(SMS, "RequestPhoneNumber", "throttle", times=100)
+    properties = SIMULATOR | {"ServiceTimeout": 60}
+    resources = {f"Number{n}": {"Type": "Custom::SmsPhoneNumber", "Properties": properties} for n in range(50)}
+    stack = laptop.cloudformation.stack("numbers")
+
+    assert stack.deploy({"Resources": resources}) == "CREATE_COMPLETE"
+
+    assert sorted(laptop.ids()) == sorted(set(stack.physical_ids.values()))
+    assert laptop.held() == {"phone_numbers": 50}
+    assert laptop.calls(SMS) == {"RequestPhoneNumber": 150}
+
+
+@pytest.mark.shows("delivered twice at the same moment")
+def test_a_delivery_that_cannot_wait_for_the_other_sends_nothing_and_runs_again(laptop: Laptop, kind: Kind) -> None:
+    """The first one hangs in the purchase for longer than the other may wait."""
+    laptop.telecom.fault(kind.service, kind.operation, "hang", seconds=2, when="after")
+    with short_invocations(laptop, 1.5) as hurried:
+        hurried.invoker.disturb("together")
+        answer = create(hurried, kind)
+        runs = hurried.invoker.invocations
+
+    assert answer["Status"] == "SUCCESS"
+    assert [type(run.error).__name__ for run in runs if run.outcome == "raised"] != []
+    assert {type(run.error).__name__ for run in runs if run.outcome == "raised"} == {"Undecided"}
+    answered = [run for run in runs if run.outcome == "returned"]
+    assert len(laptop.sink.raw(answer["RequestId"])) == len(answered) == 2
+    assert len(set(laptop.sink.raw(answer["RequestId"]))) == 1
+    assert [answer["PhysicalResourceId"]] == laptop.ids()
+    assert laptop.calls()[kind.buys] == 1
+
+
 # -- the telecom services ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.shows("calls that are throttled")
 def test_throttling_is_absorbed(laptop: Laptop, kind: Kind) -> None:
     for operation in {kind.buys, kind.reads, kind.updates, kind.releases}:
         laptop.telecom.fault(kind.service, operation.split(".")[1], "throttle", times=6)
@@ -119,6 +161,7 @@ def test_throttling_is_absorbed(laptop: Laptop, kind: Kind) -> None:
     assert laptop.held() == {}
 
 
+@pytest.mark.shows("calls that are throttled")
 def test_throttling_that_never_ends_is_told_and_nothing_is_held(laptop: Laptop) -> None:
     laptop.telecom.fault(SMS, "RequestPhoneNumber", "throttle", times=99_999)
     with short_invocations(laptop, 1.4) as hurried:
@@ -129,6 +172,7 @@ def test_throttling_that_never_ends_is_told_and_nothing_is_held(laptop: Laptop) 
     assert laptop.held() == {}
 
 
+@pytest.mark.shows("a purchase whose answer is lost, and its token forgotten")
 @pytest.mark.parametrize(
     ("kind_of_fault", "times", "forgets"),
     [
@@ -152,13 +196,39 @@ def test_an_unknown_effect_ends_in_one_number(
     assert [answer["PhysicalResourceId"]] == laptop.ids()
 
 
+@pytest.mark.shows("a purchase whose answer never comes", "every handler ends in time")
+def test_a_service_that_buys_and_says_nothing_is_left_and_what_it_sold_is_found(laptop: Laptop) -> None:
+    """Of every type at once: each call is given up after its 20 seconds."""
+    kinds = [SMS_PHONE_NUMBER, SMS_SENDER_ID, connect_phone_number(connect_instance(laptop))]
+    for kind in kinds:
+        laptop.telecom.fault(kind.service, kind.operation, "hang", seconds=25, when="after")
+    with short_invocations(laptop, 60) as unhurried:
+        posted = [
+            unhurried.post("Create", resource_type=kind.type, properties=kind.properties, logical_id=kind.operation)
+            for kind in kinds
+        ]
+        unhurried.invoker.settle(60)
+        assert len(unhurried.invoker.invocations) == len(kinds), "one run each"
+
+    assert sorted(laptop.sink.answers(request)[0]["PhysicalResourceId"] for request in posted) == sorted(laptop.ids())
+    assert {name: n for name, n in laptop.calls().items() if name in {kind.buys for kind in kinds}} == {
+        kind.buys: 1 for kind in kinds
+    }
+
+
+@pytest.mark.shows("tags that show late", "a purchase whose answer never comes")
 def test_the_token_finds_what_the_tags_do_not_show_yet(laptop: Laptop, kind: Kind) -> None:
     laptop.telecom.configure(tags_lag_seconds=86_400)
     laptop.telecom.fault(kind.service, kind.operation, "lose_answer")
     with short_invocations(laptop, 3) as hurried:
-        create(hurried, kind)
+        answer = create(hurried, kind)
 
+    tokens = [call["token"] for call in laptop.telecom.log() if call["operation"] == kind.operation]
+    assert len(set(tokens)) == 1
     assert laptop.held() == {kind.held: 1}
+    if kind.service != CONNECT:  # whose number was chosen, and may be a neighbour's as long as no tag tells
+        assert (answer["Status"], len(tokens)) == ("SUCCESS", 2)
+        assert [answer["PhysicalResourceId"]] == laptop.ids()
 
 
 def test_a_refusal_after_an_unknown_effect_does_not_hide_what_was_bought(laptop: Laptop, kind: Kind) -> None:
@@ -229,6 +299,7 @@ def test_a_connect_number_that_somebody_else_claims_first_is_followed_by_another
 # -- the state table ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.shows("no state table before the purchase")
 def test_a_table_that_is_down_before_the_purchase_delays_it_and_no_more(laptop: Laptop) -> None:
     laptop.telecom.fault(STATE, "TransactWriteItems", "error", code="InternalServerError", status=500, times=3)
 
@@ -239,6 +310,7 @@ def test_a_table_that_is_down_before_the_purchase_delays_it_and_no_more(laptop: 
     assert len(laptop.invoker.invocations) == 2
 
 
+@pytest.mark.shows("no state table after the purchase")
 @pytest.mark.parametrize("write", range(5))
 def test_a_table_that_is_down_for_a_while_at_any_write_does_not_lead_to_a_second_number(
     laptop: Laptop, write: int
@@ -253,6 +325,7 @@ def test_a_table_that_is_down_for_a_while_at_any_write_does_not_lead_to_a_second
     assert len(set(laptop.sink.raw(answer["RequestId"]))) == 1
 
 
+@pytest.mark.shows("no state table after the purchase")
 @pytest.mark.parametrize(
     ("operation", "write"),
     [("PutItem", 0), ("TransactWriteItems", 0), *(("UpdateItem", write) for write in range(5))],
@@ -267,6 +340,39 @@ def test_a_write_whose_answer_is_lost_is_written_once(laptop: Laptop, operation:
     assert laptop.calls(SMS) == {"RequestPhoneNumber": 1}
 
 
+@pytest.mark.shows("no state table before the purchase")
+@pytest.mark.parametrize("reached", [False, True])
+def test_a_table_out_of_reach_or_silent_is_left_within_seconds(
+    laptop: Laptop, monkeypatch: pytest.MonkeyPatch, reached: bool
+) -> None:
+    from telephony import provider  # noqa: PLC0415
+
+    laptop.telecom.fault(STATE, "PutItem", "hang", seconds=30, times=9)
+    if not reached:
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{closed.getsockname()[1]}")
+        forget_container()
+    with AsyncInvoker(provider.handler, delays=()) as once:
+        attrs.evolve(laptop, invoker=once).post("Create", resource_type=SMS_PHONE_NUMBER.type, properties=SIMULATOR)
+        once.settle(30)
+        [run] = once.invocations
+    monkeypatch.undo()
+    forget_container()
+
+    assert run.ended is not None
+    assert run.ended - run.started < 10
+    assert type(run.error).__name__ == "Undecided"
+    assert laptop.calls() == {}
+    assert laptop.sink.raw(run.event["RequestId"]) == []
+
+    laptop.telecom.clear_faults()
+    laptop.invoker.invoke(run.event)
+    assert laptop.answer(run.event["RequestId"])["Status"] == "SUCCESS"
+    assert laptop.calls() == {f"{SMS}.RequestPhoneNumber": 1}
+
+
+@pytest.mark.shows("no state table before the purchase")
 def test_a_table_that_may_not_be_used_buys_nothing(laptop: Laptop) -> None:
     for operation in ("PutItem", "TransactWriteItems", "Query", "UpdateItem"):
         laptop.telecom.fault(STATE, operation, "error", code="AccessDeniedException", times=99)
@@ -278,6 +384,7 @@ def test_a_table_that_may_not_be_used_buys_nothing(laptop: Laptop) -> None:
     assert {attempt.outcome for attempt in laptop.invoker.invocations} == {"raised"}
 
 
+@pytest.mark.shows("no state table after the purchase")
 def test_a_throttled_table_is_waited_for(laptop: Laptop) -> None:
     laptop.telecom.fault(STATE, "UpdateItem", "throttle", times=2)
 
@@ -295,3 +402,37 @@ def test_the_ledger_says_what_was_bought_for_whom(laptop: Laptop, kind: Kind) ->
     assert "expiration" not in row, "a number lives longer than any guess"
     [outcome] = [row for row in laptop.rows() if row["pk"]["S"] == "outcome"]
     assert int(outcome["expiration"]["N"]) > 0
+
+
+def test_a_table_where_others_are_writing_is_asked_again(laptop: Laptop) -> None:
+    """Botocore repeats neither of the two: the write meets a transaction, or the transaction a write."""
+    reasons = [{"Code": "None"}, {"Code": "None"}, {"Code": "TransactionConflict"}]
+    for operation, code, members in (
+        ("UpdateItem", "TransactionConflictException", None),
+        ("TransactWriteItems", "TransactionCanceledException", {"CancellationReasons": reasons}),
+    ):
+        laptop.telecom.fault(STATE, operation, "error", code=code, members=members)
+
+    answer = create(laptop, SMS_PHONE_NUMBER)
+
+    assert answer["Status"] == "SUCCESS"
+    assert len(laptop.invoker.invocations) == 1
+    assert laptop.calls(SMS) == {"RequestPhoneNumber": 1}
+
+
+def test_a_table_that_is_never_free_buys_nothing(laptop: Laptop) -> None:
+    reasons = [{"Code": "TransactionConflict"}, {"Code": "None"}]
+    laptop.telecom.fault(
+        STATE,
+        "TransactWriteItems",
+        "error",
+        code="TransactionCanceledException",
+        times=99,
+        members={"CancellationReasons": reasons},
+    )
+
+    laptop.post("Create", resource_type=SMS_PHONE_NUMBER.type, properties=SIMULATOR)
+    laptop.invoker.settle(30)
+
+    assert laptop.calls() == {}
+    assert laptop.held() == {}

@@ -77,6 +77,7 @@ def test_a_claim_that_fails_is_told_with_its_message_keeps_its_id_and_is_left_to
     assert laptop.held() == {}
 
 
+@pytest.mark.shows("a change in place")
 @pytest.mark.parametrize(
     ("change", "calls"),
     [

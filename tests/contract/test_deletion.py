@@ -41,6 +41,7 @@ def test_a_delete_is_one_call(laptop: Laptop, kind: Kind) -> None:
     assert laptop.held() == {}
 
 
+@pytest.mark.shows("contract_delete_delete")
 def test_a_delete_answers_the_id_it_was_given_and_no_data(laptop: Laptop, kind: Kind) -> None:
     physical_id = create(laptop, kind)
 
@@ -49,6 +50,7 @@ def test_a_delete_answers_the_id_it_was_given_and_no_data(laptop: Laptop, kind: 
     assert (answer["Status"], answer["PhysicalResourceId"], answer["Data"]) == ("SUCCESS", physical_id, {})
 
 
+@pytest.mark.shows("a Delete that comes again", "contract_delete_delete")
 def test_a_second_delete_is_a_success(laptop: Laptop, kind: Kind) -> None:
     physical_id = create(laptop, kind)
     delete(laptop, kind, physical_id)
@@ -59,6 +61,7 @@ def test_a_second_delete_is_a_success(laptop: Laptop, kind: Kind) -> None:
     assert made.get(kind.releases, 0) == 0
 
 
+@pytest.mark.shows("a Delete that comes again")
 def test_two_deletes_at_the_same_moment_both_succeed(laptop: Laptop, kind: Kind) -> None:
     physical_id = create(laptop, kind)
     fields: dict[str, Any] = {
@@ -84,6 +87,7 @@ def release_by_hand(laptop: Laptop, kind: Kind, physical_id: str) -> None:
         laptop.connect.release_phone_number(PhoneNumberId=physical_id)
 
 
+@pytest.mark.shows("an Update of a number that is gone", "a Delete that comes again")
 def test_what_was_released_behind_our_back_deletes_with_success_and_updates_with_not_found(
     laptop: Laptop, kind: Kind
 ) -> None:
@@ -105,6 +109,7 @@ def test_what_was_released_behind_our_back_deletes_with_success_and_updates_with
     assert laptop.calls()[kind.buys] == 1
 
 
+@pytest.mark.shows("contract_update_without_create")
 def test_an_update_of_what_was_never_made_is_not_found(laptop: Laptop, kind: Kind) -> None:
     """contract_update_without_create of CloudFormation's registry contract tests."""
     answer = laptop.send(
@@ -120,6 +125,7 @@ def test_an_update_of_what_was_never_made_is_not_found(laptop: Laptop, kind: Kin
     assert kind.buys not in laptop.calls()
 
 
+@pytest.mark.shows("a forged Delete")
 @pytest.mark.parametrize(
     "forged", [{"stack_id": OTHER_STACK}, {"logical_id": "Another"}], ids=["another stack", "another resource"]
 )
@@ -135,6 +141,7 @@ def test_a_forged_delete_releases_nothing(laptop: Laptop, kind: Kind, forged: di
     assert laptop.calls().get(kind.releases) is None
 
 
+@pytest.mark.shows("a forged Delete")
 def test_a_delete_of_somebody_elses_number_releases_nothing(laptop: Laptop) -> None:
     number = laptop.sms.request_phone_number(**SIMULATOR, MessageType="TRANSACTIONAL")["PhoneNumberId"]
 
@@ -144,6 +151,7 @@ def test_a_delete_of_somebody_elses_number_releases_nothing(laptop: Laptop) -> N
     assert laptop.ids() == [number]
 
 
+@pytest.mark.shows("a forged Delete")
 def test_a_forged_update_changes_nothing(laptop: Laptop, kind: Kind) -> None:
     physical_id = create(laptop, kind)
 
@@ -181,6 +189,7 @@ def test_a_number_is_still_ours_when_the_ledger_was_lost(laptop: Laptop, kind: K
 # -- what stands in the way --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.shows("a Delete of a protected number")
 @pytest.mark.parametrize("declared", [{}, {"OnDelete": {"LeavePools": True}}, {"OnDelete": {}}])
 @pytest.mark.parametrize("kind", [SMS_PHONE_NUMBER, SMS_SENDER_ID], ids=lambda kind: kind.type)
 def test_deletion_protection_stops_a_delete_and_the_reason_says_what_to_do(
@@ -199,6 +208,7 @@ def test_deletion_protection_stops_a_delete_and_the_reason_says_what_to_do(
     assert thing["protected"] is True
 
 
+@pytest.mark.shows("a Delete of a protected number")
 @pytest.mark.parametrize("kind", [SMS_PHONE_NUMBER, SMS_SENDER_ID], ids=lambda kind: kind.type)
 def test_deletion_protection_is_lifted_where_the_declaration_allows_it(laptop: Laptop, kind: Kind) -> None:
     stack = laptop.cloudformation.stack("numbers")
@@ -233,6 +243,7 @@ def test_the_same_delete_event_succeeds_once_the_way_is_clear(laptop: Laptop) ->
     assert laptop.held() == {}
 
 
+@pytest.mark.shows("a Delete of a number in use")
 @pytest.mark.parametrize("declared", [{}, {"OnDelete": {"LiftDeletionProtection": True}}])
 def test_a_pool_stops_a_delete_and_the_reason_says_what_to_do(laptop: Laptop, declared: dict[str, Any]) -> None:
     pool = a_pool(laptop)
@@ -251,6 +262,22 @@ def test_a_pool_stops_a_delete_and_the_reason_says_what_to_do(laptop: Laptop, de
     assert row["PoolId"] == pool
 
 
+@pytest.mark.shows("a Delete of a number in use")
+def test_a_registration_stops_a_delete_and_the_reason_says_what_to_do(laptop: Laptop) -> None:
+    in_use = {"code": "ConflictException", "reason": "PHONE_NUMBER_ASSOCIATED_TO_REGISTRATION", "message": "In use."}
+    laptop.telecom.fault(SMS, "ReleasePhoneNumber", "error", **in_use)
+    stack = laptop.cloudformation.stack("numbers")
+    stack.deploy(template(SIMULATOR | {"OnDelete": {"LeavePools": True, "LiftDeletionProtection": True}}))
+
+    assert stack.delete() == "DELETE_FAILED"
+
+    assert "PHONE_NUMBER_ASSOCIATED_TO_REGISTRATION" in stack.reasons("Number")[0]
+    assert "registration" in stack.reasons("Number")[0].split("PHONE_NUMBER_ASSOCIATED_TO_REGISTRATION")[1]
+    assert laptop.calls(SMS)["ReleasePhoneNumber"] == 1
+    assert stack.delete() == "DELETE_COMPLETE"
+    assert laptop.held() == {}
+
+
 def test_a_sender_id_in_a_pool_is_not_released_and_the_reason_says_what_to_do(laptop: Laptop) -> None:
     pool = a_pool(laptop)
     stack = laptop.cloudformation.stack("numbers")
@@ -262,6 +289,7 @@ def test_a_sender_id_in_a_pool_is_not_released_and_the_reason_says_what_to_do(la
     assert "GB|ACME" in laptop.ids()
 
 
+@pytest.mark.shows("a Delete of a number in use")
 @pytest.mark.parametrize("protected", [False, True])
 def test_a_number_leaves_its_pool_where_the_declaration_allows_it_however_long_the_service_takes(
     laptop: Laptop, protected: bool
@@ -279,6 +307,7 @@ def test_a_number_leaves_its_pool_where_the_declaration_allows_it_however_long_t
     assert laptop.calls(SMS)["DisassociateOriginationIdentity"] == 1
 
 
+@pytest.mark.shows("a Delete of a number in use")
 def test_a_pool_that_is_never_left_fails_with_the_reason_of_the_service(laptop: Laptop) -> None:
     laptop.telecom.configure(pool_release_seconds=86_400)
     pool = a_pool(laptop)
@@ -301,6 +330,7 @@ def test_a_sender_id_leaves_every_pool_where_the_declaration_allows_it(laptop: L
     assert laptop.held() == {"phone_numbers": 2}
 
 
+@pytest.mark.shows("a Delete of a number in use")
 def test_the_last_number_of_a_pool_stays_and_the_reason_explains_it(laptop: Laptop) -> None:
     stack = laptop.cloudformation.stack("numbers")
     stack.deploy(template(SIMULATOR | {"WaitForActive": True, "OnDelete": {"LeavePools": True}}))
@@ -336,6 +366,7 @@ BROKEN: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.shows("a Delete with properties that nobody would accept")
 def test_a_delete_never_fails_for_its_properties(laptop: Laptop, kind: Kind) -> None:
     failed = []
     for broken in BROKEN if kind is SMS_PHONE_NUMBER else BROKEN[::4]:
@@ -348,6 +379,7 @@ def test_a_delete_never_fails_for_its_properties(laptop: Laptop, kind: Kind) -> 
     assert failed == []
 
 
+@pytest.mark.shows("a Delete with properties that nobody would accept")
 def test_the_delete_of_a_creation_refused_for_its_properties_is_a_success(laptop: Laptop) -> None:
     failed: list[tuple[dict[str, Any], Any]] = []
     for broken in BROKEN:

@@ -136,6 +136,7 @@ def test_an_example_lints_and_says_what_becomes_of_its_numbers(path: Path, compl
         assert {"DeletionPolicy", "UpdateReplacePolicy"} <= set(resources[name]), name
 
 
+@pytest.mark.shows("attributes of any shape and size")
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_lives_gives_every_attribute_and_leaves_nothing(path: Path, laptop: Laptop) -> None:
     declared = events.declarations(path)

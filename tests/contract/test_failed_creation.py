@@ -25,6 +25,7 @@ def delete(laptop: Laptop, kind: Kind, physical_id: str, **more: Any) -> dict[st
     return laptop.send("Delete", resource_type=kind.type, physical_id=physical_id, **more)
 
 
+@pytest.mark.shows("a purchase that is refused")
 @pytest.mark.parametrize(
     ("code", "reason", "word"),
     [
@@ -32,6 +33,7 @@ def delete(laptop: Laptop, kind: Kind, physical_id: str, **more: Any) -> dict[st
         ("ValidationException", None, "InvalidRequest"),
         ("AccessDeniedException", None, "AccessDenied"),
         ("ResourceNotFoundException", None, "NotFound"),
+        ("ValidationException", "PRICE_OVER_THRESHOLD", "InvalidRequest"),
     ],
 )
 def test_a_refused_purchase_is_told_and_its_delete_is_a_success_without_a_call(
@@ -43,7 +45,8 @@ def test_a_refused_purchase_is_told_and_its_delete_is_a_success_without_a_call(
 
     assert failed["Status"] == "FAILED"
     assert failed["PhysicalResourceId"] == f"not-created:{failed['RequestId']}"
-    assert failed["Reason"].startswith(f"{word}: {kind.operation} refused: So it is ({code}).")
+    told = f"{code} {reason}" if reason and kind.service == SMS else code  # Connect's model has no Reason
+    assert failed["Reason"].startswith(f"{word}: {kind.operation} refused: So it is ({told}).")
     assert laptop.calls()[kind.buys] == 1
 
     made = laptop.calls_of(lambda: delete(laptop, kind, failed["PhysicalResourceId"]))
@@ -87,6 +90,7 @@ SECOND_STEPS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.shows("a Delete of a protected number")
 @pytest.mark.parametrize(("operation", "declared"), SECOND_STEPS)
 def test_a_creation_that_fails_after_the_purchase_tells_the_real_id_and_its_rollback_releases(
     laptop: Laptop, operation: str, declared: dict[str, Any]
@@ -104,6 +108,7 @@ def test_a_creation_that_fails_after_the_purchase_tells_the_real_id_and_its_roll
     assert laptop.calls(SMS)["RequestPhoneNumber"] == 1
 
 
+@pytest.mark.shows("a Delete of a protected number")
 def test_protection_that_was_switched_on_before_the_pool_refused_does_not_stop_the_rollback(laptop: Laptop) -> None:
     laptop.sms.create_opt_out_list(OptOutListName="own")
     other = laptop.sms.request_phone_number(**SIMULATOR, MessageType="TRANSACTIONAL", OptOutListName="own")
@@ -132,6 +137,7 @@ def test_protection_is_lifted_before_a_failing_creation_answers(laptop: Laptop) 
     assert number["protected"] is False
 
 
+@pytest.mark.shows("a number that stays PENDING")
 def test_wait_for_active_that_runs_out_of_time_tells_the_real_id_and_its_rollback_releases(laptop: Laptop) -> None:
     laptop.telecom.configure(activation_seconds=86_400)
     stack = laptop.cloudformation.stack("numbers")
@@ -145,6 +151,7 @@ def test_wait_for_active_that_runs_out_of_time_tells_the_real_id_and_its_rollbac
     assert laptop.held() == {}
 
 
+@pytest.mark.shows("a number that stays PENDING", "every handler ends in time")
 def test_a_service_timeout_that_runs_out_is_answered_before_it_does(laptop: Laptop) -> None:
     laptop.telecom.configure(activation_seconds=86_400)
     stack = laptop.cloudformation.stack("numbers")
@@ -167,6 +174,7 @@ def test_a_setting_that_a_pending_number_refuses_fails_with_the_real_id(laptop: 
     assert laptop.held() == {}
 
 
+@pytest.mark.shows("all retries spent")
 def test_a_failure_after_the_purchase_that_never_clears_up_tells_the_real_id(laptop: Laptop) -> None:
     """The service answers 500 to the second step for ever: the last resort answers, and it knows the id."""
     laptop.telecom.fault(SMS, "UpdatePhoneNumber", "error", code="InternalServerException", times=999)
@@ -207,6 +215,7 @@ def test_a_delete_of_what_was_never_made_is_a_success_without_a_call(laptop: Lap
     assert made == {}
 
 
+@pytest.mark.shows("a Delete while the Create still runs")
 @pytest.mark.parametrize("seconds", [0.0, 0.3])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_delete_while_the_create_still_runs_leaves_nothing(
@@ -224,6 +233,7 @@ def test_a_delete_while_the_create_still_runs_leaves_nothing(
     assert laptop.held() == {}
 
 
+@pytest.mark.shows("a Create that comes after its Delete")
 def test_a_creation_that_arrives_after_its_delete_buys_nothing(laptop: Laptop, kind: Kind) -> None:
     laptop.invoker.disturb("late", lambda event: event["RequestType"] == "Create", seconds=0.4)
     issued = time.time() - 5
@@ -241,6 +251,7 @@ def test_a_creation_that_arrives_after_its_delete_buys_nothing(laptop: Laptop, k
     assert kind.buys not in laptop.calls()
 
 
+@pytest.mark.shows("a Create that comes after its ServiceTimeout")
 def test_a_creation_that_comes_after_its_service_timeout_buys_nothing(laptop: Laptop, kind: Kind) -> None:
     late = create(laptop, kind, kind.properties | {"ServiceTimeout": "60"}, issued_at=time.time() - 61)
 
@@ -249,6 +260,7 @@ def test_a_creation_that_comes_after_its_service_timeout_buys_nothing(laptop: La
     assert laptop.calls() == {} or set(laptop.calls()) == {f"{CONNECT}.CreateInstance"}
 
 
+@pytest.mark.shows("a Create that comes after its ServiceTimeout")
 def test_the_default_service_timeout_is_an_hour(laptop: Laptop) -> None:
     assert create(laptop, SMS_PHONE_NUMBER, issued_at=time.time() - 3605)["Status"] == "FAILED"
     assert laptop.calls() == {}
@@ -265,6 +277,7 @@ def test_a_creation_whose_answer_was_lost_is_ended_by_a_delete_with_a_made_up_id
     assert laptop.held() == {}
 
 
+@pytest.mark.shows("killed at any call of a Create, and never run again")
 def test_a_purchase_that_was_never_seen_is_found_by_a_delete_with_a_made_up_id(laptop: Laptop, kind: Kind) -> None:
     """The purchase went through, its answer was lost, and the provider died there: only the tags know of it."""
     listing = {
@@ -325,6 +338,7 @@ def test_an_unknown_type_is_refused_with_the_known_ones_and_its_delete_is_a_succ
     assert laptop.calls() == {}
 
 
+@pytest.mark.shows("a secret in anything that is written")
 def test_a_message_of_the_service_that_repeats_a_secret_is_not_passed_on(laptop: Laptop) -> None:
     """Validation messages of AWS quote the value that they refuse; a keyword's message may be a NoEcho parameter."""
     declared = SIMULATOR | {"MandatoryKeywords": {"HELP": {"Message": SECRET}}}

@@ -34,6 +34,7 @@ def stack_of(count: int) -> dict[str, Any]:
     return {"Resources": {f"Number{index}": declared for index in range(count)}}
 
 
+@pytest.mark.shows("fifty numbers in one stack")
 def test_numbers_of_one_stack_stand_in_line_instead_of_colliding(laptop: Laptop, rates: Rates) -> None:
     laptop.telecom.configure(rate=True)
     rates("")  # the services' own defaults: one call per second and operation
@@ -73,6 +74,7 @@ def test_what_cannot_have_its_turn_in_time_is_refused_early_with_the_arithmetic(
     assert laptop.calls(SMS) == {"RequestPhoneNumber": 1}, "it is known that nothing was bought"
 
 
+@pytest.mark.shows("little time left in the invocation")
 def test_a_turn_that_comes_after_the_invocation_is_kept_for_the_next_run(laptop: Laptop, rates: Rates) -> None:
     rates(f"{REQUEST}=0.01")  # the second turn comes in 102 seconds; an invocation has 20
     fields: dict[str, Any] = {"resource_type": SMS_PHONE_NUMBER.type, "properties": SMS_PHONE_NUMBER.properties}

@@ -22,6 +22,7 @@ def created(laptop: Laptop, kind: Kind, **more: Any) -> tuple[Stack, str]:
     return stack, stack.physical_ids["Number"]
 
 
+@pytest.mark.shows("a change that needs another number")
 def test_a_replacement_is_refused_and_the_reason_says_what_would_allow_it(laptop: Laptop, kind: Kind) -> None:
     stack, first = created(laptop, kind)
     spent = laptop.calls().get(kind.buys)
@@ -47,6 +48,7 @@ def test_the_permission_for_another_number_is_none(laptop: Laptop, kind: Kind, a
     assert laptop.ids() == [first]
 
 
+@pytest.mark.shows("a change that needs another number", "the cleanup after a replacement")
 def test_a_replacement_that_is_allowed_buys_one_and_releases_the_old_one_after_the_update(
     laptop: Laptop, kind: Kind
 ) -> None:
@@ -148,6 +150,7 @@ def test_protection_lifted_in_the_same_update_does_not_let_a_number_be_replaced(
 # -- rollbacks ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.shows("the rollback of a change that failed half way")
 def test_an_update_in_place_that_failed_half_way_is_rolled_back_to_what_was_declared(laptop: Laptop) -> None:
     stack, first = created(
         laptop, SMS_PHONE_NUMBER, OptOutListName="Default", MandatoryKeywords={"HELP": {"Message": "One."}}
@@ -215,6 +218,7 @@ def test_a_number_is_replaced_again_after_a_rolled_back_replacement(laptop: Lapt
     assert laptop.calls()[kind.buys] == 3
 
 
+@pytest.mark.shows("a replacement that fails half way")
 @pytest.mark.parametrize("named", ["old", "new"])
 def test_a_replacement_that_fails_midway_answers_the_old_id_and_releases_the_new_one(
     laptop: Laptop, named: Any
@@ -233,6 +237,7 @@ def test_a_replacement_that_fails_midway_answers_the_old_id_and_releases_the_new
     assert all(physical_id in ("", first) for _, physical_id in stack.sent("Number"))
 
 
+@pytest.mark.shows("a replacement that fails half way")
 def test_a_replacement_that_cannot_be_released_again_answers_the_new_id_so_that_its_delete_comes(
     laptop: Laptop,
 ) -> None:
@@ -260,6 +265,7 @@ def test_a_replacement_whose_purchase_is_refused_keeps_the_old_one_and_its_id(la
     assert all(physical_id in ("", first) for _, physical_id in stack.sent("Number"))
 
 
+@pytest.mark.shows("a replacement whose answer is lost")
 def test_a_replacement_whose_answer_is_lost_is_released_by_the_rollback_update(laptop: Laptop, kind: Kind) -> None:
     # CloudFormation stops listening after a moment, when the provider still believes that it has time.
     laptop.cloudformation.time_scale = 0.01
@@ -277,6 +283,7 @@ def test_a_replacement_whose_answer_is_lost_is_released_by_the_rollback_update(l
     assert stack.sent("Number")[-1] == ("Update", first)
 
 
+@pytest.mark.shows("a replacement whose answer is lost")
 def test_a_replacement_in_another_country_whose_purchase_was_never_seen_is_found_by_the_rollback(
     laptop: Laptop,
 ) -> None:

@@ -81,6 +81,7 @@ def test_every_attribute_can_be_used_by_another_resource_even_if_the_service_lea
     assert laptop.cloudformation.stack("numbers").deploy(declared) == "CREATE_COMPLETE"
 
 
+@pytest.mark.shows("a number that stays PENDING")
 def test_a_number_that_is_not_active_yet_is_a_success_that_says_so(laptop: Laptop) -> None:
     laptop.telecom.configure(activation_seconds=86_400)
     stack = laptop.cloudformation.stack("numbers")
@@ -199,6 +200,7 @@ IN_PLACE: list[tuple[dict[str, Any], dict[str, int]]] = [
 ]
 
 
+@pytest.mark.shows("a change in place")
 @pytest.mark.parametrize(("change", "calls"), IN_PLACE, ids=str)
 def test_a_change_in_place_is_one_read_and_what_differs(
     laptop: Laptop, change: dict[str, Any], calls: dict[str, int]
@@ -220,6 +222,7 @@ def test_a_change_in_place_is_one_read_and_what_differs(
     assert not [name for name in again if name.removeprefix(f"{SMS}.").startswith(writing)]
 
 
+@pytest.mark.shows("a change in place")
 def test_a_property_that_is_taken_away_again_is_left_as_it_is(laptop: Laptop) -> None:
     stack = laptop.cloudformation.stack("numbers")
     stack.deploy(
@@ -251,6 +254,22 @@ def test_a_change_by_hand_is_taken_back_by_a_trigger(laptop: Laptop) -> None:
 
     assert stack.status == "UPDATE_COMPLETE"
     assert described(laptop, physical_id)["SelfManagedOptOutsEnabled"] is True
+
+
+@pytest.mark.shows("a change in place")
+def test_what_is_not_declared_is_not_sent_with_a_change_of_something_else(laptop: Laptop) -> None:
+    stack = laptop.cloudformation.stack("numbers")
+    stack.deploy(template(TOLL_FREE))
+    physical_id = stack.physical_ids["Number"]
+    laptop.sms.update_phone_number(
+        PhoneNumberId=physical_id, SelfManagedOptOutsEnabled=True, TwoWayEnabled=True, TwoWayChannelArn=TOPIC
+    )
+
+    assert stack.deploy(template(TOLL_FREE | {"InternationalSendingEnabled": True})) == "UPDATE_COMPLETE"
+
+    number = described(laptop, physical_id)
+    names = ("InternationalSendingEnabled", "SelfManagedOptOutsEnabled", "TwoWayEnabled", "TwoWayChannelArn")
+    assert [number[name] for name in names] == [True, True, True, TOPIC]
 
 
 def test_two_way_can_be_switched_off_again(laptop: Laptop) -> None:
@@ -439,6 +458,7 @@ def test_capabilities_in_another_order_are_the_same_capabilities(laptop: Laptop)
     assert stack.physical_ids == before
 
 
+@pytest.mark.shows("a role that was created a moment ago")
 def test_a_role_that_was_created_a_moment_ago_is_waited_for(laptop: Laptop) -> None:
     laptop.telecom.configure(role_propagation_seconds=0.2)
     stack = laptop.cloudformation.stack("numbers")
@@ -449,6 +469,7 @@ def test_a_role_that_was_created_a_moment_ago_is_waited_for(laptop: Laptop) -> N
     assert laptop.held() == {"phone_numbers": 1}
 
 
+@pytest.mark.shows("a role that was created a moment ago")
 def test_a_role_that_never_works_fails_with_what_to_check(laptop: Laptop) -> None:
     laptop.telecom.configure(role_propagation_seconds=86_400)
     stack = laptop.cloudformation.stack("numbers")
@@ -470,6 +491,7 @@ def declares_secrets(secret: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.shows("a secret in anything that is written")
 @pytest.mark.parametrize(
     "act",
     [

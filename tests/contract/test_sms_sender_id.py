@@ -65,6 +65,7 @@ def test_another_case_is_the_same_sender_id(laptop: Laptop, spelling: str) -> No
     assert made == {f"{SMS}.DescribeSenderIds": 1}
 
 
+@pytest.mark.shows("a change in place")
 @pytest.mark.parametrize(
     ("change", "calls"),
     [
@@ -148,6 +149,7 @@ def test_a_replacement_may_come_back_to_the_first_sender_id(laptop: Laptop) -> N
     assert laptop.held() == {}
 
 
+@pytest.mark.shows("a sender ID that exists and is somebody else's")
 @pytest.mark.parametrize("exists", [frozenset(), frozenset({"sms.sender_id.exists"})], ids=["silent", "refused"])
 @pytest.mark.parametrize("protected", [False, True])
 def test_one_that_exists_already_and_is_not_ours_is_refused_and_its_delete_does_nothing(
@@ -167,6 +169,7 @@ def test_one_that_exists_already_and_is_not_ours_is_refused_and_its_delete_does_
     assert tags(laptop) == {}
 
 
+@pytest.mark.shows("a sender ID that exists and is somebody else's")
 @pytest.mark.parametrize("exists", [frozenset(), frozenset({"sms.sender_id.exists"})], ids=["silent", "refused"])
 def test_two_stacks_cannot_have_the_same_sender_id(laptop: Laptop, exists: frozenset[str]) -> None:
     laptop.telecom.configure(on=exists)

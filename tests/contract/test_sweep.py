@@ -306,6 +306,7 @@ def test_after_a_day_it_is_certain_that_it_brought_nothing(laptop: Laptop, kind:
     assert state(laptop) == "REFUSED"
 
 
+@pytest.mark.shows("tags that show late")
 @pytest.mark.usefixtures("stacks")
 @pytest.mark.parametrize("deleted", [False, True])
 def test_what_it_brought_after_all_is_told_and_not_released(laptop: Laptop, kind: Kind, deleted: bool) -> None:
@@ -326,6 +327,25 @@ def test_what_it_brought_after_all_is_released_once_its_delete_was_answered(lapt
     assert laptop.held() == {}
     assert state(laptop) == "RELEASED"
     assert run() == NOTHING
+
+
+@pytest.mark.shows("tags that show late")
+@pytest.mark.usefixtures("stacks", "may_release")
+def test_what_tags_show_only_after_its_delete_is_released_by_the_sweep(laptop: Laptop, kind: Kind) -> None:
+    laptop.telecom.configure(tags_lag_seconds=120)
+    laptop.telecom.fault(kind.service, kind.operation, "lose_answer")
+    laptop.telecom.fault(kind.service, kind.operation, "error", code="InternalServerException", status=500, times=999)
+    declared: dict[str, Any] = {"resource_type": kind.type, "properties": kind.properties}
+    failed = laptop.send("Create", **declared)
+    gone = laptop.send("Delete", physical_id=failed["PhysicalResourceId"], **declared)
+
+    assert (failed["Status"], gone["Status"], state(laptop)) == ("FAILED", "SUCCESS", "SUSPECT")
+    assert laptop.held() == {kind.held: 1}
+    assert run()["SUSPECT_OPEN"] == 1
+
+    laptop.telecom.clock.advance(120)
+    assert run() == NOTHING | {"SUSPECT_RELEASED": 1}
+    assert laptop.held() == {}
 
 
 @pytest.mark.usefixtures("stacks", "may_release")

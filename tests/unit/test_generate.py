@@ -9,7 +9,7 @@ import pytest
 from tools import generate, schema
 from tools.types import ROOT, every_type
 
-PARTS = ("tools", "functions", "schemas", "events", "docs", "examples")
+PARTS = ("tools", "functions", "schemas", "events", "docs", "examples", "tests")
 
 
 @pytest.fixture

@@ -85,6 +85,7 @@ def test_running_out_of_time_is_an_answer_only_where_no_later_run_could_give_it(
     assert "It took too long." in str(ended)
 
 
+@pytest.mark.shows("calls that are throttled")
 def test_pauses_grow_to_five_times_the_first() -> None:
     pauses = Pauses()
     taken = [next(pauses) for _ in range(30)]
