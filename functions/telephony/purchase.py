@@ -8,7 +8,7 @@ no longer remembers.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import attrs
 
@@ -52,6 +52,7 @@ class Buying:
 
         Where nobody stands in line for the call, lease and turn are written with it: one write in place of three.
         """
+        self._refuse_last_seconds()
         call = self.resource.buying_call(self.desired)
         services.prepare(call[0])
         try:
@@ -99,6 +100,7 @@ class Buying:
 
     def _lease(self) -> bool:
         """Get ready for an attempt, and take its lease; False if it may not be."""
+        self._refuse_last_seconds()
         chosen = self.intent.chosen or self._choose()
         self._wait_for_turn()
         leased = ledger.take_lease(attrs.evolve(self.intent, chosen=chosen), self.invocation.key)
@@ -193,9 +195,16 @@ class Buying:
     def _purchase(self) -> Purchase:
         return purchase_of(self.invocation, self.intent)
 
+    def _refuse_last_seconds(self) -> None:
+        """An attempt that the end of the invocation could cut off is not begun."""
+        if clock.now() > self.invocation.until:
+            self._stop("No time was left to buy.")
+
     def _pause(self, cause: str) -> None:
-        if self.invocation.pause(self.pauses):
-            return
+        if not self.invocation.pause(self.pauses):
+            self._stop(cause)
+
+    def _stop(self, cause: str) -> NoReturn:
         ends = self.invocation.out_of_time(reasons.OUT_OF_TIME.failure(cause=cause))
         held_by_us = self.intent.lease_owner == self.invocation.key
         raise self._nothing(ends) if isinstance(ends, Failure) and held_by_us else ends

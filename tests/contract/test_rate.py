@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import attrs
 import pytest
 
 from telephony import settings
 from tests.conftest import SMS, Laptop
-from tests.contract.declarations import SMS_PHONE_NUMBER
+from tests.contract.cloudformation import AsyncInvoker
+from tests.contract.declarations import SMS_PHONE_NUMBER, Kind
 
 Rates = Callable[[str], None]
 REQUEST = f"{SMS}.RequestPhoneNumber"
@@ -91,6 +93,28 @@ def test_a_turn_that_comes_after_the_invocation_is_kept_for_the_next_run(laptop:
         TableName=laptop.table, Key={"pk": {"S": "rate"}, "sk": {"S": REQUEST}}, ConsistentRead=True
     )["Item"]
     assert float(line["next_at"]["N"]) - float(kept["turn_at"]["N"]) == pytest.approx(102, abs=1), "one turn, not three"
+
+
+@pytest.mark.shows("little time left in the invocation")
+@pytest.mark.parametrize("limit", ["*=1000", "*=0"])
+def test_nothing_is_bought_in_the_last_seconds_of_an_invocation(
+    laptop: Laptop, rates: Rates, kind: Kind, limit: str
+) -> None:
+    from telephony import provider  # noqa: PLC0415
+
+    rates(limit)
+    with AsyncInvoker(provider.handler, delays=(), timeout=0.9) as once:  # one second is kept back for the answer
+        request = attrs.evolve(laptop, invoker=once).post("Create", resource_type=kind.type, properties=kind.properties)
+        once.settle(30)
+        [run] = once.invocations
+
+    assert run.outcome == "raised"
+    assert laptop.sink.raw(request) == []
+    assert kind.buys not in laptop.calls()
+
+    laptop.invoker.invoke(run.event)
+    assert [laptop.answer(request)["PhysicalResourceId"]] == laptop.ids()
+    assert laptop.calls()[kind.buys] == 1
 
 
 def test_a_read_that_cannot_have_its_turn_in_time_is_answered(laptop: Laptop, rates: Rates) -> None:
