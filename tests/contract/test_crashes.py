@@ -23,8 +23,7 @@ def test_a_create_that_dies_anywhere_is_a_success_when_lambda_runs_it_again() ->
 
     with Crew(2) as crew:
         recorded = crew.record([("sms", "create")])
-        runs = [run for run in plan.killed(recorded) if run.then == "retries"]
-        crew.play(runs, done)
+        crew.play(plan.retried(recorded), done)
 
     assert len(results) == 2 * len(recorded["sms", "create"])
     failed = [result for result in results if result.defect or result.findings.wrong or result.findings.failed]
