@@ -85,7 +85,7 @@ def _storms(running: subprocess.Popen[str]) -> dict[int, dict[str, Any]]:
 
 def _calls(artifact: Artifact, services: Services) -> int:
     """Remote calls of one Create, the answer included."""
-    with Container(artifact, services.environment()) as container:
+    with Container(artifact, services.environment(artifact)) as container:
         before, sent = services.calls(), services.event("Create")
         container.send(sent)
         services.answer(sent)

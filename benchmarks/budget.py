@@ -97,7 +97,7 @@ def measure(artifact: Artifact, services: Services) -> dict[str, dict[str, Calls
         "Custom::SmsSenderId": _sms_sender_id(),
         "Custom::ConnectPhoneNumber": _connect_phone_number(services.instance()),
     }
-    with Container(artifact, services.environment()) as container:
+    with Container(artifact, services.environment(artifact)) as container:
         return {type_name: _live(container, services, type_name, events) for type_name, events in lives.items()}
 
 

@@ -71,14 +71,14 @@ def measure(
     for number in range(rounds.timed):
         tell(f"CPU and memory, round {number + 1}")
         for name, artifact in artifacts.items():
-            with Container(artifact, services.environment()) as container:
+            with Container(artifact, services.environment(artifact)) as container:
                 _create(container, services)
             measured[name]["cold_cpu_ms"].append(container.cpu_seconds * 1000)
         if number:
             continue
         for name, artifact in artifacts.items():
             # Sleeps are recorded: a turn in the rate costs no memory, only time.
-            with Container(artifact, services.environment(), "record-sleep") as container:
+            with Container(artifact, services.environment(artifact), "record-sleep") as container:
                 for _ in range(rounds.memory_events):
                     services.hang_up()
                     _create(container, services)
@@ -90,7 +90,7 @@ def measure(
 
 def cost_of(artifact: Artifact, services: Services, rounds: Rounds, *, events: int) -> float:
     """The whole process of a container that works on so many Creates, in rounds.unit."""
-    with Container(artifact, services.environment(), counted=rounds.instructions) as container:
+    with Container(artifact, services.environment(artifact), counted=rounds.instructions) as container:
         for number in range(events):
             if number:
                 time.sleep(_APART)
@@ -110,7 +110,7 @@ def bytecode(artifact: Artifact, services: Services, rounds: Rounds, directory: 
 
 def recompiled(artifact: Artifact, services: Services) -> int:
     """How many of the artifact's files were compiled when it started, for want of bytecode that counts."""
-    with Container(artifact, services.environment(), "count-compiled") as container:
+    with Container(artifact, services.environment(artifact), "count-compiled") as container:
         sent = services.event("Create")
         return container.send(sent).compiled
 
@@ -135,7 +135,7 @@ def _create(container: Container, services: Services) -> dict[str, Any]:
 def _deletes(artifact: Artifact, services: Services, times: int) -> list[float]:
     """Seconds of each. Sleeps are recorded, not slept: one of the peers asks for two minutes."""
     found = []
-    with Container(artifact, services.environment(), "record-sleep") as container:
+    with Container(artifact, services.environment(artifact), "record-sleep") as container:
         for _ in range(times + 1):
             created = services.event("Create", stack="deleted")
             container.send(created)

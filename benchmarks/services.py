@@ -15,7 +15,8 @@ import certifi
 import trustme
 import yaml
 
-from benchmarks.artifacts import ROOT
+from benchmarks.artifacts import ROOT, Artifact
+from layers.dependencies import certificates
 from local.telecom import Options, TelecomServer
 from tests.contract.answers import AnswerSink
 from tests.contract.cloudformation import event
@@ -58,6 +59,9 @@ class Services:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
             self.bundle = directory / "bundle.pem"
             self.bundle.write_bytes(Path(certifi.where()).read_bytes() + b"\n" + authority.cert_pem.bytes())
+            # The same, as the layer's build indexes them.
+            self.certificates = directory / "certificates"
+            certificates.main(self.bundle, self.certificates)
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
             options = Options(phone_numbers=PLENTY, sender_ids=PLENTY, connect_numbers=PLENTY)
@@ -94,32 +98,37 @@ class Services:
         )
         return str(made["Arn"])
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, artifact: Artifact) -> dict[str, str]:
         """All that a handler gets to see: what Lambda sets, what template.yaml sets, and where the services are."""
         template = yaml.load((ROOT / "template.yaml").read_text(), Loader=_Template)  # noqa: S506 - a SafeLoader
         variables: dict[str, str | None] = template["Globals"]["Function"]["Environment"]["Variables"]
-        return {name: value for name, value in variables.items() if value is not None} | {
-            "PATH": "/usr/bin:/bin",
-            "LANG": "C.UTF-8",
-            "TZ": ":UTC",
-            "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": "bench",
-            "AWS_SECRET_ACCESS_KEY": "bench",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_LAMBDA_FUNCTION_NAME": "bench",
-            "AWS_CA_BUNDLE": str(self.bundle),
-            "SSL_CERT_FILE": str(self.bundle),
-            "AWS_ENDPOINT_URL_PINPOINT_SMS_VOICE_V2": self.telecom.url,
-            "AWS_ENDPOINT_URL_CONNECT": self.telecom.url,
-            "AWS_ENDPOINT_URL_DYNAMODB": self.telecom.url,
-            "ALLOWED_RESPONSE_HOSTS": self.sink.host,
-            "STATE_TABLE": "state",
-            "IDEMPOTENCY_TABLE": "idempotency",
-            "POWERTOOLS_LOG_LEVEL": "INFO",
-            "PYTHONHASHSEED": "0",
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
+        roots = {"CA_DIRECTORY": self.certificates} if artifact.indexed else {"AWS_CA_BUNDLE": self.bundle}
+        given = {name: value for name, value in variables.items() if value is not None}
+        return (
+            given
+            | {name: str(path) for name, path in roots.items()}
+            | {
+                "PATH": "/usr/bin:/bin",
+                "LANG": "C.UTF-8",
+                "TZ": ":UTC",
+                "AWS_REGION": REGION,
+                "AWS_DEFAULT_REGION": REGION,
+                "AWS_ACCESS_KEY_ID": "bench",
+                "AWS_SECRET_ACCESS_KEY": "bench",
+                "AWS_EC2_METADATA_DISABLED": "true",
+                "AWS_LAMBDA_FUNCTION_NAME": "bench",
+                "SSL_CERT_FILE": str(self.bundle),
+                "AWS_ENDPOINT_URL_PINPOINT_SMS_VOICE_V2": self.telecom.url,
+                "AWS_ENDPOINT_URL_CONNECT": self.telecom.url,
+                "AWS_ENDPOINT_URL_DYNAMODB": self.telecom.url,
+                "ALLOWED_RESPONSE_HOSTS": self.sink.host,
+                "STATE_TABLE": "state",
+                "IDEMPOTENCY_TABLE": "idempotency",
+                "POWERTOOLS_LOG_LEVEL": "INFO",
+                "PYTHONHASHSEED": "0",
+                "PYTHONDONTWRITEBYTECODE": "1",
+            }
+        )
 
     def event(self, request_type: Any, **fields: Any) -> dict[str, Any]:
         """One event, with a signed URL of its own; of Custom::SmsPhoneNumber unless said otherwise."""

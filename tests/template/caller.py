@@ -54,7 +54,7 @@ def outcome(client: Any, call: dict[str, Any]) -> str:
     def send(request: AWSRequest, **_: Any) -> AWSResponse:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in ANEW}
         sent.extend((request.method, request.url, headers, request.body))
-        return AWSResponse(request.url, call["status"], call["headers"], Raw(call["body"]))
+        return AWSResponse(str(request.url), call["status"], call["headers"], Raw(call["body"]))
 
     client.meta.events.register("before-send", send, unique_id="send")
     method = {operation: name for name, operation in client.meta.method_to_api_mapping.items()}[call["operation"]]

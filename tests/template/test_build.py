@@ -1,5 +1,6 @@
 import marshal
 import os
+import re
 import subprocess
 import sys
 import types
@@ -88,6 +89,23 @@ def test_every_call_is_made_and_understood_as_by_the_whole_sdk(build: Path, serv
     assert len(errors) == 4 * sum(call.status >= 400 for call in made)
     if service == "dynamodb":
         assert any("ConditionalCheckFailedException True" in line for line in trimmed)
+
+
+def test_the_layer_indexes_the_roots_that_botocore_trusts_and_no_others(build: Path) -> None:
+    indexed = sorted((build / "DependenciesLayer/certificates").iterdir())
+    pem = re.compile("-----BEGIN.+?END CERTIFICATE-----", re.DOTALL)
+    brought = pem.findall((layer_of(build) / "botocore/cacert.pem").read_text())
+    assert len(brought) > 100
+    assert sorted(pem.findall("".join(path.read_text() for path in indexed))) == sorted(brought)
+    # OpenSSL finds each of them by its subject: nothing else could vouch for it here.
+    only_there = ["-no-CAfile", "-no-CAstore", "-CApath", str(indexed[0].parent)]
+    verified = subprocess.run(  # noqa: S603
+        ["openssl", "verify", "-no_check_time", *only_there, *indexed],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert verified.stdout.splitlines() == [f"{path}: OK" for path in indexed], verified.stderr
 
 
 @pytest.mark.parametrize("module", ["provider", "last_resort", "sweep"])
