@@ -29,6 +29,8 @@ from typing import Any, Literal, Self, SupportsIndex, cast
 
 import attrs
 import time_machine
+import urllib3
+from botocore.httpsession import URLLib3Session
 
 from tests.contract.cloudformation.destination import failure_record, sqs_event
 from tests.faults import mutations
@@ -222,20 +224,28 @@ def prepare(environment: Mapping[str, str]) -> None:
 def warm(orders: Iterator[Order]) -> None:
     """Serve a few events in this process, as a warm container has: what is cached then, no child does again.
 
-    No connection is left open.
+    Raise RuntimeError if a connection stays open: all children would speak on it.
     """
-    from telephony import aws, services, transport  # noqa: PLC0415 - reads the environment
-
+    before = _sockets()
     with _silent():
         for order in orders:
             handler = importlib.import_module(f"telephony.{order.function}").handler
             with time_machine.travel(Timeline(order.timeline).now, tick=True):
                 handler(order.event, _Context())
-    for client in (aws.store(), services.sms_voice(), services.connect()):
-        client.close()
-    transport.pool().clear()
+    for found in gc.get_objects():
+        if isinstance(found, URLLib3Session):
+            found.close()
+        elif isinstance(found, urllib3.PoolManager):
+            found.clear()
     gc.collect()
     gc.freeze()
+    if _sockets() != before:
+        raise RuntimeError("The process that forks the others has left a connection open.")
+
+
+def _sockets() -> int:
+    descriptors = Path("/proc/self/fd")
+    return sum(link.is_socket() for link in descriptors.iterdir())
 
 
 @contextmanager

@@ -22,6 +22,8 @@ _RETRIES = (60.0, 120.0)
 """Seconds before each of Lambda's retries (Lambda Developer Guide, asynchronous invocation)."""
 _REDELIVERIES = 3
 _PAST_ALL_TAGS = 4 * 3600.0
+_DEFECTS = {"LocalServiceDefect", "ModelBroken", "UnknownService"}
+"""Errors of the local services themselves, which AWS knows nothing of."""
 
 ENVIRONMENTS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -361,6 +363,9 @@ class Play:
         self.story.append(f"the sweep {end.how}: {' '.join(map(_call, end.calls))} {_error(end)} {end.result}")
 
     def _check_all(self, seen: Seen) -> None:
+        """Raise AssertionError if it was the local services that failed."""
+        broken = [call for call in seen.calls if call[2] in _DEFECTS]
+        assert not broken, f"the local services failed: {broken}"
         findings = self.findings
         buyers = {sent.request_id for sent in self.sent if sent.may_buy}
         if self.mutation == "tags":
