@@ -45,6 +45,8 @@ class Buying:
     behind: bool = False
     """Others stood in line for the call."""
     attempts: int = 0
+    refused_at: float | None = None
+    """When an attempt was first refused for a reason that passes with time, or with another candidate."""
     pauses: Pauses = attrs.field(factory=Pauses)
 
     def begin(self) -> bool:
@@ -89,7 +91,8 @@ class Buying:
             if self.look and (found := self._find()) is not None:
                 return self._bought(found)
             if self.invocation.final:
-                raise self._nothing(reasons.NEVER_WORKED.failure(noun=self.resource.noun))
+                end = reasons.NEVER_LEARNT if self.unsure else reasons.NEVER_WORKED
+                raise self._nothing(end.failure(noun=self.resource.noun))
             if not (self.leased or self._lease()):
                 self.intent = ledger.refresh(intent)
                 continue
@@ -143,7 +146,8 @@ class Buying:
                 return found
             if self.attempts >= _ATTEMPTS and not isinstance(refused, Unsettled):
                 return self._refused(refused)
-            if clock.now() - self.invocation.started_at > settings().patience:
+            self.refused_at = self.refused_at or clock.now()
+            if clock.now() - self.refused_at > settings().patience:
                 return self._refused(refused)
             # The services pin a failure to its ClientToken: another attempt needs another token.
             self.intent = attrs.evolve(self.intent, attempt=self.intent.attempt + 1, chosen=None)

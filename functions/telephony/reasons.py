@@ -63,6 +63,11 @@ NEVER_WORKED = Reason(
     "No run of this request came to buying a {noun}.",
     "See the provider's log for the cause, then deploy again.",
 )
+NEVER_LEARNT = Reason(
+    Word.INTERNAL_FAILURE,
+    "Whether a {noun} was bought for this request could not be found out, although it was tried until the end.",
+    "The provider's daily sweep looks for it again and reports it; deploy again.",
+)
 OUT_OF_TIME = Reason(
     Word.NOT_STABILIZED,
     "{cause}",

@@ -118,7 +118,7 @@ class Purchase:
         return self.owner.owns(tags) and tags.get(f"{TAG_PREFIX}request-id") == self.request_id
 
 
-@attrs.frozen(repr=False, eq=False)
+@attrs.frozen(repr=False)
 class Difference:
     """One declared property that the live thing does not have."""
 

@@ -298,6 +298,17 @@ def test_a_purchase_that_was_never_seen_is_found_by_a_delete_with_a_made_up_id(l
     assert laptop.held() == {}
 
 
+def test_a_purchase_of_unknown_end_is_not_told_as_one_that_never_began(laptop: Laptop, kind: Kind) -> None:
+    laptop.telecom.configure(tags_lag_seconds=86_400)
+    laptop.telecom.fault(kind.service, kind.operation, "lose_answer")
+    laptop.telecom.fault(kind.service, kind.operation, "error", code="InternalServerException", status=500, times=999)
+
+    failed = create(laptop, kind)
+
+    assert (failed["Status"], laptop.held()) == ("FAILED", {kind.held: 1})
+    assert "No run of this request came to buying" not in failed["Reason"]
+
+
 @pytest.mark.parametrize("properties", [{}, {"IsoCountryCode": "us"}, {"NumberType": "NONE", "Colour": "red"}])
 def test_a_delete_finds_a_purchase_though_its_properties_cannot_be_read(
     laptop: Laptop, properties: dict[str, Any]

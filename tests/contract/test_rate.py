@@ -9,9 +9,9 @@ import attrs
 import pytest
 
 from telephony import settings
-from tests.conftest import SMS, Laptop
+from tests.conftest import CONNECT, SMS, Laptop, connect_instance
 from tests.contract.cloudformation import AsyncInvoker
-from tests.contract.declarations import SMS_PHONE_NUMBER, Kind
+from tests.contract.declarations import SMS_PHONE_NUMBER, Kind, connect_phone_number
 
 Rates = Callable[[str], None]
 REQUEST = f"{SMS}.RequestPhoneNumber"
@@ -115,6 +115,19 @@ def test_nothing_is_bought_in_the_last_seconds_of_an_invocation(
     laptop.invoker.invoke(run.event)
     assert [laptop.answer(request)["PhysicalResourceId"]] == laptop.ids()
     assert laptop.calls()[kind.buys] == 1
+
+
+def test_standing_in_line_does_not_use_up_the_patience_with_lost_races(laptop: Laptop, rates: Rates) -> None:
+    kind = connect_phone_number(connect_instance(laptop))
+    rates("connect=0,connect.ClaimPhoneNumber=1")
+    fields: dict[str, Any] = {"resource_type": kind.type, "properties": kind.properties}
+    laptop.send("Create", logical_id="First", **fields)
+    laptop.telecom.configure(race_losses=1)
+
+    second = laptop.send("Create", logical_id="Second", **fields)
+
+    assert second["Status"] == "SUCCESS", second["Reason"]
+    assert laptop.calls(CONNECT)["ClaimPhoneNumber"] == 3
 
 
 def test_a_read_that_cannot_have_its_turn_in_time_is_answered(laptop: Laptop, rates: Rates) -> None:

@@ -55,7 +55,10 @@ def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     transport.context.cache_clear()
 
 
-@pytest.fixture(params=[("AWS_CA_BUNDLE", bundle), ("AWS_CA_BUNDLE", index), ("CA_DIRECTORY", index)], ids=str)
+@pytest.fixture(
+    params=[("AWS_CA_BUNDLE", bundle), ("AWS_CA_BUNDLE", index), ("CA_DIRECTORY", index)],
+    ids=["a bundle", "a directory", "the layer's directory"],
+)
 def authority(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
     name, trusting = request.param
     ca = trustme.CA()
