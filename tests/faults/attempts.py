@@ -54,7 +54,7 @@ _SETTINGS = {
     "POWERTOOLS_SERVICE_NAME": "cfn-telephony",
     "POWERTOOLS_LOG_LEVEL": "DEBUG",
     "RELEASE_SUSPECTS": "true",
-    "CALL_RATES": "*=2",  # So that a second call of an operation finds its turn taken, however fast the machine is.
+    "CALL_RATES": "*=2",
 }
 
 
@@ -118,12 +118,18 @@ class End:
 
 
 class _Time:
-    """The child's clock, which follows the timeline."""
+    """The child's clock, which follows the timeline.
 
-    def __init__(self, timeline: Timeline) -> None:
+    It stands still but for what is slept: which call finds its turn taken must not depend on how fast the machine is.
+    Where two work at the same moment it runs on, and a sleep is a sleep.
+    """
+
+    def __init__(self, timeline: Timeline, *, alone: bool) -> None:
         self._timeline = timeline
         self._offset = timeline.offset
-        self._clock = time_machine.travel(timeline.now, tick=True).start()
+        self._clock = time_machine.travel(timeline.now, tick=not alone).start()
+        if alone:
+            time.sleep = self.sleep
 
     def follow(self) -> None:
         """Catch up with what others have moved."""
@@ -139,10 +145,10 @@ class _Time:
 class Wire:
     """The hooks, in the child."""
 
-    def __init__(self, order: Order, notes: int, moved: _Time) -> None:
+    def __init__(self, order: Order, notes: int, clock: _Time) -> None:
         self._blow = order.blow
         self._notes = notes
-        self._time = moved
+        self._time = clock
         self._count = -1
 
     def install(self) -> None:
@@ -269,10 +275,7 @@ def perform(order: Order, notes: int) -> None:
     signal.alarm(_REAL_LIMIT)
     gc.disable()  # It would touch, and thereby copy, every page of the parent's.
     random.seed()
-    moved = _Time(Timeline(order.timeline))
-    wire = Wire(order, notes, moved)
-    if order.alone:
-        time.sleep = moved.sleep
+    wire = Wire(order, notes, _Time(Timeline(order.timeline), alone=order.alone))
     if order.mutation:
         mutations.MUTATIONS[order.mutation]()
     wire.install()
