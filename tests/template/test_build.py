@@ -62,6 +62,12 @@ def test_every_module_has_bytecode_that_stays_valid_and_names_no_path_of_the_bui
     assert len(list(directory.rglob("*.pyc"))) == len(modules)
 
 
+def test_the_layer_is_compiled_without_docstrings(build: Path) -> None:
+    program = "from botocore import session; print(session.__doc__, session.Session.create_client.__doc__)"
+    assert run(program, layer_of(build)) == "None None\n"
+    assert "None" not in run(program, Path(botocore.__file__).parents[1])
+
+
 @pytest.mark.parametrize("artifact", FUNCTIONS)
 def test_the_function_holds_the_whole_package_and_nothing_else(build: Path, artifact: str) -> None:
     shipped = {str(path.relative_to(build / artifact)) for path in (build / artifact).rglob("*.py")}
