@@ -8,6 +8,7 @@ from functools import cache, partialmethod
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import botocore
 from botocore.config import Config
 from botocore.endpoint import EndpointCreator
 from botocore.httpsession import URLLib3Session
@@ -20,7 +21,15 @@ if TYPE_CHECKING:
 # One attempt, at most 23 seconds: when to try again, and whether that may be, is decided where the ledger is known.
 _SERVICE = Config(connect_timeout=3, read_timeout=20, retries={"total_max_attempts": 1, "mode": "standard"})
 # The store answers in milliseconds or is in trouble. Every write is conditional, so that repeating one does no harm.
-_STORE = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 3, "mode": "standard"})
+_STORE = Config(
+    connect_timeout=1,
+    read_timeout=2,
+    retries={"total_max_attempts": 3, "mode": "standard"},
+    # botocore puts its own name for itself together twice a call, and checks every parameter: these are all written
+    # here, and DynamoDB would refuse a wrong one.
+    user_agent=f"cfn-telephony Botocore/{botocore.__version__}",
+    parameter_validation=False,
+)
 
 
 class _Http(URLLib3Session):
