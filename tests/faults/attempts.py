@@ -37,8 +37,8 @@ from tests.faults import mutations
 from tests.faults.timeline import Timeline
 
 Kind = Literal["kill", "stop", "reset", "lose", "error", "throttle"]
-SECONDS = 20.0
-"""What Lambda gives an attempt here; far more than any needs."""
+SECONDS = 300.0
+"""What Lambda gives an attempt here: more than any needs, and more than its retries take beside one that is stopped."""
 _REAL_LIMIT = 30
 """Seconds of real time after which an attempt counts as hanging."""
 _DEFECT = 70
@@ -93,6 +93,8 @@ class Order:
     timeline: str
     function: Literal["provider", "last_resort", "sweep"] = "provider"
     blow: Blow | None = None
+    second: Blow | None = None
+    """Where the blow does not end it: another one."""
     mutation: str | None = None
     alone: bool = True
     """Nobody works at the same time, so that a sleep need not be slept: it moves the clock of all."""
@@ -146,7 +148,7 @@ class Wire:
     """The hooks, in the child."""
 
     def __init__(self, order: Order, notes: int, clock: _Time) -> None:
-        self._blow = order.blow
+        self._blows = [blow for blow in (order.blow, order.second) if blow is not None]
         self._notes = notes
         self._time = clock
         self._count = -1
@@ -187,9 +189,11 @@ class Wire:
         os.write(self._notes, (json.dumps([what, value]) + "\n").encode())
 
     def strike(self, *, after: bool) -> None:
-        blow = self._blow
-        if blow is None or blow.after is not after or not blow.call <= self._count < blow.call + blow.times:
-            return
+        for blow in self._blows:
+            if blow.after is after and blow.call <= self._count < blow.call + blow.times:
+                self._fall(blow)
+
+    def _fall(self, blow: Blow) -> None:
         if blow.kind in {"kill", "stop"}:
             os.kill(os.getpid(), signal.SIGKILL if blow.kind == "kill" else signal.SIGSTOP)
             self._time.follow()
@@ -401,9 +405,10 @@ def record_of(event: dict[str, Any], error: dict[str, Any] | None, attempts: int
 
 def _main(notes: str, order: str) -> None:
     read = json.loads(order)
-    blow = read.pop("blow")
+    for name in ("blow", "second"):
+        read[name] = Blow(**read[name]) if read[name] else None
     prepare({})
-    perform(Order(**read, blow=Blow(**blow) if blow else None), int(notes))
+    perform(Order(**read), int(notes))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ class Struck:
     blow: Blow | None
     calls: list[str]
     second: Blow | None = None
-    """Falls on the next attempt: a retry, or the request that follows."""
+    """Falls on the next attempt, a retry or the request that follows; with `meanwhile`, on the one that runs on."""
 
 
 # -- shared -----------------------------------------------------------------------------------------
@@ -113,9 +113,9 @@ def ignored(play: Play, struck: Struck) -> None:
 
 
 def meanwhile(play: Play, struck: Struck) -> None:
-    """CloudFormation cancels, and goes on, while the attempt still runs; then it runs on."""
+    """CloudFormation cancels, and goes on, while the attempt still runs; then that runs on, to its end or its death."""
     running = _stopped(play, struck)
-    _follow(play, struck)
+    _follow(play, attrs.evolve(struck, second=None))
     _resumed(play, struck, running)
 
 
@@ -138,7 +138,7 @@ def race(play: Play, struck: Struck) -> None:
 
 def _stopped(play: Play, struck: Struck) -> Attempt | None:
     """Let it run to the blow, which stops it; None if it ended before."""
-    running = play.start(struck.sent, struck.blow)
+    running = play.start(struck.sent, struck.blow, second=struck.second)
     end = play.noted(struck.sent, running.wait(), struck.blow)
     return running if end.how == "stopped" else None
 
@@ -146,7 +146,7 @@ def _stopped(play: Play, struck: Struck) -> Attempt | None:
 def _resumed(play: Play, struck: Struck, running: Attempt | None) -> None:
     """Let what was stopped run on, and Lambda do what it does afterwards."""
     if running is not None:
-        play.noted(struck.sent, running.resume())
+        play.resumed = play.noted(struck.sent, running.resume())
     play.retries(struck.sent)
 
 

@@ -23,13 +23,15 @@ def _without_ledger() -> None:
         "history": lambda _: ledger.History(**empty),
         "refresh": lambda intent: intent,
         "suspects": lambda: iter(()),
+        "open_intent": lambda *_, **__: ledger.Opened.WRITTEN,
         "take_lease": lambda intent, owner: attrs.evolve(intent, lease_owner=owner, lease_until=float("inf")),
         "bought": lambda intent, physical_id: attrs.evolve(intent, state=ledger.State.BOUGHT, physical_id=physical_id),
+        "ready": lambda intent, physical_id: attrs.evolve(intent, state=ledger.State.READY, physical_id=physical_id),
         "cancel": lambda intent: attrs.evolve(intent, cancelled=True),
     }
     for name, function in vars(ledger).copy().items():
         ours = inspect.isfunction(function) and function.__module__ == ledger.__name__
-        if ours and not name.startswith("_") and name != "resource_key":
+        if ours and not name.startswith("_") and name not in {"resource_key", "leased"}:  # Which touch no table.
             setattr(ledger, name, replaced.pop(name, _yes))
     assert not replaced, f"gone from the ledger, so that this mutation has to follow: {sorted(replaced)}"
 

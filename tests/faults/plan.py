@@ -35,11 +35,8 @@ _READS = ("Get", "GET", "Query", "Scan", "Describe", "List", "Search")
 _BUYS = ("RequestPhoneNumber", "RequestSenderId", "ClaimPhoneNumber", "ImportPhoneNumber")
 _RACES = 3
 _FRESH_EVERY = 5
-_PAIRED: Mapping[Request, tuple[tuple[str, ...], int]] = {
-    "create": (("retries", "given-up"), 1),
-    "replace": (("retries",), 3),
-}
-"""Requests whose next attempt dies too: followed by what, and how many second points share a first one."""
+_PAIRED: Mapping[Request, Mapping[str, int]] = {"create": {"retries": 1, "given-up": 1}, "replace": {"retries": 3}}
+"""Requests of which a second attempt dies too: followed by what, and of how many second points one is struck."""
 
 
 def requests() -> list[tuple[str, Request]]:
@@ -158,23 +155,27 @@ def raced(recorded: Recordings) -> Iterator[Run]:
 
 
 def second(result: Result, recorded: Recordings) -> Iterator[Run]:
-    """Once a run has shown what the attempt after the first calls: that one dies too, in the states it can leave.
+    """Once a run has shown what comes after the first blow: that dies too, in the states it can leave.
 
-    With given-up it is the Delete that follows; else Lambda's first retry.
+    With given-up it is the Delete that follows, with meanwhile the attempt that was stopped and runs on, else Lambda's
+    first retry.
     """
     first = Run.read(result.run)
-    if first.request not in _PAIRED or first.variant not in PLAIN or first.blow is None:
+    if first.variant not in PLAIN or first.blow is None:
         return
-    if first != Run(first.variant, first.request, first.blow, first.then) or first.blow.kind != "kill":
-        return
-    followed, every = _PAIRED[first.request]
-    firsts = states(recorded[first.variant, first.request])
+    if first != Run(first.variant, first.request, first.blow, first.then):
+        return  # It is a second one itself, or strange.
+    calls = recorded[first.variant, first.request]
     point = (first.blow.call, first.blow.after)
-    if first.then not in followed or point not in firsts:
+    if first.then == "meanwhile" and first.request in _PAIRED and point in _telling(calls):
+        blows = [(call, after) for call, after in states(result.after) if call > first.blow.call]
+    elif first.blow.kind == "kill" and first.then in _PAIRED.get(first.request, ()) and point in states(calls):
+        every = _PAIRED[first.request][first.then]
+        blows = states(result.after)[states(calls).index(point) % every :: every]
+    else:
         return
-    for index, (call, after) in enumerate(states(result.after)):
-        if (index - firsts.index(point)) % every == 0:
-            yield Run(first.variant, first.request, first.blow, first.then, Blow("kill", call, after=after))
+    for call, after in blows:
+        yield Run(first.variant, first.request, first.blow, first.then, Blow("kill", call, after=after))
 
 
 def fresh(recorded: Recordings) -> Iterator[Run]:

@@ -124,6 +124,8 @@ class Play:
         self.declared: Properties | None = None
         """What CloudFormation believes of the resource, if it has one."""
         self._beside: list[Attempt] = []
+        self.resumed: End | None = None
+        """How an attempt ended that had been stopped."""
         self._records: list[str] = []
 
     # -- time -----------------------------------------------------------------------------------
@@ -166,7 +168,15 @@ class Play:
         self.story.append(f"{kind} {physical_id or ''} is sent")
         return sent
 
-    def order(self, sent: Sent, blow: Blow | None = None, *, alone: bool = True, final: bool = False) -> Order:
+    def order(
+        self,
+        sent: Sent,
+        blow: Blow | None = None,
+        *,
+        second: Blow | None = None,
+        alone: bool = True,
+        final: bool = False,
+    ) -> Order:
         made = sent.event
         if final:
             made = record_of(sent.event, sent.end.error if sent.end else None, sent.attempts)
@@ -174,7 +184,7 @@ class Play:
             told = json.loads(made["Records"][0]["body"]) | {"requestPayload": None}
             self._records.append(json.dumps(told))
         function: Literal["provider", "last_resort"] = "last_resort" if final else "provider"
-        return Order(made, self.timeline.path, function, blow, self.mutation, alone)
+        return Order(made, self.timeline.path, function, blow, second, self.mutation, alone)
 
     def attempt(self, sent: Sent, blow: Blow | None = None, *, calls: list[str] | None = None) -> End:
         """Let Lambda run the event once. calls: what this attempt is known to call, for the service's own faults."""
@@ -185,9 +195,9 @@ class Play:
         self.services.clear_faults()
         return end
 
-    def start(self, sent: Sent, blow: Blow | None = None, *, alone: bool = True) -> Attempt:
+    def start(self, sent: Sent, blow: Blow | None = None, *, second: Blow | None = None, alone: bool = True) -> Attempt:
         """Start an attempt that does not end, or is not waited for, before something else begins."""
-        running = Attempt(self.order(sent, blow, alone=alone), fresh=self.fresh)
+        running = Attempt(self.order(sent, blow, second=second, alone=alone), fresh=self.fresh)
         self._beside.append(running)
         return running
 

@@ -69,7 +69,7 @@ class Result:
     calls: list[str]
     """Of the attempt that was struck, by `service.Operation` or `answer`."""
     after: list[str]
-    """Of the attempt that came next."""
+    """Of the attempt that came next; if the first one was stopped, and ran on, all of its own."""
     story: list[str]
     defect: str | None = None
     """The harness itself failed."""
@@ -132,7 +132,8 @@ class Stage:
         finally:
             play.close()
         named = self._names(play, first_call, [call.name for call in ends[0].calls]) if run.blow is None else []
-        after = [call.name for call in ends[1].calls] if len(ends) > 1 else []
+        then = play.resumed or (ends[1] if len(ends) > 1 else None)
+        after = [call.name for call in then.calls] if then is not None else []
         story = play.story if tell or play.findings.wrong else []
         return Result(str(run), play.findings, named, after, story)
 
