@@ -28,7 +28,7 @@ TABLE = _ROOT / "build" / "faults-table.md"
 _SHOWN = 20
 _SECONDS = 1080
 """After so long no further run begins; the plan is made to end well before."""
-_HISTORIES = 40
+_HISTORIES = 60
 _WIDTH = 170
 """Of the table, in a log."""
 

@@ -12,5 +12,9 @@ from tests.faults.crew import Crew
 pytestmark = pytest.mark.faults
 
 
+EXAMPLES = int(os.environ.get("HISTORIES", "6"))
+
+
+@pytest.mark.timeout(60 + 3 * EXAMPLES)
 def test_what_is_held_is_what_cloudformation_has(crew: Crew) -> None:
-    random_histories.play(crew, int(os.environ.get("HISTORIES", "6")))
+    random_histories.play(crew, EXAMPLES)
