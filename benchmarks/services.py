@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 REGION = "us-east-1"
 SIMULATOR = {"IsoCountryCode": "US", "NumberType": "SIMULATOR", "NumberCapabilities": ["SMS"]}
+_STATE = {True: "state", False: "state-with-bundle"}
+"""A state table for either of ours: one does not wait for the other's turn in the account's rate."""
 PLENTY = 1_000_000
 """A quota that no run exhausts."""
 
@@ -71,7 +73,8 @@ class Services:
             url, bundle = self.telecom.url, str(self.bundle)
             self._dynamodb = session.client("dynamodb", endpoint_url=url, verify=bundle)
             self._connect = session.client("connect", endpoint_url=url, verify=bundle)
-            self._make_table("state", "pk", "sk")
+            for name in set(_STATE.values()):
+                self._make_table(name, "pk", "sk")
             self._make_table("idempotency", "id")
             self._stack = stack.pop_all()
         return self
@@ -122,7 +125,7 @@ class Services:
                 "AWS_ENDPOINT_URL_CONNECT": self.telecom.url,
                 "AWS_ENDPOINT_URL_DYNAMODB": self.telecom.url,
                 "ALLOWED_RESPONSE_HOSTS": self.sink.host,
-                "STATE_TABLE": "state",
+                "STATE_TABLE": _STATE[artifact.indexed],
                 "IDEMPOTENCY_TABLE": "idempotency",
                 "POWERTOOLS_LOG_LEVEL": "INFO",
                 "PYTHONHASHSEED": "0",
