@@ -136,12 +136,17 @@ def refresh(intent: Intent) -> Intent:
 def suspects() -> Iterator[Intent]:
     """Every purchase that may have brought something nobody knows; a scan, for the daily sweep.
 
-    Besides the SUSPECT ones, those that were begun a day ago and that no run has come back to.
+    Besides the SUSPECT ones, those that were begun, or were to be given back, a day ago, and that no run came back to.
     """
-    condition = "purchase_state = :suspect OR (purchase_state = :intent AND lease_until > :zero AND opened_at < :old)"
+    condition = (
+        "purchase_state = :suspect OR (opened_at < :old AND ("
+        "(purchase_state = :intent AND lease_until > :zero) OR (purchase_state = :bought AND cancelled = :true)))"
+    )
     values: table.Values = {
         ":suspect": {"S": State.SUSPECT},
         ":intent": {"S": State.INTENT},
+        ":bought": {"S": State.BOUGHT},
+        ":true": {"BOOL": True},
         ":zero": table.number(0),
         ":old": table.number(clock.now() - _FORGOTTEN),
     }

@@ -47,7 +47,7 @@ def update(invocation: Invocation) -> Observed:
     desired = resource.properties.parse(request.properties)
     _refuse_late(invocation)
     if not ledger.note_update(_key(invocation), invocation.issued_at):
-        raise reasons.SUPERSEDED.failure(noun=resource.noun)
+        raise _superseded(invocation, resource)
     history = ledger.history(_key(invocation))
     observed = _owned(invocation, resource, history, physical_id)
     if observed is None:
@@ -88,12 +88,23 @@ def _in_place(
         differing = differences(observed, desired, replacement=False)
         protects = any(each.property_name == _PROTECTION and each.desired for each in differing)
         if not ledger.note_update(_key(invocation), invocation.issued_at, protects=protects):
-            raise reasons.SUPERSEDED.failure(noun=resource.noun)
+            raise _superseded(invocation, resource)
         observed = _converged(invocation, resource, desired, observed)
     if known is not None and known.state is State.BOUGHT:
         # Its promise was taken back by a rollback that then did not come to its end.
         ledger.ready(known, observed.physical_id)
     return observed
+
+
+def _superseded(invocation: Invocation, resource: Resource[Any]) -> Failure:
+    """What an Update comes to that is not the newest.
+
+    An earlier run of it may have been cut off before it could give back what it had bought: that goes.
+    """
+    mine = ledger.history(_key(invocation)).of_request(invocation.request.request_id)
+    if mine is not None and mine.open and not mine.named:
+        reconcile(invocation, mine)
+    return reasons.SUPERSEDED.failure(noun=resource.noun)
 
 
 def _key(invocation: Invocation) -> str:
@@ -164,20 +175,20 @@ def _delete_unnamed(invocation: Invocation) -> None:
 def _unknown_to_cloudformation(invocation: Invocation, intents: list[Intent]) -> list[Intent]:
     """The purchases that a Delete with a made-up id can mean.
 
-    It follows a Create whose answer CloudFormation did not get. If every answer was taken, it follows one that was
-    cancelled before: the newest, unless that is so old that it is rather a number which a DeletionPolicy kept when its
+    It follows a Create whose answer CloudFormation did not get. If the newest one's was taken, it follows one that was
+    cancelled before: that one, unless it is so old that it is rather a number which a DeletionPolicy kept when its
     logical id was used before. That one is not ours to lose.
     """
     created = [intent for intent in intents if intent.request_type == "Create" and not intent.named]
     unanswered = [intent for intent in created if intent.answered_at is None]
-    if unanswered or not created:
+    newest = created[-1] if created else None
+    if newest is None or newest.answered_at is None:
         return unanswered
-    newest = created[-1]
-    if newest.answered_at is not None and invocation.issued_at - newest.answered_at <= _CANCELLED:
-        return [newest]
+    if invocation.issued_at - newest.answered_at <= _CANCELLED:
+        return [*unanswered, newest]
     count("UnclaimedNumbers", ResourceType=newest.resource_type)
     logger.warning("Left a number that an earlier Create made", extra={"created_by": newest.request_id})
-    return []
+    return unanswered
 
 
 def _complete(

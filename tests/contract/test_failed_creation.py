@@ -298,6 +298,23 @@ def test_a_purchase_that_was_never_seen_is_found_by_a_delete_with_a_made_up_id(l
     assert laptop.held() == {}
 
 
+def test_an_earlier_purchase_of_unknown_end_does_not_hide_a_later_one_that_was_cancelled(laptop: Laptop) -> None:
+    """Its answer was taken, but CloudFormation had cancelled the Create, and deletes an id that it made up."""
+    laptop.telecom.configure(tags_lag_seconds=86_400)
+    laptop.telecom.fault(SMS, "RequestPhoneNumber", "lose_answer")
+    laptop.telecom.fault(SMS, "RequestPhoneNumber", "error", code="InternalServerException", status=500, times=999)
+    began = time.time() - 60
+    create(laptop, SMS_PHONE_NUMBER, issued_at=began)
+    delete(laptop, SMS_PHONE_NUMBER, "example-Number-1A2B3C4D5E6F", issued_at=began + 10)
+    laptop.telecom.clear_faults()
+    assert create(laptop, SMS_PHONE_NUMBER, issued_at=began + 20)["Status"] == "SUCCESS"
+    laptop.telecom.configure(tags_lag_seconds=0)
+
+    assert delete(laptop, SMS_PHONE_NUMBER, "example-Number-6F5E4D3C2B1A")["Status"] == "SUCCESS"
+
+    assert laptop.held() == {}
+
+
 def test_a_purchase_of_unknown_end_is_not_told_as_one_that_never_began(laptop: Laptop, kind: Kind) -> None:
     laptop.telecom.configure(tags_lag_seconds=86_400)
     laptop.telecom.fault(kind.service, kind.operation, "lose_answer")
