@@ -54,15 +54,15 @@ class Buying:
 
         Where nobody stands in line for the call, lease and turn are written with it: one write in place of three.
         """
-        self._refuse_last_seconds()
         call = self.resource.buying_call(self.desired)
         services.prepare(call[0])
         try:
+            self._refuse_last_seconds()
             chosen = self.invocation.patiently(lambda: self.resource.choose(self.desired))
         except Failure:
             if ledger.history(self.intent.resource).of_request(self.intent.request_id) is None:
                 raise
-            return False  # An earlier run has chosen, and may have bought, what now is not available any more.
+            return False  # An earlier run was in time for what this one is not, and may have bought.
         self.intent = attrs.evolve(self.intent, chosen=chosen)
         leased = ledger.leased(self.intent, self.invocation.key)
         opened = ledger.open_intent(leased, turn=rate.offer(*call))
