@@ -27,10 +27,10 @@ test: check  ## everything: check, unit, contract, template, a slice of the cras
 	.venv/bin/pytest -q -m faults
 	.venv/bin/pytest -q -n 2 --dist loadfile -m e2e
 
-faults: setup  ## crash tests of the whole plan: a table, and build/faults-report.json (20 minutes)
+faults: setup  ## crash tests of the whole plan: a table, and build/faults-report.json (15 minutes)
 	.venv/bin/python -m tests.faults
 
-bench: setup .venv-bench/.synced  ## side by side with the peers: table, build/bench-report.json, chart (8 minutes)
+bench: setup .venv-bench/.synced  ## side by side with the peers: table, build/bench-report.json, chart (9 minutes)
 	.venv/bin/python -m benchmarks
 
 demo: setup  ## the whole life of all three types on a laptop; KEEP=1 leaves it running

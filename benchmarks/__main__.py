@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--quick]`: measure, print, write build/bench-report.json, build/bench-table.md, the chart."""
+"""`python -m benchmarks [--quick]`: measure, print, write build/bench-report.json, README's tables, the chart."""
 
 from __future__ import annotations
 
@@ -63,7 +63,10 @@ def main(arguments: list[str] | None = None) -> None:
     for grid in [*grids, report.of_figures(found)]:
         grid.print(console)
     _write(build / "bench-report.json", _json(found, costs, built, rounds))
-    _write(build / "bench-table.md", report.markdown(grids[:2], rounds))
+    tables = report.markdown(grids[:2], rounds)
+    _write(build / "bench-table.md", tables)
+    if chosen.to == ROOT and not chosen.quick:
+        show(ROOT / "README.md", tables)
     _write(chosen.to / "docs/benchmark.svg", _chart(costs, storms))
     tell(f"wrote {build / 'bench-report.json'}")
 
@@ -131,6 +134,14 @@ def _chart(costs: Mapping[str, Cost], storms: Mapping[int, Mapping[str, Any]]) -
         chart.of_bulk(f"{middle} numbers in one stack, one call per second", outcomes, report.NAMES["ours"]),
     ]
     return chart.svg(panels, "cfn-telephony beside crhelper, Powertools, cfn-handler and cfnresponse")
+
+
+def show(page: Path, tables: str) -> None:
+    """Put the tables where the page has the last ones, between the markers that they bring along."""
+    begin, end = tables.splitlines()[0], tables.splitlines()[-1]
+    before, _, rest = page.read_text().partition(begin)
+    _, _, after = rest.partition(f"{end}\n")
+    page.write_text(before + tables + after)
 
 
 def _write(path: Path, text: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import chart, cost, figures, report
+from benchmarks.__main__ import show
 from benchmarks.artifacts import ROOT, Artifact, without_bytecode
 from benchmarks.budget import Calls
 from benchmarks.container import Container, HandlerError
@@ -203,3 +204,11 @@ def test_the_chart_is_a_drawing_and_the_block_has_its_markers() -> None:
     assert block.startswith("<!-- benchmark -->\n")
     assert block.endswith("<!-- /benchmark -->\n")
     assert all(name in block for name in report.NAMES.values())
+
+
+def test_the_tables_take_the_place_of_the_last_ones(tmp_path: Path) -> None:
+    page = tmp_path / "README.md"
+    page.write_text("before\n\n<!-- benchmark -->\nold\n<!-- /benchmark -->\n\nafter\n")
+    show(page, "<!-- benchmark -->\n\nnew\n\n<!-- /benchmark -->\n")
+    show(page, "<!-- benchmark -->\n\nnewer\n\n<!-- /benchmark -->\n")
+    assert page.read_text() == "before\n\n<!-- benchmark -->\n\nnewer\n\n<!-- /benchmark -->\n\nafter\n"
