@@ -27,7 +27,7 @@ test: check  ## everything: check, unit, contract, template, a slice of the cras
 	.venv/bin/pytest -q -m faults
 	.venv/bin/pytest -q -n 2 --dist loadfile -m e2e
 
-faults: setup  ## crash tests of the whole plan: a table, and build/faults-report.json (15 minutes)
+faults: setup  ## crash tests of the whole plan: a table, and build/faults-report.json (17 minutes)
 	.venv/bin/python -m tests.faults
 
 bench: setup .venv-bench/.synced  ## side by side with the peers: table, build/bench-report.json, chart (9 minutes)
