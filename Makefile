@@ -30,7 +30,7 @@ test: check  ## everything: check, unit, contract, template, a slice of the cras
 faults: setup  ## crash tests of the whole plan: a table, and build/faults-report.json (17 minutes)
 	.venv/bin/python -m tests.faults
 
-bench: setup .venv-bench/.synced  ## side by side with the peers: table, build/bench-report.json, chart (9 minutes)
+bench: setup .venv-bench/.synced  ## side by side with the peers: table, build/bench-report.json, chart (8 minutes)
 	.venv/bin/python -m benchmarks
 
 demo: setup  ## the whole life of all three types on a laptop; KEEP=1 leaves it running

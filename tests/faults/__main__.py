@@ -27,7 +27,7 @@ REPORT = _ROOT / "build" / "faults-report.json"
 TABLE = _ROOT / "build" / "faults-table.md"
 _SHOWN = 20
 _SECONDS = 2400
-"""After so long no further run begins. The plan is made to take 17 minutes on two cores; a busy machine gets its time."""
+"""After so long no further run begins. The plan takes 17 minutes on two quiet cores; a busy machine gets its time."""
 _HISTORIES = 60
 _WIDTH = 170
 """Of the table, in a log."""
