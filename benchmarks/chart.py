@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 
 import attrs
 
-_WIDTH, _LEFT, _BAR, _ROW, _HEAD = 820, 190, 520, 24, 46
+_WIDTH, _LEFT, _BAR, _ROW, _HEAD = 870, 240, 520, 24, 46
 _STYLE = """
   text { font: 13px system-ui, sans-serif; fill: #24292f }
   .title { font-weight: 600 }
