@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import pytest
 
 from tests.faults import plan
 from tests.faults.crew import Crew
 from tests.faults.report import told
-from tests.faults.runs import Result, Run
 
 
 @pytest.mark.faults
 @pytest.mark.shows("killed at any call of a Create, and run again")
 def test_a_create_that_dies_anywhere_is_a_success_when_lambda_runs_it_again() -> None:
-    results: list[Result] = []
-
-    def done(result: Result) -> Iterable[Run]:
-        results.append(result)
-        return []
-
     with Crew(2) as crew:
         recorded = crew.record([("sms", "create")])
-        crew.play(plan.retried(recorded), done)
+        results = crew.results(plan.retried(recorded))
 
     assert len(results) == 2 * len(recorded["sms", "create"])
     failed = [result for result in results if result.defect or result.findings.wrong or result.findings.failed]

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import pytest
 
 from tests.faults import plan
 from tests.faults.crew import Crew
 from tests.faults.declarations import PLAIN
 from tests.faults.report import Tally, told
-from tests.faults.runs import Result, Run
 
 pytestmark = pytest.mark.faults
 
 
 def test_a_create_that_dies_anywhere_buys_once_leaks_nothing_and_is_answered(crew: Crew) -> None:
     recorded = crew.record((variant, "create") for variant in PLAIN)
-    tally = Tally(recorded)
-
-    def done(result: Result) -> Iterable[Run]:
+    tally, runs = Tally(recorded), plan.part(recorded)
+    for result in crew.results(runs):
         tally.add(result)
-        return []
-
-    runs = plan.part(recorded)
-    crew.play(runs, done)
 
     assert tally.runs == len(runs)
     assert tally.points == tally.known
