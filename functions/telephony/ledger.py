@@ -89,6 +89,11 @@ class Intent:
         return self.live or self.state in {State.INTENT, State.SUSPECT}
 
     @property
+    def unwanted(self) -> bool:
+        """Whether there may be a number that nobody was promised, or that was to be given back and was not."""
+        return self.open and (self.state is not State.READY or self.cancelled)
+
+    @property
     def begun(self) -> bool:
         """Whether an attempt to buy was ever begun."""
         return self.lease_until > 0
@@ -140,12 +145,14 @@ def suspects() -> Iterator[Intent]:
     """
     condition = (
         "purchase_state = :suspect OR (opened_at < :old AND ("
-        "(purchase_state = :intent AND lease_until > :zero) OR (purchase_state = :bought AND cancelled = :true)))"
+        "(purchase_state = :intent AND lease_until > :zero) OR "
+        "(purchase_state IN (:bought, :ready) AND cancelled = :true)))"
     )
     values: table.Values = {
         ":suspect": {"S": State.SUSPECT},
         ":intent": {"S": State.INTENT},
         ":bought": {"S": State.BOUGHT},
+        ":ready": {"S": State.READY},
         ":true": {"BOOL": True},
         ":zero": table.number(0),
         ":old": table.number(clock.now() - _FORGOTTEN),
@@ -191,14 +198,16 @@ def leased(intent: Intent, owner: str) -> Intent:
 def take_lease(intent: Intent, owner: str) -> Intent | None:
     """Begin another attempt to buy, as intent.attempt and intent.chosen say; None if it may not be.
 
-    It may not be when the purchase was cancelled, is past INTENT, or another invocation holds a live lease.
+    It may not be when the purchase was cancelled, is past INTENT, or another invocation holds a live lease, or has had
+    one since `intent` was read: what that one did has to be looked for first.
     """
     now = clock.now()
     return _change(
         intent,
         # A turn that was kept is used up with the attempt.
         "SET lease_owner = :owner, lease_until = :until, attempt = :attempt, chosen = :chosen REMOVE turn_at",
-        "purchase_state = :intent AND cancelled = :false AND (lease_until < :now OR lease_owner = :owner)",
+        "purchase_state = :intent AND cancelled = :false AND lease_until = :seen "
+        "AND (lease_until < :now OR lease_owner = :owner)",
         {
             ":owner": {"S": owner},
             ":until": table.number(now + settings().lease),
@@ -206,6 +215,7 @@ def take_lease(intent: Intent, owner: str) -> Intent | None:
             ":chosen": {"S": intent.chosen or ""},
             ":intent": {"S": State.INTENT},
             ":false": {"BOOL": False},
+            ":seen": table.number(intent.lease_until),
             ":now": table.number(now),
         },
     )

@@ -72,7 +72,6 @@ def update(invocation: Invocation) -> Observed:
         # The present number stays CloudFormation's. A new one, which it never learnt of, goes; a claim goes by itself.
         if failure.physical_id is not None and not isinstance(failure, Lapsed) and ledger.abandon(intent):
             give_back(invocation, resource, intent, replacement.physical_id)
-        failure.physical_id = None
         raise
     if known is not None and intent.request_id != request.request_id:
         # Back to the first number. Nothing may stop the Delete of the other: a cleanup that fails is dropped silently.
@@ -102,7 +101,7 @@ def _superseded(invocation: Invocation, resource: Resource[Any]) -> Failure:
     An earlier run of it may have been cut off before it could give back what it had bought: that goes.
     """
     mine = ledger.history(_key(invocation)).of_request(invocation.request.request_id)
-    if mine is not None and mine.open and not mine.named:
+    if mine is not None and mine.open and not mine.named and mine.answered_at is None:
         reconcile(invocation, mine)
     return reasons.SUPERSEDED.failure(noun=resource.noun)
 
@@ -133,7 +132,7 @@ def delete(invocation: Invocation) -> None:
     if known.state in {State.BOUGHT, State.READY}:
         _delete_named(invocation, resource, history, known)
     for intent in _later(history, known, invocation):
-        if intent.state in {State.INTENT, State.SUSPECT, State.BOUGHT}:
+        if intent.unwanted:
             reconcile(invocation, intent)
 
 
@@ -308,7 +307,12 @@ def _end_unconfirmed(invocation: Invocation, history: History, known: Intent) ->
     """An Update that names one number says that CloudFormation never learnt of a newer one: its answer was lost."""
     for intent in _later(history, known, invocation):
         if intent.open:
-            reconcile(invocation, intent)
+            try:
+                reconcile(invocation, intent)
+            except Failure as failure:
+                # It is cancelled, so that its Delete and the sweep come back to it: no reason to fail a rollback.
+                logger.warning("Could not give back a replacement", extra={"error": failure.word})
+                count("UnclaimedNumbers", ResourceType=intent.resource_type)
 
 
 def _replaced(

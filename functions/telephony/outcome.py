@@ -171,7 +171,9 @@ def _outcome(invocation: Invocation, decision: Decision) -> Outcome:
         observed = decision(invocation)
     except Failure as failure:
         logger.warning("Failed", extra={"error": failure.word, "code": failure.code, "reason_code": failure.reason})
-        return Outcome("FAILED", failure.physical_id or named, reason=_without_secrets(str(failure), request))
+        # Of an Update or a Delete it stays the id that CloudFormation has, whichever number the failure is about.
+        known = failure.physical_id if request.request_type == "Create" else None
+        return Outcome("FAILED", known or named, reason=_without_secrets(str(failure), request))
     except Undecided as undecided:
         if not invocation.final:
             raise

@@ -24,6 +24,8 @@ from telephony.settings import settings
 _ATTEMPTS = 5
 """How many candidates are tried, and how often a call of unknown effect is made, in one invocation."""
 
+_BUSY = "The state table was busy with another request for this resource."
+
 ANYTHING = OnDelete(lift_deletion_protection=True, leave_pools=True)
 """What a release may do to a number that no stack was ever promised."""
 
@@ -56,13 +58,8 @@ class Buying:
         """
         call = self.resource.buying_call(self.desired)
         services.prepare(call[0])
-        try:
-            self._refuse_last_seconds()
-            chosen = self.invocation.patiently(lambda: self.resource.choose(self.desired))
-        except Failure:
-            if ledger.history(self.intent.resource).of_request(self.intent.request_id) is None:
-                raise
-            return False  # An earlier run was in time for what this one is not, and may have bought.
+        self._refuse_last_seconds()
+        chosen = self.invocation.patiently(lambda: self.resource.choose(self.desired))
         self.intent = attrs.evolve(self.intent, chosen=chosen)
         leased = ledger.leased(self.intent, self.invocation.key)
         opened = ledger.open_intent(leased, turn=rate.offer(*call))
@@ -72,9 +69,12 @@ class Buying:
         elif opened is Opened.BUSY:
             self.behind = True
             opened = ledger.open_intent(self.intent)
-        if opened is Opened.BUSY:
-            raise Undecided("The state table was busy with another request for this resource.")
-        return opened is Opened.WRITTEN
+        for _ in range(_ATTEMPTS):
+            if opened is not Opened.BUSY:
+                return opened is Opened.WRITTEN
+            self._pause(_BUSY)
+            opened = ledger.open_intent(self.intent)
+        raise Undecided(_BUSY)
 
     def run(self) -> tuple[Intent, Observed]:
         """Buy, or take what an earlier run bought. Raise Failure if there is nothing, Undecided if unknown."""
@@ -86,7 +86,7 @@ class Buying:
                 raise reasons.GIVEN_UP.failure(noun=self.resource.noun)
             if intent.lease_until > clock.now() and intent.lease_owner != self.invocation.key:
                 self._pause("Another run of this request is buying at this moment.")
-                self.intent = ledger.refresh(intent)
+                self._refresh()
                 continue
             if self.look and (found := self._find()) is not None:
                 return self._bought(found)
@@ -94,12 +94,18 @@ class Buying:
                 end = reasons.NEVER_LEARNT if self.unsure else reasons.NEVER_WORKED
                 raise self._nothing(end.failure(noun=self.resource.noun))
             if not (self.leased or self._lease()):
-                self.intent = ledger.refresh(intent)
+                self._refresh()
                 continue
             self.leased = False
             observed = self._attempt()
             if observed is not None:
                 return self._bought(observed)
+
+    def _refresh(self) -> None:
+        self.intent = ledger.refresh(self.intent)
+        if self.intent.begun and self.intent.lease_owner != self.invocation.key:
+            # Another run has made an attempt meanwhile.
+            self.unsure = self.look = True
 
     def _lease(self) -> bool:
         """Get ready for an attempt, and take its lease; False if it may not be."""
@@ -200,7 +206,7 @@ class Buying:
         return purchase_of(self.invocation, self.intent)
 
     def _refuse_last_seconds(self) -> None:
-        """An attempt that the end of the invocation could cut off is not begun."""
+        """When it is time to answer, or to leave that to the next run, no attempt is begun."""
         if clock.now() > self.invocation.until:
             self._stop("No time was left to buy.")
 
@@ -242,12 +248,17 @@ def buy(invocation: Invocation, resource: Resource[Any], desired: Properties) ->
         opened_at=clock.now(),
     )
     buying = Buying(invocation, resource, desired, intent, unsure=False, look=False)
-    if invocation.final or not buying.begin():
+    nothing = reasons.NEVER_WORKED if invocation.final else reasons.SUPERSEDED
+    why: Failure | Undecided = nothing.failure(noun=resource.noun)
+    try:
+        begun = not invocation.final and buying.begin()
+    except (Failure, Undecided) as trouble:
+        begun, why = False, trouble
+    if not begun:
+        # What hinders this run need not matter: an earlier one may have bought.
         earlier = ledger.history(intent.resource).of_request(request.request_id)
-        if earlier is None and invocation.final:
-            raise reasons.NEVER_WORKED.failure(noun=resource.noun)
         if earlier is None:
-            raise reasons.SUPERSEDED.failure(noun=resource.noun)
+            raise why
         buying = Buying(invocation, resource, desired, earlier, unsure=earlier.begun, look=earlier.begun)
     return buying.run()
 

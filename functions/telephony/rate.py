@@ -38,6 +38,7 @@ def wait(service: str, operation: str, *, reserved: float | None = None, behind:
     """Wait for a turn before the call is made, so that the call itself need not: `take` finds it in hand.
 
     reserved: a turn that an earlier invocation got and could not wait for. Raise OutOfTurn if this one cannot either.
+    A turn that is free at this moment is never too late: that is for the caller to say.
     behind: others were seen to stand in line a moment ago.
     """
     name = f"{service}.{operation}"
@@ -47,7 +48,7 @@ def wait(service: str, operation: str, *, reserved: float | None = None, behind:
     interval = _SLACK / per_second
     at = _reserve(name, interval, behind=behind) if reserved is None else reserved
     now = clock.now()
-    if at > _until.get():
+    if at > max(now, _until.get()):
         ahead = round((at - now) / interval)
         raise OutOfTurn(
             f"{ahead} calls of {operation} are ahead of this one, at {per_second:g} per second: "

@@ -96,7 +96,7 @@ def _suspect(intent: Intent, *, release: bool) -> _Found | None:
     if found is None:
         if clock.now() - intent.opened_at < _GONE_FOR_GOOD:
             return _Found(Finding.SUSPECT_OPEN, intent.resource_type, intent.request_id)
-        ledger.close(intent, State.REFUSED)
+        ledger.close(intent, State.RELEASED if intent.physical_id else State.REFUSED, intent.physical_id or "")
         return None
     if not (release and intent.cancelled):
         return _Found(Finding.SUSPECT_FOUND, intent.resource_type, found.physical_id)

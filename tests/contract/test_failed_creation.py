@@ -6,11 +6,9 @@ import re
 import time
 from typing import Any
 
-import attrs
 import pytest
 
 from tests.conftest import CONNECT, SECRET, SMS, STACK_ID, Laptop
-from tests.contract.cloudformation import AsyncInvoker
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, Kind, template, with_failing_sibling
 
 NOT_CREATED = re.compile(r"not-created:[0-9a-f-]{36}")
@@ -380,23 +378,3 @@ def test_a_message_of_the_service_that_repeats_a_secret_is_not_passed_on(laptop:
     assert failed["Status"] == "FAILED"
     assert "keywordMessage" in failed["Reason"]
     assert SECRET not in failed["Reason"]
-
-
-def test_what_an_earlier_run_bought_is_answered_though_it_is_too_late_to_buy(laptop: Laptop, kind: Kind) -> None:
-    """The margin before ServiceTimeout has begun: no attempt to buy begins any more, and none is needed."""
-    from telephony import provider  # noqa: PLC0415
-
-    time.sleep(1 - time.time() % 1)  # a URL tells whole seconds
-    laptop.telecom.fault("dynamodb", "UpdateItem", "error", code="ResourceNotFoundException", after=1)
-    with AsyncInvoker(provider.handler, delays=(2.1,), timeout=20) as late:
-        request = attrs.evolve(laptop, invoker=late).post(
-            "Create",
-            resource_type=kind.type,
-            properties=kind.properties | {"ServiceTimeout": "20"},
-            issued_at=time.time() - 17,
-        )
-        late.settle(30)
-        assert [run.outcome for run in late.invocations] == ["raised", "returned"]
-
-    assert [laptop.answer(request)["PhysicalResourceId"]] == laptop.ids()
-    assert laptop.calls()[kind.buys] == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.contract.declarations import SMS_PHONE_NUMBER, Kind, connect_phone_nu
 
 Rates = Callable[[str], None]
 REQUEST = f"{SMS}.RequestPhoneNumber"
+LIMITS = pytest.mark.parametrize("limit", ["*=1000", "*=0"])
 
 
 @pytest.fixture
@@ -96,7 +98,7 @@ def test_a_turn_that_comes_after_the_invocation_is_kept_for_the_next_run(laptop:
 
 
 @pytest.mark.shows("little time left in the invocation")
-@pytest.mark.parametrize("limit", ["*=1000", "*=0"])
+@LIMITS
 def test_nothing_is_bought_in_the_last_seconds_of_an_invocation(
     laptop: Laptop, rates: Rates, kind: Kind, limit: str
 ) -> None:
@@ -142,3 +144,47 @@ def test_a_read_that_cannot_have_its_turn_in_time_is_answered(laptop: Laptop, ra
 
     assert (refused["Status"], refused["PhysicalResourceId"]) == ("FAILED", number)
     assert refused["Reason"].startswith("Throttling: 1 calls of DescribePhoneNumbers are ahead of this one")
+
+
+@LIMITS
+def test_what_an_earlier_run_bought_is_answered_though_it_is_too_late_to_buy(
+    laptop: Laptop, rates: Rates, kind: Kind, limit: str
+) -> None:
+    """The margin before ServiceTimeout has begun: no attempt to buy begins any more, and none is needed."""
+    from telephony import provider  # noqa: PLC0415
+
+    rates(limit)
+    time.sleep(1 - time.time() % 1)  # a URL tells whole seconds
+    laptop.telecom.fault("dynamodb", "UpdateItem", "error", code="ResourceNotFoundException", after=1)
+    with AsyncInvoker(provider.handler, delays=(2.1,), timeout=20) as late:
+        request = attrs.evolve(laptop, invoker=late).post(
+            "Create",
+            resource_type=kind.type,
+            properties=kind.properties | {"ServiceTimeout": "20"},
+            issued_at=time.time() - 17,
+        )
+        late.settle(30)
+        assert late.invocations[0].outcome == "raised"
+
+    assert [laptop.answer(request)["PhysicalResourceId"]] == laptop.ids()
+    assert laptop.calls()[kind.buys] == 1
+
+
+@LIMITS
+def test_a_delete_in_the_margin_before_its_service_timeout_releases(
+    laptop: Laptop, rates: Rates, kind: Kind, limit: str
+) -> None:
+    made = laptop.send("Create", resource_type=kind.type, properties=kind.properties)
+    rates(limit)
+    time.sleep(1 - time.time() % 1)
+
+    gone = laptop.send(
+        "Delete",
+        resource_type=kind.type,
+        physical_id=made["PhysicalResourceId"],
+        properties=kind.properties | {"ServiceTimeout": "20"},
+        issued_at=time.time() - 19,
+    )
+
+    assert gone["Status"] == "SUCCESS", gone["Reason"]
+    assert laptop.held() == {}
