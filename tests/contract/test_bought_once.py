@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import socket
+import time
 import uuid
 from typing import Any
 
 import attrs
 import pytest
 
-from tests.conftest import CONNECT, SMS, Laptop, connect_instance, forget_container
+from tests.conftest import CONNECT, SMS, STACK_ID, Laptop, connect_instance, forget_container
 from tests.contract.cloudformation import AsyncInvoker
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind, connect_phone_number
 from tests.contract.test_answering import short_invocations
@@ -416,3 +417,45 @@ def test_a_table_that_is_never_free_buys_nothing(laptop: Laptop) -> None:
 
     assert laptop.calls() == {}
     assert laptop.held() == {}
+
+
+def test_a_run_that_waited_in_line_looks_for_what_another_has_bought_meanwhile(laptop: Laptop) -> None:
+    """Its intent was written without a lease; the other delivery took it, claimed a number, and died unheard."""
+    from telephony import ledger, rate, resources  # noqa: PLC0415
+    from telephony.errors import Undecided  # noqa: PLC0415
+    from telephony.invocation import Invocation  # noqa: PLC0415
+    from telephony.purchase import Buying, buy  # noqa: PLC0415
+    from telephony.request import Request  # noqa: PLC0415
+
+    kind, issued = connect_phone_number(connect_instance(laptop)), time.time()
+    request = Request(
+        "Create", STACK_ID, str(uuid.uuid4()), "Number", kind.type, "", None, kind.properties, issued, 3600
+    )
+    rate.begin(until=issued + 3600)
+    slow, other = (Invocation(request, ends_at=issued + 600) for _ in range(2))
+    resource = resources.by_type(kind.type)
+    desired = resource.properties.parse(kind.properties)
+    intent = ledger.Intent(
+        resource=ledger.resource_key(STACK_ID, "Number"),
+        request_id=request.request_id,
+        request_type="Create",
+        resource_type=kind.type,
+        replaces=None,
+        issued_at=issued,
+        opened_at=issued,
+        chosen=resource.choose(desired),
+    )
+    ledger.open_intent(intent)
+    taken = {"code": "InvalidParameterException", "message": "Phone number not available"}
+    laptop.telecom.fault(CONNECT, "ClaimPhoneNumber", "error", **taken)
+    laptop.telecom.fault(CONNECT, "ClaimPhoneNumber", "lose_answer")
+    laptop.telecom.fault(CONNECT, "ListPhoneNumbersV2", "error", code="InternalServiceException", status=500, times=50)
+    with pytest.raises(Undecided):
+        buy(other, resources.by_type(kind.type), desired)
+    laptop.telecom.clear_faults()
+    assert laptop.held() == {kind.held: 1}
+
+    time.sleep(1.2)  # the other's lease
+    bought, observed = Buying(slow, resource, desired, intent, unsure=False, look=False, behind=True).run()
+
+    assert [observed.physical_id] == laptop.ids() == [bought.physical_id]

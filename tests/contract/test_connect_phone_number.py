@@ -312,3 +312,15 @@ def test_nothing_of_connect_is_asked_of_the_sms_service(laptop: Laptop, kind: Ki
     stack.delete()
 
     assert laptop.calls(SMS) == {}
+
+
+def test_what_an_earlier_run_claimed_is_answered_though_nothing_can_be_searched(laptop: Laptop) -> None:
+    kind = connect_phone_number(connect_instance(laptop))
+    laptop.telecom.fault("dynamodb", "UpdateItem", "error", code="ResourceNotFoundException", after=2)
+    search: dict[str, Any] = {"code": "InternalServiceException", "status": 500, "after": 1, "times": 99}
+    laptop.telecom.fault(CONNECT, "SearchAvailablePhoneNumbers", "error", **search)
+
+    answer = laptop.send("Create", resource_type=kind.type, properties=kind.properties)
+
+    assert (answer["Status"], [answer["PhysicalResourceId"]]) == ("SUCCESS", laptop.ids())
+    assert [run.outcome for run in laptop.invoker.invocations] == ["raised", "returned"]

@@ -532,3 +532,25 @@ def test_a_promise_taken_back_is_given_again_when_the_number_stays_after_all(lap
     assert gone["Status"] == "FAILED"
     assert "DeletionProtectionEnabled: false" in gone["Reason"]
     assert second_id in laptop.ids()
+
+
+def test_a_rollback_succeeds_though_the_new_number_cannot_go_and_its_delete_tells(laptop: Laptop) -> None:
+    """CloudFormation never got the answer of the replacement; what it brought is tied to a registration since."""
+    fields: dict[str, Any] = {"resource_type": SMS_PHONE_NUMBER.type}
+    after = VOICE | {"AllowReplacement": "true"}
+    began = time.time()
+    first = laptop.send("Create", properties=SIMULATOR, issued_at=began - 20, **fields)["PhysicalResourceId"]
+    update = {"physical_id": first, "properties": after, "old_properties": SIMULATOR}
+    second = laptop.send("Update", issued_at=began - 10, **update, **fields)["PhysicalResourceId"]
+    tied = {"code": "ConflictException", "reason": "PHONE_NUMBER_ASSOCIATED_TO_REGISTRATION"}
+    laptop.telecom.fault(SMS, "ReleasePhoneNumber", "error", **tied)
+
+    back = laptop.send("Update", physical_id=first, properties=SIMULATOR, old_properties=after, **fields)
+
+    assert (back["Status"], back["PhysicalResourceId"]) == ("SUCCESS", first)
+    assert set(laptop.ids()) == {first, second}
+    laptop.telecom.fault(SMS, "ReleasePhoneNumber", "error", after=1, **tied)
+    refused = laptop.send("Delete", physical_id=first, properties=SIMULATOR, **fields)
+    assert (refused["Status"], refused["PhysicalResourceId"]) == ("FAILED", first)
+    assert laptop.send("Delete", physical_id=first, properties=SIMULATOR, **fields)["Status"] == "SUCCESS"
+    assert laptop.ids() == []

@@ -499,3 +499,46 @@ def test_findings_are_counted_in_the_metric_that_the_alarm_looks_at(
     assert [(one["Finding"], one["SweepFindings"]) for one in metrics] == [("STACK_GONE", [1.0])]
     [told] = [line for line in written if '"STACK_GONE"' in line and '"found"' in line]
     assert laptop.ids()[0] in told
+
+
+@pytest.mark.usefixtures("may_release")
+def test_what_a_delete_could_not_release_is_released_once_it_can_be(laptop: Laptop, stacks: StacksApi) -> None:
+    """Its Create was promised and never answered; its Delete found it, and the service would not let it go."""
+    del stacks
+    laptop.sink.fail_next(None, "403", 4)
+    fields: dict[str, Any] = {"resource_type": SMS_PHONE_NUMBER.type, "properties": SIMULATOR}
+    laptop.post("Create", **fields)
+    laptop.invoker.settle(30)
+    tied = {"code": "ConflictException", "reason": "PHONE_NUMBER_ASSOCIATED_TO_REGISTRATION"}
+    laptop.telecom.fault(SMS, "ReleasePhoneNumber", "error", times=9, **tied)
+    refused = laptop.send("Delete", physical_id="example-Number-1A2B3C4D5E6F", **fields)
+    assert (refused["Status"], state(laptop)) == ("FAILED", "READY")
+    laptop.telecom.clear_faults()
+
+    with time_machine.travel(clock.now() + 86_401):
+        found = run()
+
+    assert found["SUSPECT_RELEASED"] == 1
+    assert (laptop.held(), state(laptop)) == ({}, "RELEASED")
+
+
+def test_a_purchase_that_was_to_be_given_back_is_closed_when_its_number_is_gone(
+    laptop: Laptop, stacks: StacksApi
+) -> None:
+    del stacks
+    laptop.sink.fail_next(None, "403", 4)
+    fields: dict[str, Any] = {"resource_type": SMS_PHONE_NUMBER.type, "properties": SIMULATOR}
+    laptop.post("Create", **fields)
+    laptop.invoker.settle(30)
+    laptop.telecom.fault("dynamodb", "UpdateItem", "error", code="ResourceNotFoundException", after=2, times=9)
+    laptop.post("Delete", physical_id="example-Number-1A2B3C4D5E6F", **fields)
+    laptop.invoker.settle(30)
+    laptop.telecom.clear_faults()
+    assert laptop.held() == {}
+    [intent] = laptop.intents()
+    assert (intent["purchase_state"]["S"], intent["cancelled"]["BOOL"]) == ("READY", True)
+
+    with time_machine.travel(clock.now() + 86_401):
+        assert run() == NOTHING
+
+    assert state(laptop) == "RELEASED"
