@@ -221,8 +221,6 @@ def ours(count: int, seed: int) -> Storm:
     storm, moment = Storm(count), VirtualTime(_BEGINNING)
     random.seed(seed)
     session, bucket = _Wire(moment, storm).session(), _Bucket(moment)
-    # Whichever of the two kinds of session the provider asks.
-    vars(session)["create_client"] = session.client
     # What a container has of its own begins anew; what it is connected to is the simulation.
     _forget()
     for module, name, stand_in in ((aws, "session", session), (transport, "pool", bucket)):
