@@ -44,7 +44,11 @@ def build(directory: Path) -> dict[str, Artifact]:
         return Artifact(name, handler, (peers, BENCH), _mib_of(distributions))
 
     ours = Artifact(
-        "ours", "telephony.provider.handler", (function, layer / "python"), _mib(function) + _mib(layer), indexed=True
+        "ours",
+        "telephony.handlers.provider.handler",
+        (function, layer / "python"),
+        _mib(function) + _mib(layer),
+        indexed=True,
     )
     powertools = ("aws-lambda-powertools", "pydantic", "pydantic-core", "annotated-types", "typing-inspection")
     built = [

@@ -215,15 +215,17 @@ class _Context:
 def ours(count: int, seed: int) -> Storm:
     """The provider's handler, with its defaults, in as many invocations as there are events."""
     os.environ.update(STATE_TABLE="state", AWS_REGION=REGION, POWERTOOLS_METRICS_NAMESPACE="bench")
-    from telephony import aws, provider, transport  # noqa: PLC0415 - reads its environment
+    from telephony import transport  # noqa: PLC0415 - reads its environment
+    from telephony.aws import clients  # noqa: PLC0415
     from telephony.errors import Undecided  # noqa: PLC0415
+    from telephony.handlers import provider  # noqa: PLC0415 - reads its environment
 
     storm, moment = Storm(count), VirtualTime(_BEGINNING)
     random.seed(seed)
     session, bucket = _Wire(moment, storm).session(), _Bucket(moment)
     # What a container has of its own begins anew; what it is connected to is the simulation.
     _forget()
-    for module, name, stand_in in ((aws, "session", session), (transport, "pool", bucket)):
+    for module, name, stand_in in ((clients, "session", session), (transport, "pool", bucket)):
         setattr(module, name, lambda stand_in=stand_in: stand_in)
     moment.run([(0.0, lambda: _make_table(session))])
     moment.now, storm.calls = _BEGINNING, 0

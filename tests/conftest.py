@@ -234,7 +234,7 @@ def laptop(
     sink: AnswerSink, telecom_server: TelecomServer, clients: Clients, container: None, written: list[str]
 ) -> Iterator[Laptop]:
     """A provider with nothing bought yet. Whatever a test does, no secret may be left behind by it."""
-    from telephony import last_resort, provider  # noqa: PLC0415
+    from telephony.handlers import continuation, provider  # noqa: PLC0415
 
     del container
     telecom_server.reset()
@@ -251,7 +251,7 @@ def laptop(
     sink._faults.clear()
     issued, put = len(sink.signatures), len(sink.puts)
     context: Any = Context()
-    with AsyncInvoker(provider.handler, lambda queued: last_resort.handler(queued, context), timeout=20) as invoker:
+    with AsyncInvoker(provider.handler, lambda queued: continuation.handler(queued, context), timeout=20) as invoker:
         laptop = Laptop(
             telecom=telecom_server,
             sink=sink,

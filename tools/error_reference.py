@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from telephony import errors, reasons
+from telephony import reasons
+from telephony.aws import errors
 from telephony.errors import Word
 
 _HEAD = """# Errors

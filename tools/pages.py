@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from telephony.properties import Field, Rule
+from telephony.model.properties import Field, Rule
 from tools.types import (
     ROOT,
     SERVICE_TIMEOUT,

@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from telephony.properties import Anything, Field, Permission
+from telephony.model.properties import Anything, Field, Permission
 from tools.types import (
     SERVICE_TIMEOUT,
     SERVICE_TOKEN,

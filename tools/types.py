@@ -12,8 +12,8 @@ from typing import Any, Literal
 import attrs
 
 from telephony import resources
-from telephony.properties import Anything, Field, Nested, Permission, fields
-from telephony.resource import Resource
+from telephony.model.properties import Anything, Field, Nested, Permission, fields
+from telephony.model.resource import Resource
 
 ROOT = Path(__file__).parent.parent
 

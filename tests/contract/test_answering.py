@@ -26,10 +26,10 @@ CREATE: dict[str, Any] = {"resource_type": "Custom::SmsPhoneNumber", "properties
 @contextmanager
 def short_invocations(laptop: Laptop, seconds: float) -> Iterator[Laptop]:
     """The same provider, in a function whose Timeout is `seconds`."""
-    from telephony import last_resort, provider  # noqa: PLC0415
+    from telephony.handlers import continuation, provider  # noqa: PLC0415
 
     def finally_answer(queued: Any) -> Any:
-        return last_resort.handler(queued, Context(seconds))  # type: ignore[arg-type]
+        return continuation.handler(queued, Context(seconds))  # type: ignore[arg-type]
 
     with AsyncInvoker(provider.handler, finally_answer, timeout=seconds) as invoker:
         yield attrs.evolve(laptop, invoker=invoker)
@@ -140,7 +140,7 @@ def unreachable(
 
 @pytest.mark.shows("an answer that reaches nobody")
 def test_an_answer_that_reaches_nobody_is_given_up_in_time(unreachable: tuple[Laptop, str]) -> None:
-    from telephony import provider  # noqa: PLC0415
+    from telephony.handlers import provider  # noqa: PLC0415
 
     laptop, host = unreachable
     url = laptop.sink.url_for(STACK_ID, "Number", "unreachable")
@@ -193,7 +193,7 @@ def test_the_last_resort_says_success_of_what_succeeded(laptop: Laptop, kind: Ki
 
 
 def test_a_record_that_cannot_be_answered_stays_in_the_queue_and_no_other_does(laptop: Laptop) -> None:
-    from telephony import last_resort  # noqa: PLC0415
+    from telephony.handlers import continuation  # noqa: PLC0415
 
     laptop.sink.fail_next(None, "403", 4)
     laptop.post("Create", **CREATE)
@@ -204,10 +204,10 @@ def test_a_record_that_cannot_be_answered_stays_in_the_queue_and_no_other_does(l
     queued = {"Records": [queued["Records"][0], foreign]}
 
     laptop.sink.fail_next(None, "403", 1)
-    left = last_resort.handler(queued, Context())  # type: ignore[arg-type]
+    left = continuation.handler(queued, Context())  # type: ignore[arg-type]
     assert left == {"batchItemFailures": [{"itemIdentifier": queued["Records"][0]["messageId"]}]}
 
-    assert last_resort.handler(queued, Context()) == {"batchItemFailures": []}  # type: ignore[arg-type]
+    assert continuation.handler(queued, Context()) == {"batchItemFailures": []}  # type: ignore[arg-type]
     [answer] = laptop.sink.answers(json.loads(queued["Records"][0]["body"])["requestPayload"]["RequestId"])
     assert answer["Status"] == "SUCCESS"
     assert laptop.calls(SMS) == {"RequestPhoneNumber": 1}

@@ -326,7 +326,7 @@ def test_a_write_whose_answer_is_lost_is_written_once(laptop: Laptop, operation:
 def test_a_table_out_of_reach_or_silent_is_left_within_seconds(
     laptop: Laptop, monkeypatch: pytest.MonkeyPatch, reached: bool
 ) -> None:
-    from telephony import provider  # noqa: PLC0415
+    from telephony.handlers import provider  # noqa: PLC0415
 
     laptop.telecom.fault(STATE, "PutItem", "hang", seconds=30, times=9)
     if not reached:
@@ -421,17 +421,19 @@ def test_a_table_that_is_never_free_buys_nothing(laptop: Laptop) -> None:
 
 def test_a_run_that_waited_in_line_looks_for_what_another_has_bought_meanwhile(laptop: Laptop) -> None:
     """Its intent was written without a lease; the other delivery took it, claimed a number, and died unheard."""
-    from telephony import ledger, rate, resources  # noqa: PLC0415
+    from telephony import resources  # noqa: PLC0415
+    from telephony.aws import rate_limiter  # noqa: PLC0415
+    from telephony.cloudformation.request import Request  # noqa: PLC0415
     from telephony.errors import Undecided  # noqa: PLC0415
-    from telephony.invocation import Invocation  # noqa: PLC0415
-    from telephony.purchase import Buying, buy  # noqa: PLC0415
-    from telephony.request import Request  # noqa: PLC0415
+    from telephony.lifecycle import ledger  # noqa: PLC0415
+    from telephony.lifecycle.invocation import Invocation  # noqa: PLC0415
+    from telephony.lifecycle.purchase import Buying, buy  # noqa: PLC0415
 
     kind, issued = connect_phone_number(connect_instance(laptop)), time.time()
     request = Request(
         "Create", STACK_ID, str(uuid.uuid4()), "Number", kind.type, "", None, kind.properties, issued, 3600
     )
-    rate.begin(until=issued + 3600)
+    rate_limiter.begin(until=issued + 3600)
     slow, other = (Invocation(request, ends_at=issued + 600) for _ in range(2))
     resource = resources.by_type(kind.type)
     desired = resource.properties.parse(kind.properties)

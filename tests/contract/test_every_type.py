@@ -12,8 +12,8 @@ import pytest
 import yaml
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 
-from telephony import request
-from telephony.properties import Properties, fields
+from telephony.cloudformation import request
+from telephony.model.properties import Properties, fields
 from tests.conftest import Laptop
 from tools import events, generate
 from tools.types import ROOT, Described, every_type, nested_in

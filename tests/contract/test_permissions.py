@@ -10,7 +10,8 @@ import attrs
 import pytest
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 
-from telephony import aws, services, sweep
+from telephony.aws import clients, services
+from telephony.handlers import sweep
 from telephony.settings import settings
 from tests.conftest import CONNECT, SMS, Context, Laptop, connect_instance
 from tests.contract.cloudformation import Stack
@@ -64,13 +65,13 @@ def recorded() -> Iterator[list[Call]]:
         calls.extend(Call(name, str(params)) for name in ACTIONS.get(action, {action}))
 
     through: list[Any] = [services.sms_voice(), services.connect(), services.cloudformation()]
-    clients = [service._client for service in through] + [aws.store()]
-    for client in clients:
+    sources = [*(service._client for service in through), clients.store()]
+    for client in sources:
         client.meta.events.register("before-parameter-build", note, unique_id="recorded")
     try:
         yield calls
     finally:
-        for client in clients:
+        for client in sources:
             client.meta.events.unregister("before-parameter-build", unique_id="recorded")
 
 

@@ -102,7 +102,7 @@ def test_a_turn_that_comes_after_the_invocation_is_kept_for_the_next_run(laptop:
 def test_nothing_is_bought_in_the_last_seconds_of_an_invocation(
     laptop: Laptop, rates: Rates, kind: Kind, limit: str
 ) -> None:
-    from telephony import provider  # noqa: PLC0415
+    from telephony.handlers import provider  # noqa: PLC0415
 
     rates(limit)
     with AsyncInvoker(provider.handler, delays=(), timeout=0.9) as once:  # one second is kept back for the answer
@@ -151,7 +151,7 @@ def test_what_an_earlier_run_bought_is_answered_though_it_is_too_late_to_buy(
     laptop: Laptop, rates: Rates, kind: Kind, limit: str
 ) -> None:
     """The margin before ServiceTimeout has begun: no attempt to buy begins any more, and none is needed."""
-    from telephony import provider  # noqa: PLC0415
+    from telephony.handlers import provider  # noqa: PLC0415
 
     rates(limit)
     time.sleep(1 - time.time() % 1)  # a URL tells whole seconds

@@ -13,8 +13,10 @@ from xml.sax.saxutils import escape
 import pytest
 import time_machine
 
-from telephony import clock, services, sweep
+from telephony import clock
+from telephony.aws import services
 from telephony.errors import TelephonyError, Throttled
+from telephony.handlers import sweep
 from tests.conftest import CONNECT, SMS, STACK_ID, Context, Laptop
 from tests.contract.cloudformation import Stack
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind, template

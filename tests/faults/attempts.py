@@ -91,7 +91,7 @@ class Order:
 
     event: dict[str, Any]
     timeline: str
-    function: Literal["provider", "last_resort", "sweep"] = "provider"
+    function: Literal["provider", "continuation", "sweep"] = "provider"
     blow: Blow | None = None
     second: Blow | None = None
     """Where the blow does not end it: another one."""
@@ -221,14 +221,12 @@ def prepare(environment: Mapping[str, str]) -> None:
     logging.getLogger().addHandler(handler)
     logging.getLogger().setLevel(logging.DEBUG)
     import telephony  # noqa: PLC0415 - reads the environment
-    import telephony.resources  # noqa: PLC0415
 
-    for package in (telephony, telephony.resources):
-        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            imported = importlib.import_module(module.name)
-            for value in list(vars(imported).values()):
-                if isinstance(value, functools._lru_cache_wrapper) and value.__module__ == module.name:
-                    value()
+    for module in pkgutil.walk_packages(telephony.__path__, "telephony."):
+        imported = importlib.import_module(module.name)
+        for value in list(vars(imported).values()):
+            if isinstance(value, functools._lru_cache_wrapper) and value.__module__ == module.name:
+                value()
 
 
 def warm(orders: Iterator[Order]) -> None:
@@ -239,7 +237,7 @@ def warm(orders: Iterator[Order]) -> None:
     before = _sockets()
     with _silent():
         for order in orders:
-            handler = importlib.import_module(f"telephony.{order.function}").handler
+            handler = importlib.import_module(f"telephony.handlers.{order.function}").handler
             with time_machine.travel(Timeline(order.timeline).now, tick=True):
                 handler(order.event, _Context())
     for found in gc.get_objects():
@@ -283,7 +281,7 @@ def perform(order: Order, notes: int) -> None:
     if order.mutation:
         mutations.MUTATIONS[order.mutation]()
     wire.install()
-    handler = importlib.import_module(f"telephony.{order.function}").handler
+    handler = importlib.import_module(f"telephony.handlers.{order.function}").handler
     try:
         wire.note("returned", handler(order.event, _Context()))
     except Exception as error:  # noqa: BLE001 - whatever it is

@@ -15,7 +15,7 @@ import attrs
 
 def _without_ledger() -> None:
     """A ledger that agrees to everything and remembers nothing."""
-    from telephony import ledger  # noqa: PLC0415 - in the child, after its environment is set
+    from telephony.lifecycle import ledger  # noqa: PLC0415 - in the child, after its environment is set
 
     empty: dict[str, Any] = dict.fromkeys((field.name for field in attrs.fields(ledger.History)), None)
     empty["intents"] = []
@@ -42,14 +42,14 @@ def _yes(*_: Any, **__: Any) -> bool:
 
 def _without_token() -> None:
     """A ClientToken that is another one at each attempt."""
-    from telephony.resource import Purchase  # noqa: PLC0415
+    from telephony.model.resource import Purchase  # noqa: PLC0415
 
     Purchase.token = lambda *_, **__: str(uuid.uuid4())  # type: ignore[method-assign]
 
 
 def _without_tags() -> None:
     """No ownership tags, so that nothing is found by them."""
-    from telephony.resource import Owner, Purchase  # noqa: PLC0415
+    from telephony.model.resource import Owner, Purchase  # noqa: PLC0415
 
     Purchase.ownership_tags = property(lambda _: {})  # type: ignore[assignment, method-assign]
     Purchase.made = lambda *_: False  # type: ignore[method-assign]

@@ -183,7 +183,7 @@ class Play:
             # What Lambda itself puts there, the event with its URL, is the queue's to protect; the rest is ours.
             told = json.loads(made["Records"][0]["body"]) | {"requestPayload": None}
             self._records.append(json.dumps(told))
-        function: Literal["provider", "last_resort"] = "last_resort" if final else "provider"
+        function: Literal["provider", "continuation"] = "continuation" if final else "provider"
         return Order(made, self.timeline.path, function, blow, second, self.mutation, alone)
 
     def attempt(self, sent: Sent, blow: Blow | None = None, *, calls: list[str] | None = None) -> End:

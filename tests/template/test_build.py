@@ -114,7 +114,7 @@ def test_the_layer_indexes_the_roots_that_botocore_trusts_and_no_others(build: P
     assert verified.stdout.splitlines() == [f"{path}: OK" for path in indexed], verified.stderr
 
 
-@pytest.mark.parametrize("module", ["provider", "last_resort", "sweep"])
+@pytest.mark.parametrize("module", ["provider", "continuation", "sweep"])
 def test_each_handler_is_imported_from_what_was_built(build: Path, module: str) -> None:
-    program = f"from telephony.{module} import handler; assert callable(handler)"
+    program = f"from telephony.handlers.{module} import handler; assert callable(handler)"
     run(program, build / "ProviderFunction", layer_of(build))

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from telephony import resources as types
+from telephony.handlers.sweep import Finding
 from telephony.observability import count
-from telephony.sweep import Finding
 from tests.template.conftest import ROOT
 
 OPERATIONS = ROOT / "docs/operations.md"

@@ -220,7 +220,7 @@ def test_the_sweep_releases_only_where_that_is_asked_for(resources: dict[str, An
 
 def test_the_sweep_runs_daily_and_may_take_its_time(resources: dict[str, Any]) -> None:
     sweep = resources["SweepFunction"]["Properties"]
-    assert sweep["Handler"] == "telephony.sweep.handler"
+    assert sweep["Handler"] == "telephony.handlers.sweep.handler"
     assert sweep["Timeout"] == 900
     (schedule,) = sweep["Events"].values()
     assert schedule == {"Type": "Schedule", "Properties": {"Schedule": "rate(1 day)"}}

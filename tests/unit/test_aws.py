@@ -17,7 +17,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, SSLError
 
 from layers.dependencies import certificates
-from telephony import aws, transport
+from telephony import transport
+from telephony.aws import clients
 
 ONCE = Config(retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=3)
 
@@ -88,7 +89,7 @@ def asked(ca: trustme.CA, name: str) -> str:
 
 
 def test_a_host_that_the_bundle_vouches_for_is_talked_to(authority: trustme.CA) -> None:
-    assert aws.session  # whose import puts every client on the one context
+    assert clients.session  # whose import puts every client on the one context
     assert asked(authority, "127.0.0.1") == "ClientError"
 
 

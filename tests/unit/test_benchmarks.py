@@ -38,7 +38,7 @@ def floor() -> Artifact:
 @pytest.fixture(scope="module")
 def ours() -> Artifact:
     packages = Path(pytest.__file__).parents[1]
-    return Artifact("ours", "telephony.provider.handler", (ROOT / "functions", packages), 1.0, indexed=True)
+    return Artifact("ours", "telephony.handlers.provider.handler", (ROOT / "functions", packages), 1.0, indexed=True)
 
 
 def toy(directory: Path, body: str) -> Artifact:

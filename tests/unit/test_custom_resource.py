@@ -13,7 +13,7 @@ import crhelper
 import crhelper.resource_helper
 import pytest
 
-from telephony.custom_resource import Dispatcher
+from telephony.handlers.router import Dispatcher
 
 EVENT = {"StackId": "s", "RequestId": "r", "LogicalResourceId": "Number", "ResponseURL": "...", "RequestType": "Create"}
 

@@ -17,7 +17,8 @@ from botocore.exceptions import (
 )
 from botocore.loaders import Loader
 
-from telephony.errors import Failure, Throttled, Unavailable, Undecided, Unsettled, Word, from_client_error
+from telephony.aws.errors import from_client_error
+from telephony.errors import Failure, Throttled, Unavailable, Undecided, Unsettled, Word
 
 URL = "https://sms-voice.us-east-1.amazonaws.com/?X-Amz-Signature=abc"
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telephony import clock
+from telephony.cloudformation.request import Request
 from telephony.errors import Failure, Throttled, Undecided, Unsettled, Word
-from telephony.invocation import Invocation, Pauses
-from telephony.request import Request
-from telephony.resource import Owner, Purchase, tag_changes
+from telephony.lifecycle.invocation import Invocation, Pauses
+from telephony.model.resource import Owner, Purchase, tag_changes
 
 NOW = 1_795_248_000.0
 
@@ -206,7 +206,7 @@ KEYS = st.sampled_from(["a", "b", "c", "aws:x", "cfn-telephony:stack-id"])
     live=st.dictionaries(KEYS, st.text(max_size=2)), wanted=st.dictionaries(st.sampled_from("abc"), st.text(max_size=2))
 )
 def test_tags_end_as_declared_and_reserved_ones_stay(live: dict[str, str], wanted: dict[str, str]) -> None:
-    from telephony.properties import Tag  # noqa: PLC0415
+    from telephony.model.properties import Tag  # noqa: PLC0415
 
     to_set, to_remove = tag_changes(live, [Tag(key=key, value=value) for key, value in wanted.items()])
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from telephony import resources
 from telephony.errors import Failure, Word
-from telephony.properties import Properties, fields, lenient, name_of
-from telephony.resource import OnDelete
+from telephony.model.properties import Properties, fields, lenient, name_of
+from telephony.model.resource import OnDelete
 from telephony.resources.connect_phone_number import ConnectPhoneNumberProperties
 from telephony.resources.sms_phone_number import SmsPhoneNumberProperties
 from telephony.resources.sms_sender_id import SmsSenderIdProperties

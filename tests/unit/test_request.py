@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.loaders import Loader
 
-from telephony.request import NotARequestError, ResponseHostRefusedError, parse
+from telephony.cloudformation.request import NotARequestError, ResponseHostRefusedError, parse
 from tests.contract.cloudformation import event
 
 HOST = "cloudformation-custom-resource-response-useast1.s3.amazonaws.com"

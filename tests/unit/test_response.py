@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telephony.request import Request
-from telephony.response import MAX_BYTES, Outcome, encode
+from telephony.cloudformation.request import Request
+from telephony.cloudformation.response import MAX_BYTES, Outcome, encode
 
 
 def request(**fields: Any) -> Request:

@@ -21,7 +21,7 @@ CLIENTS = {
 }
 """The functions that give a client, and whose."""
 OF_THE_STORE = {"_call", "_pages"}
-"""table.py's functions that are given the name of a method."""
+"""Functions of state_table.py that are given the name of a method."""
 
 
 def methods(service: str) -> dict[str, str]:
@@ -95,4 +95,4 @@ def test_a_method_is_looked_up_by_a_name_in_one_place_alone() -> None:
         and isinstance(node.args[0], ast.Call)
         and last_name(node.args[0].func) in CLIENTS
     ]
-    assert places == ["table.py"]
+    assert places == ["state_table.py"]

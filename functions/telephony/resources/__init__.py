@@ -6,7 +6,7 @@ import re
 from typing import Any, cast
 
 from telephony import reasons
-from telephony.resource import Resource
+from telephony.model.resource import Resource
 
 
 def type_names() -> list[str]:

@@ -16,10 +16,11 @@ from typing import Any, ClassVar, Literal
 
 import attrs
 
-from telephony import reasons, services
+from telephony import reasons
+from telephony.aws import services
 from telephony.errors import Failure, Unavailable, Undecided, Word
-from telephony.properties import Properties, Rule, prop
-from telephony.resource import (
+from telephony.model.properties import Properties, Rule, prop
+from telephony.model.resource import (
     TAG_PREFIX,
     Observed,
     OnDelete,

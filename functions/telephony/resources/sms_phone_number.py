@@ -13,11 +13,11 @@ from typing import Any, ClassVar, Literal
 
 import attrs
 
-from telephony import services
+from telephony.aws import services
 from telephony.errors import Failure, Word
-from telephony.origination_identity import OriginationIdentity, api_tags
-from telephony.properties import Nested, Properties, Rule, prop
-from telephony.resource import (
+from telephony.model.origination_identity import OriginationIdentity, api_tags
+from telephony.model.properties import Nested, Properties, Rule, prop
+from telephony.model.resource import (
     Observed,
     OnDelete,
     Purchase,

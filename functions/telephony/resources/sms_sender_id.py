@@ -12,11 +12,12 @@ from typing import Any, ClassVar, Literal
 
 import attrs
 
-from telephony import reasons, services
+from telephony import reasons
+from telephony.aws import services
 from telephony.errors import Failure, Word
-from telephony.origination_identity import OriginationIdentity, api_tags
-from telephony.properties import Properties, Rule, prop
-from telephony.resource import Observed, OnDelete, Purchase, Standing, differences, text, without_case
+from telephony.model.origination_identity import OriginationIdentity, api_tags
+from telephony.model.properties import Properties, Rule, prop
+from telephony.model.resource import Observed, OnDelete, Purchase, Standing, differences, text, without_case
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from telephony import clock, table
+from telephony import clock
+from telephony.aws import state_table
 from telephony.errors import OutOfTurn, Undecided
 from telephony.settings import settings
 
@@ -67,7 +68,7 @@ def offer(service: str, operation: str) -> TransactWriteItemTypeDef | None:
     name, per_second = f"{service}.{operation}", settings().rate(service, operation)
     if not per_second or name in _in_hand.get():
         return None
-    return table.change(table.key(_PARTITION, name), *_free(_SLACK / per_second, clock.now()))
+    return state_table.change(state_table.key(_PARTITION, name), *_free(_SLACK / per_second, clock.now()))
 
 
 def hold(service: str, operation: str) -> None:
@@ -83,20 +84,20 @@ def take(service: str, operation: str) -> None:
 
 def _reserve(name: str, interval: float, *, behind: bool) -> float:
     """Get a turn: now, if nobody stands in line, or one interval after the last that was given."""
-    item = table.key(_PARTITION, name)
+    item = state_table.key(_PARTITION, name)
     for _ in range(_TRIES):
         now = clock.now()
-        if not behind and table.update(item, *_free(interval, now)):
+        if not behind and state_table.update(item, *_free(interval, now)):
             return now
         behind = False
-        values = {":now": table.number(now), ":interval": table.number(interval)}
-        moved = table.update(item, "SET next_at = next_at + :interval", "next_at > :now", values)
+        values = {":now": state_table.number(now), ":interval": state_table.number(interval)}
+        moved = state_table.update(item, "SET next_at = next_at + :interval", "next_at > :now", values)
         if moved:
             return float(moved["next_at"]["N"]) - interval
     raise Undecided("No turn in the account's rate could be reserved.")
 
 
-def _free(interval: float, now: float) -> tuple[str, str, table.Values]:
+def _free(interval: float, now: float) -> tuple[str, str, state_table.Values]:
     """Change, condition and values of the write that takes the turn of this moment."""
-    values = {":now": table.number(now), ":next": table.number(now + interval + _WRITE)}
+    values = {":now": state_table.number(now), ":next": state_table.number(now + interval + _WRITE)}
     return "SET next_at = :next", "attribute_not_exists(pk) OR next_at <= :now", values

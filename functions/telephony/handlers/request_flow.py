@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from telephony import clock, custom_resource, ledger, rate, response
+from telephony import clock
+from telephony.aws import rate_limiter
+from telephony.cloudformation import response
+from telephony.cloudformation.request import NotARequestError, Request, ResponseHostRefusedError, parse
 from telephony.errors import Undecided
-from telephony.invocation import Invocation
+from telephony.handlers import router
+from telephony.lifecycle import ledger
+from telephony.lifecycle.invocation import Invocation
 from telephony.observability import count, logger
-from telephony.request import NotARequestError, Request, ResponseHostRefusedError, parse
 from telephony.settings import settings
 
 if TYPE_CHECKING:
@@ -34,11 +38,11 @@ def answer(event: object, context: LambdaContext, *, final: bool) -> None:
     )
     stops_at = clock.now() + context.get_remaining_time_in_millis() / 1000
     invocation = Invocation(request, ends_at=stops_at - settings().answer_margin, final=final)
-    rate.begin(until=invocation.until)
+    rate_limiter.begin(until=invocation.until)
     logger.info("Received", extra={"properties": sorted(request.properties), "final": final})
     dimensions = {"ResourceType": request.resource_type, "RequestType": request.request_type}
     try:
-        outcome = custom_resource.handle(invocation)
+        outcome = router.handle(invocation)
         response.deliver(request, response.encode(request, outcome), until=stops_at - _LAST_SECOND)
         bought = request.physical_resource_id != outcome.physical_resource_id
         if bought and outcome.status == "SUCCESS" and clock.now() < invocation.issued_at + request.service_timeout:

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from telephony import clock, ledger, rate, resources, services
+from telephony import clock, resources
+from telephony.aws import rate_limiter, services
 from telephony.errors import Failure, TelephonyError, Undecided
-from telephony.invocation import Pauses
-from telephony.ledger import Intent, State
+from telephony.lifecycle import ledger
+from telephony.lifecycle.invocation import Pauses
+from telephony.lifecycle.ledger import Intent, State
+from telephony.lifecycle.purchase import ANYTHING
+from telephony.model.resource import Observed, Owner, Purchase, Resource
 from telephony.observability import count, logger
-from telephony.purchase import ANYTHING
-from telephony.resource import Observed, Owner, Purchase, Resource
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -41,7 +43,7 @@ class Finding(StrEnum):
 
 def handler(event: object, context: LambdaContext) -> dict[str, int]:  # noqa: ARG001 - the schedule has nothing to say
     """Look at everything once; give the number of findings of each kind."""
-    rate.begin(until=float("inf"))
+    rate_limiter.begin(until=float("inf"))
     release = os.environ.get("RELEASE_SUSPECTS") == "true"
     suspects = list(_suspects(release=release))
     looked_at = {found.name for found in suspects}

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, cast
 
 import attrs
 
-from telephony.properties import Nested, Properties, Tag, declared, lenient, name_of, prop
+from telephony.model.properties import Nested, Properties, Tag, declared, lenient, name_of, prop
 
 TAG_PREFIX = "cfn-telephony:"
 _NAMESPACE = uuid.UUID("6d8b2f0e-5f6e-5b0c-9a44-3c0a8c1f7b52")

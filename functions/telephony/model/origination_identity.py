@@ -7,10 +7,10 @@ import abc
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from telephony import services
+from telephony.aws import services
 from telephony.errors import Failure, Unsettled, Word
-from telephony.properties import Properties, Tag
-from telephony.resource import Observed, OnDelete, Resource, differences, tag_changes
+from telephony.model.properties import Properties, Tag
+from telephony.model.resource import Observed, OnDelete, Resource, differences, tag_changes
 
 _IN_THE_WAY = frozenset(
     {"DELETION_PROTECTION_ENABLED", "PHONE_NUMBER_ASSOCIATED_TO_POOL", "SENDER_ID_ASSOCIATED_TO_POOL"}

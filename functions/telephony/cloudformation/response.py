@@ -12,9 +12,9 @@ import attrs
 import urllib3
 
 from telephony import clock, transport
+from telephony.cloudformation.request import Request
 from telephony.errors import Undecided, Word
 from telephony.observability import logger
-from telephony.request import Request
 
 MAX_BYTES = 4096
 """Of the whole body; one more, and CloudFormation fails the operation with "Response object is too long"."""

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, cast
 
-from telephony import aws, rate
-from telephony.errors import CALL_ERRORS, from_client_error
+from telephony.aws import clients, rate_limiter
+from telephony.aws.errors import CALL_ERRORS, from_client_error
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
@@ -56,7 +56,7 @@ class _Service:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._client = aws.client(name)
+        self._client = clients.client(name)
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._client, name)
@@ -64,7 +64,7 @@ class _Service:
 
         @wraps(method)
         def call(**parameters: Any) -> Any:
-            rate.take(self._name, operation)
+            rate_limiter.take(self._name, operation)
             try:
                 return method(**parameters)
             except CALL_ERRORS as error:

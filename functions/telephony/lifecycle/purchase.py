@@ -12,13 +12,15 @@ from typing import Any, NoReturn
 
 import attrs
 
-from telephony import clock, ledger, rate, reasons, resources, services
+from telephony import clock, reasons, resources
+from telephony.aws import rate_limiter, services
 from telephony.errors import Failure, OutOfTurn, Throttled, Unavailable, Undecided, Unsettled
-from telephony.invocation import Invocation, Pauses
-from telephony.ledger import Intent, Opened, State
+from telephony.lifecycle import ledger
+from telephony.lifecycle.invocation import Invocation, Pauses
+from telephony.lifecycle.ledger import Intent, Opened, State
+from telephony.model.properties import Properties
+from telephony.model.resource import Observed, OnDelete, Purchase, Resource
 from telephony.observability import count, logger
-from telephony.properties import Properties
-from telephony.resource import Observed, OnDelete, Purchase, Resource
 from telephony.settings import settings
 
 _ATTEMPTS = 5
@@ -62,9 +64,9 @@ class Buying:
         chosen = self.invocation.patiently(lambda: self.resource.choose(self.desired))
         self.intent = attrs.evolve(self.intent, chosen=chosen)
         leased = ledger.leased(self.intent, self.invocation.key)
-        opened = ledger.open_intent(leased, turn=rate.offer(*call))
+        opened = ledger.open_intent(leased, turn=rate_limiter.offer(*call))
         if opened is Opened.WRITTEN:
-            rate.hold(*call)
+            rate_limiter.hold(*call)
             self.intent, self.leased = leased, True
         elif opened is Opened.BUSY:
             self.behind = True
@@ -125,7 +127,9 @@ class Buying:
     def _wait_for_turn(self) -> None:
         """Before the lease, because a line can be longer than a lease."""
         try:
-            rate.wait(*self.resource.buying_call(self.desired), reserved=self.intent.turn_at, behind=self.behind)
+            rate_limiter.wait(
+                *self.resource.buying_call(self.desired), reserved=self.intent.turn_at, behind=self.behind
+            )
         except OutOfTurn as late:
             meant = self.invocation.out_of_turn(late)
             if isinstance(meant, Failure):

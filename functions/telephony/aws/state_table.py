@@ -6,8 +6,10 @@ import random
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from telephony import aws, clock
-from telephony.errors import CALL_ERRORS, Undecided
+from telephony import clock
+from telephony.aws import clients
+from telephony.aws.errors import CALL_ERRORS
+from telephony.errors import Undecided
 from telephony.settings import settings
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ def update(item_key: Key, changed: str, condition: str, values: Values) -> Item 
     """Write under a condition, and give the whole item; None if the condition does not hold."""
     for attempt in range(_CONFLICTS):
         try:
-            answer = aws.store().update_item(
+            answer = clients.store().update_item(
                 TableName=settings().state_table,
                 Key=item_key,
                 UpdateExpression=changed,
@@ -60,9 +62,9 @@ def update(item_key: Key, changed: str, condition: str, values: Values) -> Item 
                 ExpressionAttributeValues=values,
                 ReturnValues="ALL_NEW",
             )
-        except aws.store().exceptions.ConditionalCheckFailedException:
+        except clients.store().exceptions.ConditionalCheckFailedException:
             return None
-        except aws.store().exceptions.TransactionConflictException:
+        except clients.store().exceptions.TransactionConflictException:
             # botocore does not repeat it.
             clock.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311 - jitter
         except CALL_ERRORS as error:
@@ -108,8 +110,8 @@ def together(*writes: TransactWriteItemTypeDef) -> Mapping[int, str]:
     A code is ConditionalCheckFailed, or TransactionConflict where another write was at the item in that moment.
     """
     try:
-        aws.store().transact_write_items(TransactItems=writes)
-    except aws.store().exceptions.TransactionCanceledException as error:
+        clients.store().transact_write_items(TransactItems=writes)
+    except clients.store().exceptions.TransactionCanceledException as error:
         codes = [reason.get("Code", "None") for reason in error.response.get("CancellationReasons", [])]
         in_the_way = {place: code for place, code in enumerate(codes) if code != "None"}
         if not in_the_way or not set(in_the_way.values()) <= {"ConditionalCheckFailed", CONFLICT}:
@@ -133,7 +135,7 @@ def _pages(operation: str, **parameters: Any) -> Iterator[Item]:
 
 def _call(operation: str, **parameters: Any) -> Any:
     try:
-        return getattr(aws.store(), operation)(TableName=settings().state_table, **parameters)
+        return getattr(clients.store(), operation)(TableName=settings().state_table, **parameters)
     except CALL_ERRORS as error:
         raise _trouble(error) from None
 

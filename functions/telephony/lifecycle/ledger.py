@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from telephony import clock, table
+from telephony import clock
+from telephony.aws import state_table
 from telephony.errors import Undecided
 from telephony.settings import settings
 
@@ -124,7 +125,7 @@ def resource_key(stack_id: str, logical_resource_id: str) -> str:
 
 def history(resource: str) -> History:
     """Everything about one resource, consistently read."""
-    items = {item["sk"]["S"]: item for item in table.query(resource)}
+    items = {item["sk"]["S"]: item for item in state_table.query(resource)}
     latest = items.pop(_LATEST, {})
     intents = sorted(map(_intent, items.values()), key=lambda intent: intent.opened_at)
     return History(intents, _time(latest, "protected_at"))
@@ -132,7 +133,7 @@ def history(resource: str) -> History:
 
 def refresh(intent: Intent) -> Intent:
     """The purchase as it stands now."""
-    item = table.get(_key(intent))
+    item = state_table.get(_key(intent))
     if item is None:
         raise Undecided("The ledger lost a purchase.")
     return _intent(item)
@@ -148,16 +149,16 @@ def suspects() -> Iterator[Intent]:
         "(purchase_state = :intent AND lease_until > :zero) OR "
         "(purchase_state IN (:bought, :ready) AND cancelled = :true)))"
     )
-    values: table.Values = {
+    values: state_table.Values = {
         ":suspect": {"S": State.SUSPECT},
         ":intent": {"S": State.INTENT},
         ":bought": {"S": State.BOUGHT},
         ":ready": {"S": State.READY},
         ":true": {"BOOL": True},
-        ":zero": table.number(0),
-        ":old": table.number(clock.now() - _FORGOTTEN),
+        ":zero": state_table.number(0),
+        ":old": state_table.number(clock.now() - _FORGOTTEN),
     }
-    for item in table.scan(condition, values):
+    for item in state_table.scan(condition, values):
         yield _intent(item)
 
 
@@ -176,17 +177,17 @@ def open_intent(intent: Intent, *, turn: TransactWriteItemTypeDef | None = None)
 
     One transaction, so that a request that comes at the same moment is either seen here or sees the intent.
     """
-    opened = table.put(_item(intent), "attribute_not_exists(pk)")
-    newest = table.check(
-        table.key(intent.resource, _LATEST),
+    opened = state_table.put(_item(intent), "attribute_not_exists(pk)")
+    newest = state_table.check(
+        state_table.key(intent.resource, _LATEST),
         "(attribute_not_exists(deleted_at) OR deleted_at < :issued) AND "
         "(attribute_not_exists(updated_at) OR updated_at <= :issued)",
-        {":issued": table.number(intent.issued_at)},
+        {":issued": state_table.number(intent.issued_at)},
     )
-    in_the_way = table.together(opened, newest, *([] if turn is None else [turn]))
+    in_the_way = state_table.together(opened, newest, *([] if turn is None else [turn]))
     if not in_the_way:
         return Opened.WRITTEN
-    refused = {place for place, code in in_the_way.items() if code != table.CONFLICT}
+    refused = {place for place, code in in_the_way.items() if code != state_table.CONFLICT}
     return Opened.REFUSED if refused & {0, 1} else Opened.BUSY
 
 
@@ -210,13 +211,13 @@ def take_lease(intent: Intent, owner: str) -> Intent | None:
         "AND (lease_until < :now OR lease_owner = :owner)",
         {
             ":owner": {"S": owner},
-            ":until": table.number(now + settings().lease),
-            ":attempt": table.number(intent.attempt),
+            ":until": state_table.number(now + settings().lease),
+            ":attempt": state_table.number(intent.attempt),
             ":chosen": {"S": intent.chosen or ""},
             ":intent": {"S": State.INTENT},
             ":false": {"BOOL": False},
-            ":seen": table.number(intent.lease_until),
-            ":now": table.number(now),
+            ":seen": state_table.number(intent.lease_until),
+            ":now": state_table.number(now),
         },
     )
 
@@ -259,13 +260,13 @@ def ready(intent: Intent, physical_id: str) -> Intent | None:
 
 def take_back(intent: Intent) -> None:
     """Take the promise back: the Update that it was bought for is being rolled back."""
-    values: table.Values = {":bought": {"S": State.BOUGHT}, ":ready": {"S": State.READY}}
+    values: state_table.Values = {":bought": {"S": State.BOUGHT}, ":ready": {"S": State.READY}}
     _change(intent, "SET purchase_state = :bought", "purchase_state = :ready", values)
 
 
 def abandon(intent: Intent) -> bool:
     """Begin to give up what was bought; False if another run has promised it, or given it up, before."""
-    values: table.Values = {":bought": {"S": State.BOUGHT}, ":true": {"BOOL": True}}
+    values: state_table.Values = {":bought": {"S": State.BOUGHT}, ":true": {"BOOL": True}}
     return _change(intent, "SET cancelled = :true", "purchase_state = :bought", values) is not None
 
 
@@ -274,13 +275,13 @@ def close(intent: Intent, state: State, physical_id: str = "") -> None:
 
     What another run has written of another number meanwhile stays.
     """
-    values: table.Values = {":state": {"S": state}, ":id": {"S": physical_id}, ":none": {"S": ""}}
+    values: state_table.Values = {":state": {"S": state}, ":id": {"S": physical_id}, ":none": {"S": ""}}
     _change(intent, "SET purchase_state = :state", "physical_id IN (:id, :none)", values)
 
 
 def keep_turn(intent: Intent, at: float) -> None:
     """Keep a turn that comes after this invocation, for the next one."""
-    values: table.Values = {":at": table.number(at), ":intent": {"S": State.INTENT}}
+    values: state_table.Values = {":at": state_table.number(at), ":intent": {"S": State.INTENT}}
     _change(intent, "SET turn_at = :at", "purchase_state = :intent", values)
 
 
@@ -305,8 +306,10 @@ def answered(resource: str, request_id: str, *, replaced: str | None) -> None:
         before = history(resource).of_number(replaced)
         if before is not None and not before.live:
             return
-    item_key = table.key(resource, f"intent#{request_id}")
-    table.update(item_key, "SET answered_at = :now", "attribute_exists(pk)", {":now": table.number(clock.now())})
+    item_key = state_table.key(resource, f"intent#{request_id}")
+    state_table.update(
+        item_key, "SET answered_at = :now", "attribute_exists(pk)", {":now": state_table.number(clock.now())}
+    )
 
 
 def note_delete(resource: str, issued_at: float) -> None:
@@ -324,39 +327,42 @@ def note_update(resource: str, issued_at: float, *, protects: bool = False) -> b
 
 def _note(resource: str, what: str, issued_at: float, more: str = "") -> bool:
     condition = f"attribute_not_exists({what}) OR {what} <= :issued"
-    values = {":issued": table.number(issued_at)}
-    return table.update(table.key(resource, _LATEST), f"SET {what} = :issued{more}", condition, values) is not None
+    values = {":issued": state_table.number(issued_at)}
+    return (
+        state_table.update(state_table.key(resource, _LATEST), f"SET {what} = :issued{more}", condition, values)
+        is not None
+    )
 
 
-def _change(intent: Intent, change: str, condition: str, values: table.Values) -> Intent | None:
-    item = table.update(_key(intent), change, condition, values)
+def _change(intent: Intent, change: str, condition: str, values: state_table.Values) -> Intent | None:
+    item = state_table.update(_key(intent), change, condition, values)
     return None if item is None else _intent(item)
 
 
-def _key(intent: Intent) -> table.Key:
-    return table.key(intent.resource, f"intent#{intent.request_id}")
+def _key(intent: Intent) -> state_table.Key:
+    return state_table.key(intent.resource, f"intent#{intent.request_id}")
 
 
-def _item(intent: Intent) -> table.Item:
+def _item(intent: Intent) -> state_table.Item:
     return {
         **_key(intent),
         "request_type": {"S": intent.request_type},
         "resource_type": {"S": intent.resource_type},
         "replaces": {"S": intent.replaces or ""},
-        "issued_at": table.number(intent.issued_at),
-        "opened_at": table.number(intent.opened_at),
+        "issued_at": state_table.number(intent.issued_at),
+        "opened_at": state_table.number(intent.opened_at),
         "purchase_state": {"S": intent.state},
-        "attempt": table.number(intent.attempt),
+        "attempt": state_table.number(intent.attempt),
         "chosen": {"S": intent.chosen or ""},
         "lease_owner": {"S": intent.lease_owner},
-        "lease_until": table.number(intent.lease_until),
+        "lease_until": state_table.number(intent.lease_until),
         "cancelled": {"BOOL": intent.cancelled},
         "named": {"BOOL": intent.named},
         "physical_id": {"S": intent.physical_id or ""},
     }
 
 
-def _intent(item: table.Item) -> Intent:
+def _intent(item: state_table.Item) -> Intent:
     """Read an item; what a later version of this provider added is missing in older ones."""
 
     def text(name: str) -> str | None:
@@ -386,5 +392,5 @@ def _intent(item: table.Item) -> Intent:
     )
 
 
-def _time(item: table.Item, name: str) -> float | None:
+def _time(item: state_table.Item, name: str) -> float | None:
     return float(item[name]["N"]) if name in item else None

@@ -10,10 +10,10 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from telephony.answering import answer
+from telephony.cloudformation.request import NotARequestError
 from telephony.errors import TelephonyError
+from telephony.handlers.request_flow import answer
 from telephony.observability import logger
-from telephony.request import NotARequestError
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -14,10 +14,11 @@ from typing import Any
 import crhelper.resource_helper
 from crhelper import CfnResource
 
-from telephony import lifecycle, outcome
-from telephony.invocation import Invocation
+from telephony.cloudformation.response import Outcome
+from telephony.handlers import outcome_cache
+from telephony.lifecycle import operations
+from telephony.lifecycle.invocation import Invocation
 from telephony.observability import logger
-from telephony.response import Outcome
 
 
 class _NoClients:
@@ -56,11 +57,11 @@ class Dispatcher(CfnResource):  # type: ignore[misc]  # crhelper has no types
         self.outcome = func(self._event, self._context)
 
 
-_DECISIONS = {"create": lifecycle.create, "update": lifecycle.update, "delete": lifecycle.delete}
+_DECISIONS = {"create": operations.create, "update": operations.update, "delete": operations.delete}
 
 
-def _deciding(decision: outcome.Decision) -> Callable[[dict[str, Any], Invocation], Outcome]:
-    return lambda _, invocation: outcome.decide(invocation, decision)
+def _deciding(decision: outcome_cache.Decision) -> Callable[[dict[str, Any], Invocation], Outcome]:
+    return lambda _, invocation: outcome_cache.decide(invocation, decision)
 
 
 def handle(invocation: Invocation) -> Outcome:

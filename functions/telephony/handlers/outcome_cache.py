@@ -23,14 +23,15 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyPersistenceLayerError,
 )
 
-from telephony import aws, clock, reasons, resources
+from telephony import clock, reasons, resources
+from telephony.aws import clients
+from telephony.cloudformation.request import Request
+from telephony.cloudformation.response import Outcome
 from telephony.errors import Failure, Undecided
-from telephony.invocation import Invocation, Pauses
+from telephony.lifecycle.invocation import Invocation, Pauses
+from telephony.model.properties import free_texts
+from telephony.model.resource import Observed
 from telephony.observability import logger
-from telephony.properties import free_texts
-from telephony.request import Request
-from telephony.resource import Observed
-from telephony.response import Outcome
 from telephony.settings import settings
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def decide(invocation: Invocation, decision: Decision) -> Outcome:
         except IdempotencyInconsistentStateError:
             continue  # The record expired between two reads of it.
         except IdempotencyPersistenceLayerError as error:
-            if isinstance(error.__cause__, aws.store().exceptions.ConditionalCheckFailedException):
+            if isinstance(error.__cause__, clients.store().exceptions.ConditionalCheckFailedException):
                 continue  # Another run has finished before this one: what it has answered is the answer.
             raise Undecided(f"The state table did not answer ({type(error.__cause__ or error).__name__}).") from None
 
@@ -121,7 +122,7 @@ def _cache() -> tuple[IdempotencyConfig, _FirstOutcomeStays]:
         key_attr="pk",
         sort_key_attr="sk",
         static_pk_value=_PARTITION,
-        boto3_client=aws.store(),
+        boto3_client=clients.store(),
     )
     return config, layer
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import attrs
 
 from telephony import clock, reasons
+from telephony.cloudformation.request import Request
 from telephony.errors import Failure, OutOfTurn, Throttled, Undecided, Unsettled
-from telephony.request import Request
-from telephony.resource import Owner
+from telephony.model.resource import Owner
 from telephony.settings import settings
 
 _REPEATS = 3

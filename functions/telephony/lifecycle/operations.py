@@ -11,15 +11,16 @@ from typing import Any
 
 import attrs
 
-from telephony import clock, ledger, reasons, resources
+from telephony import clock, reasons, resources
+from telephony.cloudformation.request import NOT_CREATED
 from telephony.errors import Failure, Lapsed, Undecided
-from telephony.invocation import Invocation, Pauses
-from telephony.ledger import History, Intent, State
+from telephony.lifecycle import ledger
+from telephony.lifecycle.invocation import Invocation, Pauses
+from telephony.lifecycle.ledger import History, Intent, State
+from telephony.lifecycle.purchase import ANYTHING, buy, give_back, present, reconcile
+from telephony.model.properties import Properties, ended
+from telephony.model.resource import Difference, Observed, Resource, Standing, differences
 from telephony.observability import count, logger
-from telephony.properties import Properties, ended
-from telephony.purchase import ANYTHING, buy, give_back, present, reconcile
-from telephony.request import NOT_CREATED
-from telephony.resource import Difference, Observed, Resource, Standing, differences
 
 _ROLLBACK = 86_400
 """Seconds after an Update within which another one can be its rollback."""
