@@ -217,7 +217,7 @@ def ours(count: int, seed: int) -> Storm:
     os.environ.update(STATE_TABLE="state", AWS_REGION=REGION, POWERTOOLS_METRICS_NAMESPACE="bench")
     from telephony import transport  # noqa: PLC0415 - reads its environment
     from telephony.aws import clients  # noqa: PLC0415
-    from telephony.errors import Undecided  # noqa: PLC0415
+    from telephony.errors import UnknownOutcomeError  # noqa: PLC0415
     from telephony.handlers import provider  # noqa: PLC0415 - reads its environment
 
     storm, moment = Storm(count), VirtualTime(_BEGINNING)
@@ -235,7 +235,7 @@ def ours(count: int, seed: int) -> Storm:
         for pause in (*_RETRY_AFTER, None):
             try:
                 provider.handler(event, _Context(moment))  # type: ignore[arg-type]
-            except Undecided:
+            except UnknownOutcomeError:
                 if pause is None:
                     return False
                 storm.retries += 1

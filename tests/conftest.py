@@ -161,9 +161,9 @@ class Laptop:
             items += page["Items"]
         return items
 
-    def intents(self) -> list[dict[str, Any]]:
+    def purchases(self) -> list[dict[str, Any]]:
         """The purchases that the ledger knows of."""
-        return [row for row in self.rows() if row["sk"]["S"].startswith("intent#")]
+        return [row for row in self.rows() if row["sk"]["S"].startswith("purchase#")]
 
 
 class Written(logging.Handler):

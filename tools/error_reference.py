@@ -1,4 +1,4 @@
-"""docs/errors.md: every Reason that a stack event can show, with its cause and its cure, from the code that says it."""
+"""docs/errors.md: every Reason that a stack event can show, with its cause and its remedy, from the code that says it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from telephony import reasons
 from telephony.aws import errors
-from telephony.errors import Word
+from telephony.errors import HandlerErrorCode
 
 _HEAD = """# Errors
 
@@ -19,18 +19,18 @@ twice by Lambda and once more by the last resort. Only that one says `FAILED` th
 """
 
 _WORDS = {
-    Word.INVALID_REQUEST: "The declaration is wrong, or the service refuses it. Nothing was bought.",
-    Word.ACCESS_DENIED: "A permission is missing, or the number belongs to somebody else.",
-    Word.ALREADY_EXISTS: "It exists already, and is not this resource's.",
-    Word.NOT_FOUND: "What the request is about does not exist (any more).",
-    Word.NOT_UPDATABLE: "The change needs a replacement, and that is not allowed or not possible.",
-    Word.RESOURCE_CONFLICT: "Something is in the way: a protection, a pool, another request.",
-    Word.THROTTLING: "The account's rate of calls is used up for longer than there is time.",
-    Word.SERVICE_LIMIT_EXCEEDED: "A quota of the account is used up.",
-    Word.NOT_STABILIZED: "It did not get ready in time, or failed while it was getting ready.",
-    Word.SERVICE_INTERNAL_ERROR: "The service failed, until the last attempt.",
-    Word.NETWORK_FAILURE: "The service could not be reached, until the last attempt.",
-    Word.INTERNAL_FAILURE: "The provider itself failed, until the last attempt.",
+    HandlerErrorCode.INVALID_REQUEST: "The declaration is wrong, or the service refuses it. Nothing was bought.",
+    HandlerErrorCode.ACCESS_DENIED: "A permission is missing, or the number belongs to somebody else.",
+    HandlerErrorCode.ALREADY_EXISTS: "It exists already, and is not this resource's.",
+    HandlerErrorCode.NOT_FOUND: "What the request is about does not exist (any more).",
+    HandlerErrorCode.NOT_UPDATABLE: "The change needs a replacement, and that is not allowed or not possible.",
+    HandlerErrorCode.RESOURCE_CONFLICT: "Something is in the way: a protection, a pool, another request.",
+    HandlerErrorCode.THROTTLING: "The account's rate of calls is used up for longer than there is time.",
+    HandlerErrorCode.SERVICE_LIMIT_EXCEEDED: "A quota of the account is used up.",
+    HandlerErrorCode.NOT_STABILIZED: "It did not get ready in time, or failed while it was getting ready.",
+    HandlerErrorCode.SERVICE_INTERNAL_ERROR: "The service failed, until the last attempt.",
+    HandlerErrorCode.NETWORK_FAILURE: "The service could not be reached, until the last attempt.",
+    HandlerErrorCode.INTERNAL_FAILURE: "The provider itself failed, until the last attempt.",
 }
 
 
@@ -44,24 +44,28 @@ def page() -> str:
     """The whole page."""
     parts = [_HEAD]
     own = reasons.catalogue().values()
-    for word in Word:
+    for word in HandlerErrorCode:
         parts.append(f"\n## {word}\n\n{_WORDS[word]}\n")
         parts += _table(
             ("what the Reason says", "what to do"),
-            [(_code(reason.cause), _cell(reason.cure) or "See each line.") for reason in own if reason.word is word],
+            [
+                (_code(reason.cause), _cell(reason.remedy) or "See each line.")
+                for reason in own
+                if reason.error_code is word
+            ],
         )
         for title, meanings in _OF_SERVICES.items():
             rows = [
-                (f"`{name}`", _cell(meaning.cure) or "As its message says.", _again(meaning))
+                (f"`{name}`", _cell(meaning.remedy) or "As its message says.", _again(meaning))
                 for name, meaning in meanings.items()
-                if meaning.word is word
+                if meaning.error_code is word
             ]
             parts += _table((title, "what to do", "tried again"), rows)
     return "".join(parts)
 
 
-def _again(meaning: errors.Meaning) -> str:
-    return "for up to two minutes" if meaning.passes else "no"
+def _again(meaning: errors.ErrorMeaning) -> str:
+    return "for up to two minutes" if meaning.retryable else "no"
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:

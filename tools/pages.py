@@ -240,11 +240,11 @@ def _bound(bound: int | None) -> str:
 
 def _update(described: Described, name: str, known: Field) -> str:
     resource = described.resource
-    if known.purchase_only:
+    if known.create_only_not_readable:
         return "Nothing: it counts when the number is bought, and a later change has no effect"
-    if known.replacement and resource.same_key and name not in resource.same_key:
-        return f"{_NOT_SUPPORTED}: the new {resource.noun} would have the same id as the present one"
-    return _REPLACEMENT if known.replacement else _NO_INTERRUPTION
+    if known.create_only and resource.identity_fields and name not in resource.identity_fields:
+        return f"{_NOT_SUPPORTED}: the new {resource.display_name} would have the same id as the present one"
+    return _REPLACEMENT if known.create_only else _NO_INTERRUPTION
 
 
 def _return_values(described: Described) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from telephony.model.properties import Anything, Field, Permission
+from telephony.model.properties import Anything, Field, ReplacementPermission
 from tools.types import (
     SERVICE_TIMEOUT,
     SERVICE_TOKEN,
@@ -46,8 +46,8 @@ def schema(described: Described) -> dict[str, Any]:
         "definitions": {name: _object(cls) for name, cls in nested_in(resource.properties).items()},
         "properties": dict(sorted(properties.items())),
         "required": ["ServiceToken", *(name for name, field in known.items() if field.required)],
-        "createOnlyProperties": _pointers(name for name, field in known.items() if field.replacement),
-        "writeOnlyProperties": _pointers(name for name, field in known.items() if field.purchase_only),
+        "createOnlyProperties": _pointers(name for name, field in known.items() if field.create_only),
+        "writeOnlyProperties": _pointers(name for name, field in known.items() if field.create_only_not_readable),
         "readOnlyProperties": _pointers(read_only),
         "primaryIdentifier": _pointers(described.identifier),
         "attributes": list(resource.attributes),
@@ -95,7 +95,7 @@ def _value(kind: Any, field: Field) -> dict[str, Any]:  # noqa: PLR0911 - one li
         return {"$ref": f"#/definitions/{kind.__name__}"}
     if kind is Anything:
         return {}
-    if kind is Permission:
+    if kind is ReplacementPermission:
         return {"type": ["boolean", "string"]}
     if kind is bool:
         return {"type": "boolean"}

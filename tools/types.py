@@ -12,7 +12,7 @@ from typing import Any, Literal
 import attrs
 
 from telephony import resources
-from telephony.model.properties import Anything, Field, Nested, Permission, fields
+from telephony.model.properties import Anything, Field, Nested, ReplacementPermission, fields
 from telephony.model.resource import Resource
 
 ROOT = Path(__file__).parent.parent
@@ -85,8 +85,8 @@ class Described:
         Those of the key, where the type has one, in the order of their names; else the first attribute that is, like
         id_example, an ARN or an id.
         """
-        if self.resource.same_key:
-            return tuple(sorted(self.resource.same_key))
+        if self.resource.identity_fields:
+            return tuple(sorted(self.resource.identity_fields))
         ending = "Arn" if self.resource.id_example.startswith("arn:") else "Id"
         return (next(name for name in self.resource.attributes if name.endswith(ending)),)
 
@@ -143,7 +143,7 @@ def scalar(kind: Any) -> str:
     """The name of a scalar type in CloudFormation's documentation."""
     if kind is Anything:
         return "Json"
-    if kind is Permission:
+    if kind is ReplacementPermission:
         return "Boolean | String"
     names = {bool: "Boolean", int: "Integer", str: "String"}
     return "String" if allowed_values(kind) else names[kind]

@@ -1,13 +1,13 @@
 """What can go wrong, in CloudFormation's own words, and what each failure of an AWS call means.
 
     TelephonyError
-    ├── Failure          a known failure: answered FAILED
-    │   ├── Unsettled    passes with time: tried again for a while, and a Failure after that
-    │   ├── Unavailable  this candidate cannot be had, another one may
-    │   └── Lapsed       there is an id, but no number behind it, and the id goes by itself
-    └── Undecided        what happened is not known: nothing is answered, the event runs again
-        ├── Throttled    refused without any effect: tried again in the same invocation
-        └── OutOfTurn    not made at all: its turn in the account's rate comes too late for this invocation
+    ├── HandlerError          a known failure: answered FAILED
+    │   ├── RetryableError    passes with time: tried again for a while, and a HandlerError after that
+    │   ├── NumberUnavailableError  this candidate cannot be had, another one may
+    │   └── ClaimExpiredError       there is an id, but no number behind it, and the id goes by itself
+    └── UnknownOutcomeError        what happened is not known: nothing is answered, the event runs again
+        ├── ThrottledError    refused without any effect: tried again in the same invocation
+        └── DeferredError    not made at all: its turn in the account's rate comes too late for this invocation
 
 The words are CloudFormation's HandlerErrorCode values, which people know from the events of native types
 (CloudFormation CLI user guide, "Handler error codes").
@@ -16,7 +16,7 @@ The words are CloudFormation's HandlerErrorCode values, which people know from t
 from enum import StrEnum
 
 
-class Word(StrEnum):
+class HandlerErrorCode(StrEnum):
     """CloudFormation's HandlerErrorCode."""
 
     INVALID_REQUEST = "InvalidRequest"
@@ -37,77 +37,79 @@ class TelephonyError(Exception):
     """Everything this provider raises on purpose."""
 
 
-class Failure(TelephonyError):
+class HandlerError(TelephonyError):
     """A known failure, told to the person who reads the stack event.
 
-    word: CloudFormation's error word. cause: one sentence, what failed and on which property or number. cure: one
+    word: CloudFormation's error word. cause: one sentence, what failed and on which property or number. remedy: one
     sentence, what to do. code and reason: the AWS error's own, for code that has to tell failures apart. physical_id:
     what exists all the same, so that CloudFormation's next Delete can name it.
     """
 
     def __init__(
         self,
-        word: Word,
+        error_code: HandlerErrorCode,
         cause: str,
-        cure: str = "",
+        remedy: str = "",
         *,
-        code: str = "",
-        reason: str = "",
+        aws_code: str = "",
+        aws_reason: str = "",
         physical_id: str | None = None,
     ) -> None:
         super().__init__(cause)
-        self.word = word
+        self.error_code = error_code
         self.cause = cause
-        self.cure = cure
-        self.code = code
-        self.reason = reason
+        self.remedy = remedy
+        self.aws_code = aws_code
+        self.aws_reason = aws_reason
         self.physical_id = physical_id
 
     def __str__(self) -> str:
         """The Reason, as it stands in the stack event."""
-        return " ".join(filter(None, (f"{self.word}: {self.cause}", self.cure)))
+        return " ".join(filter(None, (f"{self.error_code}: {self.cause}", self.remedy)))
 
-    def as_final(self) -> "Failure":
+    def as_final(self) -> "HandlerError":
         """The same failure, when nothing is to be waited for or tried again."""
-        return Failure(self.word, self.cause, self.cure, code=self.code, reason=self.reason)
+        return HandlerError(
+            self.error_code, self.cause, self.remedy, aws_code=self.aws_code, aws_reason=self.aws_reason
+        )
 
 
-class Unsettled(Failure):
+class RetryableError(HandlerError):
     """A refusal that passes with time: a role that propagates, a pool that is being left."""
 
 
-class Unavailable(Failure):
-    """The number that was chosen cannot be had any more; another candidate may be."""
+class NumberUnavailableError(HandlerError):
+    """The number that was candidate cannot be had any more; another candidate may be."""
 
 
-class Lapsed(Failure):
+class ClaimExpiredError(HandlerError):
     """A claim that ended in FAILED: it has an id, is not billed, and returns to the inventory by itself."""
 
 
-class Undecided(TelephonyError):
+class UnknownOutcomeError(TelephonyError):
     """Whether the call had an effect is not known, or the provider's own state could not be read or written."""
 
-    def __init__(self, cause: str, *, word: Word = Word.INTERNAL_FAILURE) -> None:
+    def __init__(self, cause: str, *, error_code: HandlerErrorCode = HandlerErrorCode.INTERNAL_FAILURE) -> None:
         super().__init__(cause)
-        self.word = word
+        self.error_code = error_code
         self.cause = cause
         self.physical_id: str | None = None
         """What exists all the same, where that is known."""
 
 
-class Throttled(Undecided):
+class ThrottledError(UnknownOutcomeError):
     """The service refused the call before doing anything, because too many were made."""
 
     def __init__(self, cause: str) -> None:
-        super().__init__(cause, word=Word.THROTTLING)
+        super().__init__(cause, error_code=HandlerErrorCode.THROTTLING)
 
 
-class OutOfTurn(Undecided):
+class DeferredError(UnknownOutcomeError):
     """The call was not made, because its turn comes after this invocation has to end.
 
     at: seconds since the epoch at which the turn comes. It stays reserved.
     """
 
     def __init__(self, cause: str, *, at: float) -> None:
-        super().__init__(cause, word=Word.THROTTLING)
+        super().__init__(cause, error_code=HandlerErrorCode.THROTTLING)
         self.at = at

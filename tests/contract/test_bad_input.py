@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from telephony import resources
-from telephony.errors import Failure
+from telephony.errors import HandlerError
 from tests.conftest import CONNECT, SECRET, SMS, Laptop
 from tests.contract.cloudformation.events import stringified
 from tests.contract.declarations import SIMULATOR, SMS_SENDER_ID, Kind, template
@@ -24,13 +24,13 @@ def refusal(laptop: Laptop, properties: dict[str, Any], resource_type: str = TYP
     assert first.startswith("InvalidRequest: ")
     assert "no call was made" in first
     assert {name for name in laptop.calls() if not name.startswith(f"{CONNECT}.Create")} == set()
-    assert laptop.intents() == []
+    assert laptop.purchases() == []
     return list(lines)
 
 
 def told(properties: dict[str, Any], resource_type: str = TYPE) -> list[str]:
     """The same lines, from the declaration alone: what reads it makes no call that could be counted."""
-    with pytest.raises(Failure) as refused:
+    with pytest.raises(HandlerError) as refused:
         resources.by_type(resource_type).properties.parse(stringified(properties))
     return str(refused.value).splitlines()[1:]
 

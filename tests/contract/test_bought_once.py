@@ -125,7 +125,7 @@ def test_a_delivery_that_cannot_wait_for_the_other_sends_nothing_and_runs_again(
         gave_up = [run for run in hurried.invoker.invocations if run.outcome == "raised"]
 
     assert answer["Status"] == "SUCCESS"
-    assert "Undecided" in {type(run.error).__name__ for run in gave_up}
+    assert "UnknownOutcomeError" in {type(run.error).__name__ for run in gave_up}
     puts = [put for put in laptop.sink.puts if put.request_id == answer["RequestId"]]
     assert puts[0].at > min(run.ended or 0 for run in gave_up), "it had sent nothing"
     assert len({put.body for put in puts}) == 1
@@ -226,7 +226,7 @@ def test_the_token_finds_what_the_tags_do_not_show_yet(laptop: Laptop, kind: Kin
     tokens = [call["token"] for call in laptop.telecom.log() if call["operation"] == kind.operation]
     assert len(set(tokens)) == 1
     assert laptop.held() == {kind.held: 1}
-    if kind.service != CONNECT:  # whose number was chosen, and may be a neighbour's as long as no tag tells
+    if kind.service != CONNECT:  # whose number was candidate, and may be a neighbour's as long as no tag tells
         assert (answer["Status"], len(tokens)) == ("SUCCESS", 2)
         assert [answer["PhysicalResourceId"]] == laptop.ids()
 
@@ -343,7 +343,7 @@ def test_a_table_out_of_reach_or_silent_is_left_within_seconds(
 
     assert run.ended is not None
     assert run.ended - run.started < 10
-    assert type(run.error).__name__ == "Undecided"
+    assert type(run.error).__name__ == "UnknownOutcomeError"
     assert laptop.calls() == {}
     assert laptop.sink.raw(run.event["RequestId"]) == []
 
@@ -376,9 +376,9 @@ def test_a_throttled_table_is_waited_for(laptop: Laptop) -> None:
 def test_the_ledger_says_what_was_bought_for_whom(laptop: Laptop, kind: Kind) -> None:
     answer = create(laptop, kind)
 
-    [row] = laptop.intents()
+    [row] = laptop.purchases()
     assert row["pk"]["S"] == f"{answer['StackId']}|Number"
-    assert row["sk"]["S"] == f"intent#{answer['RequestId']}"
+    assert row["sk"]["S"] == f"purchase#{answer['RequestId']}"
     assert row["physical_id"]["S"] == answer["PhysicalResourceId"]
     assert "expiration" not in row, "a number lives longer than any guess"
     [outcome] = [row for row in laptop.rows() if row["pk"]["S"] == "outcome"]
@@ -420,11 +420,11 @@ def test_a_table_that_is_never_free_buys_nothing(laptop: Laptop) -> None:
 
 
 def test_a_run_that_waited_in_line_looks_for_what_another_has_bought_meanwhile(laptop: Laptop) -> None:
-    """Its intent was written without a lease; the other delivery took it, claimed a number, and died unheard."""
+    """Its record was written without a lease; the other delivery took it, claimed a number, and died unheard."""
     from telephony import resources  # noqa: PLC0415
     from telephony.aws import rate_limiter  # noqa: PLC0415
     from telephony.cloudformation.request import Request  # noqa: PLC0415
-    from telephony.errors import Undecided  # noqa: PLC0415
+    from telephony.errors import UnknownOutcomeError  # noqa: PLC0415
     from telephony.lifecycle import ledger  # noqa: PLC0415
     from telephony.lifecycle.invocation import Invocation  # noqa: PLC0415
     from telephony.lifecycle.purchase import Buying, buy  # noqa: PLC0415
@@ -433,11 +433,11 @@ def test_a_run_that_waited_in_line_looks_for_what_another_has_bought_meanwhile(l
     request = Request(
         "Create", STACK_ID, str(uuid.uuid4()), "Number", kind.type, "", None, kind.properties, issued, 3600
     )
-    rate_limiter.begin(until=issued + 3600)
+    rate_limiter.start_invocation(until=issued + 3600)
     slow, other = (Invocation(request, ends_at=issued + 600) for _ in range(2))
     resource = resources.by_type(kind.type)
     desired = resource.properties.parse(kind.properties)
-    intent = ledger.Intent(
+    record = ledger.PurchaseRecord(
         resource=ledger.resource_key(STACK_ID, "Number"),
         request_id=request.request_id,
         request_type="Create",
@@ -445,19 +445,19 @@ def test_a_run_that_waited_in_line_looks_for_what_another_has_bought_meanwhile(l
         replaces=None,
         issued_at=issued,
         opened_at=issued,
-        chosen=resource.choose(desired),
+        candidate=resource.select_candidate(desired),
     )
-    ledger.open_intent(intent)
+    ledger.open_purchase(record)
     taken = {"code": "InvalidParameterException", "message": "Phone number not available"}
     laptop.telecom.fault(CONNECT, "ClaimPhoneNumber", "error", **taken)
     laptop.telecom.fault(CONNECT, "ClaimPhoneNumber", "lose_answer")
     laptop.telecom.fault(CONNECT, "ListPhoneNumbersV2", "error", code="InternalServiceException", status=500, times=50)
-    with pytest.raises(Undecided):
+    with pytest.raises(UnknownOutcomeError):
         buy(other, resources.by_type(kind.type), desired)
     laptop.telecom.clear_faults()
     assert laptop.held() == {kind.held: 1}
 
     time.sleep(1.2)  # the other's lease
-    bought, observed = Buying(slow, resource, desired, intent, unsure=False, look=False, behind=True).run()
+    bought, observed = Buying(slow, resource, desired, record, unsure=False, look=False, behind=True).run()
 
     assert [observed.physical_id] == laptop.ids() == [bought.physical_id]

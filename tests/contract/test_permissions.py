@@ -65,7 +65,7 @@ def recorded() -> Iterator[list[Call]]:
         calls.extend(Call(name, str(params)) for name in ACTIONS.get(action, {action}))
 
     through: list[Any] = [services.sms_voice(), services.connect(), services.cloudformation()]
-    sources = [*(service._client for service in through), clients.store()]
+    sources = [*(service._client for service in through), clients.dynamodb()]
     for client in sources:
         client.meta.events.register("before-parameter-build", note, unique_id="recorded")
     try:
@@ -183,7 +183,7 @@ def _common(laptop: Laptop, kind: Kind) -> None:
     forged = {"physical_id": kept, "resource_type": kind.type, "properties": kind.properties}
     other = laptop.send("Delete", logical_id="Other", **forged)
     assert other["Status"] == "FAILED"
-    for row in laptop.intents():
+    for row in laptop.purchases():
         laptop.dynamodb.delete_item(TableName=laptop.table, Key={"pk": row["pk"], "sk": row["sk"]})
     assert laptop.send("Delete", **forged)["Status"] == "SUCCESS"
 
@@ -332,7 +332,7 @@ def test_the_sweep_may_do_what_it_does_and_nothing_else(
     laptop: Laptop, stacks: StacksApi, resources: dict[str, Any], monkeypatch: pytest.MonkeyPatch, releasing: bool
 ) -> None:
     _something_to_sweep(laptop, stacks)
-    monkeypatch.setenv("RELEASE_SUSPECTS", str(releasing).lower())
+    monkeypatch.setenv("ALLOW_SWEEP_RELEASE", str(releasing).lower())
     monkeypatch.setenv("CALL_RATES", "*=1000")  # so that it takes turns, as on AWS
     settings.cache_clear()
     try:
@@ -340,7 +340,7 @@ def test_the_sweep_may_do_what_it_does_and_nothing_else(
             found = sweep.handler({}, cast("Any", Context(900)))
     finally:
         settings.cache_clear()
-    assert found["SUSPECT_RELEASED" if releasing else "SUSPECT_FOUND"] == 3
+    assert found["UNKNOWN_PURCHASE_RELEASED" if releasing else "UNKNOWN_PURCHASE_FOUND"] == 3
 
     needed = {call.action for call in calls}
     allowed = granted(resources, "SweepRole", releasing=releasing)

@@ -88,13 +88,15 @@ def test_a_turn_that_comes_after_the_invocation_is_kept_for_the_next_run(laptop:
 
     attempts = [run.outcome for run in laptop.invoker.invocations if run.event["LogicalResourceId"] == "Second"]
     assert attempts == ["raised"] * 3, "each run leaves the line to the next"
-    [kept] = [row for row in laptop.intents() if "|Second" in row["pk"]["S"]]
-    assert "turn_at" in kept
+    [kept] = [row for row in laptop.purchases() if "|Second" in row["pk"]["S"]]
+    assert "reserved_at" in kept
     assert failed["Status"] == "FAILED"
     line = laptop.dynamodb.get_item(
         TableName=laptop.table, Key={"pk": {"S": "rate"}, "sk": {"S": REQUEST}}, ConsistentRead=True
     )["Item"]
-    assert float(line["next_at"]["N"]) - float(kept["turn_at"]["N"]) == pytest.approx(102, abs=1), "one turn, not three"
+    assert float(line["next_at"]["N"]) - float(kept["reserved_at"]["N"]) == pytest.approx(102, abs=1), (
+        "one turn, not three"
+    )
 
 
 @pytest.mark.shows("little time left in the invocation")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from telephony import resources
-from telephony.errors import Word
+from telephony.errors import HandlerErrorCode
 from tests.conftest import Laptop
 from tests.contract.declarations import SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind
 from tests.contract.test_deletion import OTHER_STACK, create, delete
@@ -81,7 +81,7 @@ def assert_has(model: dict[str, Any] | None, declared: dict[str, Any]) -> None:
 
 
 def listed(kind: Kind) -> list[str]:
-    return [observed.physical_id for observed in resources.by_type(kind.type).listing()]
+    return [observed.physical_id for observed in resources.by_type(kind.type).list_all()]
 
 
 def identifier_is_chosen(kind: Kind) -> bool:
@@ -203,4 +203,4 @@ def test_a_failure_begins_with_a_code_and_says_what_it_is(
 
 @pytest.mark.shows("every failure has a code and a message")
 def test_every_code_is_one_of_cloudformations() -> None:
-    assert {word.value for word in Word} <= HANDLER_ERROR_CODES
+    assert {word.value for word in HandlerErrorCode} <= HANDLER_ERROR_CODES

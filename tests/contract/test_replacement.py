@@ -438,8 +438,8 @@ def test_a_number_that_was_kept_weeks_ago_is_not_released_by_the_delete_of_a_cre
     properties = SIMULATOR
     intent_of = {"resource_type": "Custom::SmsPhoneNumber", "properties": properties}
     kept = laptop.send("Create", **intent_of)["PhysicalResourceId"]
-    [row] = laptop.intents()
-    for name in ("issued_at", "opened_at", "answered_at"):
+    [row] = laptop.purchases()
+    for name in ("issued_at", "opened_at", "response_accepted_at"):
         laptop.dynamodb.update_item(
             TableName=laptop.table,
             Key={"pk": row["pk"], "sk": row["sk"]},
@@ -458,8 +458,8 @@ def test_a_number_that_was_kept_is_not_released_for_a_creation_that_never_arrive
     """Kept two hours ago, its creation answered and taken; the new creation of its logical id is lost in a queue."""
     fields: dict[str, Any] = {"resource_type": "Custom::SmsPhoneNumber", "properties": SIMULATOR}
     kept = laptop.send("Create", **fields)
-    for row in laptop.intents():
-        for name in ("issued_at", "opened_at", "answered_at"):
+    for row in laptop.purchases():
+        for name in ("issued_at", "opened_at", "response_accepted_at"):
             laptop.dynamodb.update_item(
                 TableName=laptop.table,
                 Key={"pk": row["pk"], "sk": row["sk"]},

@@ -15,7 +15,7 @@ import time_machine
 
 from telephony import clock
 from telephony.aws import services
-from telephony.errors import TelephonyError, Throttled
+from telephony.errors import TelephonyError, ThrottledError
 from telephony.handlers import sweep
 from tests.conftest import CONNECT, SMS, STACK_ID, Context, Laptop
 from tests.contract.cloudformation import Stack
@@ -23,7 +23,7 @@ from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, SMS_SENDER_
 
 CREATED = "2026-01-01T00:00:00Z"
 RETAINED = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
-NOTHING = dict.fromkeys(("STACK_GONE", "NOT_NAMED", "SUSPECT_FOUND", "SUSPECT_RELEASED", "SUSPECT_OPEN"), 0)
+NOTHING = dict.fromkeys(("STACK_DELETED", "NOT_REFERENCED", "UNKNOWN_PURCHASE_FOUND", "UNKNOWN_PURCHASE_RELEASED", "UNKNOWN_PURCHASE_OPEN"), 0)
 
 
 class StacksApi:
@@ -125,13 +125,13 @@ def stacks(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> Iterator[StacksAp
 def release(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Both settings: what is promised whether or not the sweep may release."""
     may: bool = request.param
-    monkeypatch.setenv("RELEASE_SUSPECTS", "true" if may else "false")
+    monkeypatch.setenv("ALLOW_SWEEP_RELEASE", "true" if may else "false")
     return may
 
 
 @pytest.fixture
 def may_release(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RELEASE_SUSPECTS", "true")
+    monkeypatch.setenv("ALLOW_SWEEP_RELEASE", "true")
 
 
 def run() -> dict[str, int]:
@@ -150,16 +150,16 @@ def suspect(laptop: Laptop, kind: Kind, *, deleted: bool) -> str:
     The first call gets no answer, the next one is refused, no number is to be found; deleted: the rollback's Delete is
     answered as well. The service has done the work of the first call later than anybody looked.
     """
-    intent = unknown_end(laptop, kind, deleted=deleted)
-    stack_id, logical_id = intent["pk"]["S"].split("|")
+    record = unknown_end(laptop, kind, deleted=deleted)
+    stack_id, logical_id = record["pk"]["S"].split("|")
     tags = {
         "cfn-telephony:managed-by": "cfn-telephony",
         "cfn-telephony:stack-id": stack_id,
         "cfn-telephony:logical-id": logical_id,
-        "cfn-telephony:request-id": intent["sk"]["S"].removeprefix("intent#"),
+        "cfn-telephony:request-id": record["sk"]["S"].removeprefix("purchase#"),
     }
     if kind.service == CONNECT:
-        target, number = kind.properties["TargetArn"], intent["chosen"]["S"]
+        target, number = kind.properties["TargetArn"], record["candidate"]["S"]
         return laptop.connect.claim_phone_number(TargetArn=target, PhoneNumber=number, Tags=tags)["PhoneNumberArn"]
     listed: Any = [{"Key": key, "Value": value} for key, value in tags.items()]
     if kind is SMS_SENDER_ID:
@@ -178,15 +178,15 @@ def unknown_end(laptop: Laptop, kind: Kind, *, deleted: bool) -> dict[str, Any]:
     if deleted:
         answer = laptop.send("Delete", physical_id=failed["PhysicalResourceId"], **declared)
         assert answer["Status"] == "SUCCESS"
-    [intent] = [row for row in laptop.intents() if row["sk"]["S"] == f"intent#{failed['RequestId']}"]
-    assert intent["purchase_state"] == {"S": "SUSPECT"}
-    assert intent["cancelled"] == {"BOOL": deleted}
-    return intent
+    [record] = [row for row in laptop.purchases() if row["sk"]["S"] == f"purchase#{failed['RequestId']}"]
+    assert record["purchase_state"] == {"S": "UNKNOWN"}
+    assert record["canceled"] == {"BOOL": deleted}
+    return record
 
 
 def state(laptop: Laptop) -> str:
-    [intent] = laptop.intents()
-    return str(intent["purchase_state"]["S"])
+    [record] = laptop.purchases()
+    return str(record["purchase_state"]["S"])
 
 
 # -- what no stack names -----------------------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ def test_what_a_policy_kept_of_a_deleted_stack_is_told_and_never_released(
     if described:
         stacks.know(stack)
 
-    assert run() == NOTHING | {"STACK_GONE": 1}
+    assert run() == NOTHING | {"STACK_DELETED": 1}
 
     assert laptop.held() == {kind.held: 1}
     assert state(laptop) == "READY"
@@ -239,7 +239,7 @@ def test_what_a_replacement_left_behind_is_told_and_never_released(
     assert stack.deploy(template(changed, kind, **RETAINED)) == "UPDATE_COMPLETE", stack.reasons("Number")
     stacks.know(stack)
 
-    assert run() == NOTHING | {"NOT_NAMED": 1}
+    assert run() == NOTHING | {"NOT_REFERENCED": 1}
 
     assert laptop.held() == {kind.held: 2}
 
@@ -249,7 +249,7 @@ def test_what_a_stack_does_not_have_any_more_is_told(laptop: Laptop, kind: Kind,
     stack = deployed(laptop, kind, **RETAINED)
     stacks.stacks[stack.stack_id] = ("UPDATE_COMPLETE", {"Other": "other"})
 
-    assert run() == NOTHING | {"NOT_NAMED": 1}
+    assert run() == NOTHING | {"NOT_REFERENCED": 1}
 
     assert laptop.held() == {kind.held: 1}
 
@@ -282,7 +282,7 @@ def test_more_numbers_than_a_page_holds_are_all_seen(laptop: Laptop, stacks: Sta
     for index in range(101):
         laptop.sms.request_sender_id(SenderId=f"ACME{index}", IsoCountryCode="GB", Tags=tags)
 
-    assert run() == NOTHING | {"STACK_GONE": 101}
+    assert run() == NOTHING | {"STACK_DELETED": 101}
 
 
 # -- purchases of unknown end ------------------------------------------------------------------------------------------
@@ -293,8 +293,8 @@ def test_more_numbers_than_a_page_holds_are_all_seen(laptop: Laptop, stacks: Sta
 def test_a_purchase_of_unknown_end_that_brought_nothing_stays_open(laptop: Laptop, kind: Kind, deleted: bool) -> None:
     unknown_end(laptop, kind, deleted=deleted)
 
-    assert run() == NOTHING | {"SUSPECT_OPEN": 1}
-    assert state(laptop) == "SUSPECT"
+    assert run() == NOTHING | {"UNKNOWN_PURCHASE_OPEN": 1}
+    assert state(laptop) == "UNKNOWN"
 
 
 @pytest.mark.usefixtures("release", "stacks")
@@ -314,17 +314,17 @@ def test_after_a_day_it_is_certain_that_it_brought_nothing(laptop: Laptop, kind:
 def test_what_it_brought_after_all_is_told_and_not_released(laptop: Laptop, kind: Kind, deleted: bool) -> None:
     physical_id = suspect(laptop, kind, deleted=deleted)
 
-    assert run()["SUSPECT_FOUND"] == 1
+    assert run()["UNKNOWN_PURCHASE_FOUND"] == 1
 
     assert laptop.ids() == [physical_id]
-    assert state(laptop) == "SUSPECT"
+    assert state(laptop) == "UNKNOWN"
 
 
 @pytest.mark.usefixtures("stacks", "may_release")
 def test_what_it_brought_after_all_is_released_once_its_delete_was_answered(laptop: Laptop, kind: Kind) -> None:
     suspect(laptop, kind, deleted=True)
 
-    assert run() == NOTHING | {"SUSPECT_RELEASED": 1}
+    assert run() == NOTHING | {"UNKNOWN_PURCHASE_RELEASED": 1}
 
     assert laptop.held() == {}
     assert state(laptop) == "RELEASED"
@@ -341,12 +341,12 @@ def test_what_tags_show_only_after_its_delete_is_released_by_the_sweep(laptop: L
     failed = laptop.send("Create", **declared)
     gone = laptop.send("Delete", physical_id=failed["PhysicalResourceId"], **declared)
 
-    assert (failed["Status"], gone["Status"], state(laptop)) == ("FAILED", "SUCCESS", "SUSPECT")
+    assert (failed["Status"], gone["Status"], state(laptop)) == ("FAILED", "SUCCESS", "UNKNOWN")
     assert laptop.held() == {kind.held: 1}
-    assert run()["SUSPECT_OPEN"] == 1
+    assert run()["UNKNOWN_PURCHASE_OPEN"] == 1
 
     laptop.telecom.clock.advance(120)
-    assert run() == NOTHING | {"SUSPECT_RELEASED": 1}
+    assert run() == NOTHING | {"UNKNOWN_PURCHASE_RELEASED": 1}
     assert laptop.held() == {}
 
 
@@ -356,7 +356,7 @@ def test_what_no_delete_was_answered_for_is_told_and_not_released(laptop: Laptop
 
     found = run()
 
-    assert (found["SUSPECT_FOUND"], found["SUSPECT_RELEASED"]) == (1, 0)
+    assert (found["UNKNOWN_PURCHASE_FOUND"], found["UNKNOWN_PURCHASE_RELEASED"]) == (1, 0)
     assert laptop.ids() == [physical_id]
 
 
@@ -377,7 +377,7 @@ def test_nothing_stands_in_the_way_of_such_a_release(laptop: Laptop, kind: Kind)
         PoolId=pool["PoolId"], OriginationIdentity=identity, IsoCountryCode=country
     )
 
-    assert run() == NOTHING | {"SUSPECT_RELEASED": 1}
+    assert run() == NOTHING | {"UNKNOWN_PURCHASE_RELEASED": 1}
 
     assert laptop.ids() == [first]
 
@@ -390,14 +390,16 @@ def test_a_replacement_whose_answer_was_lost_and_whose_stack_is_gone_is_of_unkno
     first = laptop.send("Create", properties=kind.properties, **fields)["PhysicalResourceId"]
     allowed = kind.properties | kind.replacing | {"AllowReplacement": "true"}
     second = laptop.send("Update", physical_id=first, properties=allowed, old_properties=kind.properties, **fields)
-    [intent] = [row for row in laptop.intents() if row["physical_id"]["S"] == second["PhysicalResourceId"]]
+    [record] = [row for row in laptop.purchases() if row["physical_id"]["S"] == second["PhysicalResourceId"]]
     # As it is when no answer to the Update was taken: the stack goes with the first number, the only one it knows.
     laptop.dynamodb.update_item(
-        TableName=laptop.table, Key={"pk": intent["pk"], "sk": intent["sk"]}, UpdateExpression="REMOVE answered_at"
+        TableName=laptop.table,
+        Key={"pk": record["pk"], "sk": record["sk"]},
+        UpdateExpression="REMOVE response_accepted_at",
     )
     laptop.send("Delete", physical_id=first, properties=kind.properties, **fields)
 
-    assert run() == NOTHING | {"SUSPECT_RELEASED" if release else "SUSPECT_FOUND": 1}
+    assert run() == NOTHING | {"UNKNOWN_PURCHASE_RELEASED" if release else "UNKNOWN_PURCHASE_FOUND": 1}
 
     assert laptop.held() == ({} if release else {kind.held: 1})
 
@@ -414,14 +416,14 @@ def test_what_a_policy_kept_is_not_released_however_late_its_create_was_answered
     found = run()
 
     assert laptop.ids() == [physical_id for _, physical_id in stack.retained]
-    assert found["SUSPECT_RELEASED"] == 0
+    assert found["UNKNOWN_PURCHASE_RELEASED"] == 0
 
 
 @pytest.mark.usefixtures("stacks", "may_release")
 def test_a_purchase_that_ended_well_is_never_released(laptop: Laptop, kind: Kind) -> None:
     stack = deployed(laptop, kind)
 
-    assert run() == NOTHING | {"STACK_GONE": 1}
+    assert run() == NOTHING | {"STACK_DELETED": 1}
 
     assert laptop.ids() == [stack.physical_ids["Number"]]
 
@@ -435,11 +437,11 @@ def test_a_release_that_fails_is_tried_by_the_next_sweep(laptop: Laptop, kind: K
     laptop.telecom.fault(kind.service, kind.releases.split(".")[1], "throttle", times=99)
 
     found = run()
-    assert (found["SUSPECT_OPEN"], found["SUSPECT_RELEASED"]) == (1, 0)
+    assert (found["UNKNOWN_PURCHASE_OPEN"], found["UNKNOWN_PURCHASE_RELEASED"]) == (1, 0)
     assert laptop.held() == {kind.held: 1}
     laptop.telecom.clear_faults()
 
-    assert run() == NOTHING | {"SUSPECT_RELEASED": 1}
+    assert run() == NOTHING | {"UNKNOWN_PURCHASE_RELEASED": 1}
     assert laptop.held() == {}
 
 
@@ -463,7 +465,7 @@ def test_a_throttled_sweep_ends_in_an_error_and_the_next_run_sees_it_all(
         run()
     laptop.telecom.clear_faults()
 
-    assert run() == NOTHING | {"STACK_GONE": 1}
+    assert run() == NOTHING | {"STACK_DELETED": 1}
     assert stacks.calls[-1] == "DescribeStacks"
 
 
@@ -471,7 +473,7 @@ def test_a_throttled_cloudformation_is_not_taken_for_a_stack_that_is_gone(laptop
     stacks.know(deployed(laptop, SMS_PHONE_NUMBER))
     stacks.throttles = 99
 
-    with pytest.raises(Throttled):
+    with pytest.raises(ThrottledError):
         run()
     stacks.throttles = 0
 
@@ -484,7 +486,7 @@ def test_a_few_throttles_do_not_end_a_sweep(laptop: Laptop, stacks: StacksApi) -
     laptop.telecom.fault(SMS, "ListTagsForResource", "throttle", times=2)
     stacks.throttles = 2
 
-    assert run() == NOTHING | {"STACK_GONE": 1}
+    assert run() == NOTHING | {"STACK_DELETED": 1}
 
 
 def test_findings_are_counted_in_the_metric_that_the_alarm_looks_at(
@@ -498,8 +500,8 @@ def test_findings_are_counted_in_the_metric_that_the_alarm_looks_at(
     run()
 
     metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"SweepFindings"' in line]
-    assert [(one["Finding"], one["SweepFindings"]) for one in metrics] == [("STACK_GONE", [1.0])]
-    [told] = [line for line in written if '"STACK_GONE"' in line and '"found"' in line]
+    assert [(one["Finding"], one["SweepFindings"]) for one in metrics] == [("STACK_DELETED", [1.0])]
+    [told] = [line for line in written if '"STACK_DELETED"' in line and '"found"' in line]
     assert laptop.ids()[0] in told
 
 
@@ -520,7 +522,7 @@ def test_what_a_delete_could_not_release_is_released_once_it_can_be(laptop: Lapt
     with time_machine.travel(clock.now() + 86_401):
         found = run()
 
-    assert found["SUSPECT_RELEASED"] == 1
+    assert found["UNKNOWN_PURCHASE_RELEASED"] == 1
     assert (laptop.held(), state(laptop)) == ({}, "RELEASED")
 
 
@@ -537,8 +539,8 @@ def test_a_purchase_that_was_to_be_given_back_is_closed_when_its_number_is_gone(
     laptop.invoker.settle(30)
     laptop.telecom.clear_faults()
     assert laptop.held() == {}
-    [intent] = laptop.intents()
-    assert (intent["purchase_state"]["S"], intent["cancelled"]["BOOL"]) == ("READY", True)
+    [record] = laptop.purchases()
+    assert (record["purchase_state"]["S"], record["canceled"]["BOOL"]) == ("READY", True)
 
     with time_machine.travel(clock.now() + 86_401):
         assert run() == NOTHING

@@ -53,7 +53,7 @@ _SETTINGS = {
     "POWERTOOLS_METRICS_NAMESPACE": "cfn-telephony",
     "POWERTOOLS_SERVICE_NAME": "cfn-telephony",
     "POWERTOOLS_LOG_LEVEL": "DEBUG",
-    "RELEASE_SUSPECTS": "true",
+    "ALLOW_SWEEP_RELEASE": "true",
     "CALL_RATES": "*=2",
 }
 

@@ -18,16 +18,20 @@ def _without_ledger() -> None:
     from telephony.lifecycle import ledger  # noqa: PLC0415 - in the child, after its environment is set
 
     empty: dict[str, Any] = dict.fromkeys((field.name for field in attrs.fields(ledger.History)), None)
-    empty["intents"] = []
+    empty["purchases"] = []
     replaced: dict[str, Callable[..., Any]] = {
         "history": lambda _: ledger.History(**empty),
-        "refresh": lambda intent: intent,
+        "refresh": lambda record: record,
         "suspects": lambda: iter(()),
-        "open_intent": lambda *_, **__: ledger.Opened.WRITTEN,
-        "take_lease": lambda intent, owner: attrs.evolve(intent, lease_owner=owner, lease_until=float("inf")),
-        "bought": lambda intent, physical_id: attrs.evolve(intent, state=ledger.State.BOUGHT, physical_id=physical_id),
-        "ready": lambda intent, physical_id: attrs.evolve(intent, state=ledger.State.READY, physical_id=physical_id),
-        "cancel": lambda intent: attrs.evolve(intent, cancelled=True),
+        "open_purchase": lambda *_, **__: ledger.OpenResult.WRITTEN,
+        "acquire_lease": lambda record, owner: attrs.evolve(record, lease_owner=owner, lease_until=float("inf")),
+        "bought": lambda record, physical_id: attrs.evolve(
+            record, state=ledger.PurchaseState.BOUGHT, physical_id=physical_id
+        ),
+        "ready": lambda record, physical_id: attrs.evolve(
+            record, state=ledger.PurchaseState.READY, physical_id=physical_id
+        ),
+        "cancel": lambda record: attrs.evolve(record, canceled=True),
     }
     for name, function in vars(ledger).copy().items():
         ours = inspect.isfunction(function) and function.__module__ == ledger.__name__
@@ -52,7 +56,7 @@ def _without_tags() -> None:
     from telephony.model.resource import Owner, Purchase  # noqa: PLC0415
 
     Purchase.ownership_tags = property(lambda _: {})  # type: ignore[assignment, method-assign]
-    Purchase.made = lambda *_: False  # type: ignore[method-assign]
+    Purchase.matches = lambda *_: False  # type: ignore[method-assign]
     Owner.owns = lambda *_: False  # type: ignore[method-assign]
 
 

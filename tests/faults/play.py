@@ -383,7 +383,7 @@ class Play:
         else:
             by_request = [bought.request_id for bought in seen.bought]
             findings.bought_twice = len(by_request) - len(buyers & set(by_request))
-        findings.suspect = sum(row.get("purchase_state", {}).get("S") == "SUSPECT" for row in seen.rows)
+        findings.suspect = sum(row.get("purchase_state", {}).get("S") == "UNKNOWN" for row in seen.rows)
         for sent in self.sent:
             bodies = [answered.body for answered in seen.answers if answered.request_id == sent.request_id]
             stored = [

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from telephony import clock
 from telephony.cloudformation.request import Request
-from telephony.errors import Failure, Throttled, Undecided, Unsettled, Word
-from telephony.lifecycle.invocation import Invocation, Pauses
+from telephony.errors import HandlerError, HandlerErrorCode, RetryableError, ThrottledError, UnknownOutcomeError
+from telephony.lifecycle.invocation import Backoff, Invocation
 from telephony.model.resource import Owner, Purchase, tag_changes
 
 NOW = 1_795_248_000.0
@@ -63,7 +63,7 @@ def invocation(
 def test_every_wait_ends_before_the_invocation_and_before_the_service_timeout(
     service_timeout: int, until: float
 ) -> None:
-    assert invocation(service_timeout=service_timeout).until == until
+    assert invocation(service_timeout=service_timeout).deadline == until
 
 
 def test_a_request_of_unknown_age_is_taken_as_issued_now() -> None:
@@ -77,18 +77,18 @@ def test_a_request_of_unknown_age_is_taken_as_issued_now() -> None:
 def test_running_out_of_time_is_an_answer_only_where_no_later_run_could_give_it(
     service_timeout: int, final: bool, answers: bool
 ) -> None:
-    failure = Failure(Word.NOT_STABILIZED, "It took too long.", "Wait.")
+    failure = HandlerError(HandlerErrorCode.NOT_STABILIZED, "It took too long.", "Wait.")
 
-    ended = invocation(service_timeout=service_timeout, final=final).out_of_time(failure)
+    ended = invocation(service_timeout=service_timeout, final=final).timed_out(failure)
 
-    assert isinstance(ended, Failure if answers else Undecided)
+    assert isinstance(ended, HandlerError if answers else UnknownOutcomeError)
     assert "It took too long." in str(ended)
 
 
 @pytest.mark.shows("calls that are throttled")
 def test_pauses_grow_to_five_times_the_first() -> None:
-    pauses = Pauses()
-    taken = [next(pauses) for _ in range(30)]
+    backoff = Backoff()
+    taken = [next(backoff) for _ in range(30)]
 
     assert 0.0005 <= taken[0] <= 0.001
     assert all(0.0025 <= pause <= 0.005 for pause in taken[-5:])
@@ -113,36 +113,36 @@ def now(**more: Any) -> Invocation:
 
 
 def test_a_throttle_is_waited_out_however_often_it_comes() -> None:
-    calls = Calls(*[Throttled("t") for _ in range(40)])
+    calls = Calls(*[ThrottledError("t") for _ in range(40)])
 
-    assert now().patiently(calls) == "answer"
+    assert now().retry(calls) == "answer"
     assert calls.made == 41
 
 
 def test_an_unknown_effect_is_looked_at_a_few_times() -> None:
-    few, many = Calls(*[Undecided("u")] * 3), Calls(*[Undecided("u")] * 9)
+    few, many = Calls(*[UnknownOutcomeError("u")] * 3), Calls(*[UnknownOutcomeError("u")] * 9)
 
-    assert now().patiently(few) == "answer"
-    with pytest.raises(Undecided):
-        now().patiently(many)
+    assert now().retry(few) == "answer"
+    with pytest.raises(UnknownOutcomeError):
+        now().retry(many)
     assert many.made == 4
 
 
 def test_what_passes_with_time_is_waited_for_and_is_a_failure_after_that() -> None:
-    assert now().patiently(Calls(*[Unsettled(Word.ACCESS_DENIED, "a")] * 2)) == "answer"
+    assert now().retry(Calls(*[RetryableError(HandlerErrorCode.ACCESS_DENIED, "a")] * 2)) == "answer"
 
-    with pytest.raises(Failure) as refused:
-        now().patiently(Calls(*[Unsettled(Word.ACCESS_DENIED, "a", "b", code="C", reason="R")] * 999))
-    assert type(refused.value) is Failure
-    assert (refused.value.word, str(refused.value)) == (Word.ACCESS_DENIED, "AccessDenied: a b")
-    assert (refused.value.code, refused.value.reason) == ("C", "R")
+    with pytest.raises(HandlerError) as refused:
+        now().retry(Calls(*[RetryableError(HandlerErrorCode.ACCESS_DENIED, "a", "b", aws_code="C", aws_reason="R")] * 999))
+    assert type(refused.value) is HandlerError
+    assert (refused.value.error_code, str(refused.value)) == (HandlerErrorCode.ACCESS_DENIED, "AccessDenied: a b")
+    assert (refused.value.aws_code, refused.value.aws_reason) == ("C", "R")
 
 
 def test_a_failure_is_not_tried_again() -> None:
-    calls = Calls(Failure(Word.INVALID_REQUEST, "No."))
+    calls = Calls(HandlerError(HandlerErrorCode.INVALID_REQUEST, "No."))
 
-    with pytest.raises(Failure):
-        now().patiently(calls)
+    with pytest.raises(HandlerError):
+        now().retry(calls)
     assert calls.made == 1
 
 
@@ -155,7 +155,7 @@ def purchase(**more: Any) -> Purchase:
         "request_id": "r",
         "opened_at": 0.0,
         "attempt": 0,
-        "chosen": None,
+        "candidate": None,
     }
     return Purchase(**known | more)
 
@@ -193,10 +193,10 @@ def test_another_operation_or_number_has_another_token() -> None:
 def test_a_number_was_made_for_a_purchase_only_if_all_its_tags_say_so() -> None:
     tags = purchase().tags(None)
 
-    assert purchase().made(tags)
+    assert purchase().matches(tags)
     for key in ("stack-id", "logical-id", "request-id"):
-        assert not purchase().made(tags | {f"cfn-telephony:{key}": "other"})
-    assert not purchase().made({})
+        assert not purchase().matches(tags | {f"cfn-telephony:{key}": "other"})
+    assert not purchase().matches({})
 
 
 KEYS = st.sampled_from(["a", "b", "c", "aws:x", "cfn-telephony:stack-id"])

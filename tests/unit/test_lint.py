@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from telephony.errors import Failure
+from telephony.errors import HandlerError
 from telephony.resources.sms_phone_number import SmsPhoneNumberProperties
 from tools.types import ROOT
 
@@ -210,7 +210,7 @@ CASES: list[tuple[dict[str, Any], bool]] = [
 def accepted(properties: dict[str, Any]) -> bool:
     try:
         SmsPhoneNumberProperties.parse(properties)
-    except Failure:
+    except HandlerError:
         return False
     return True
 

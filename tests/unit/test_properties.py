@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telephony import resources
-from telephony.errors import Failure, Word
-from telephony.model.properties import Properties, fields, lenient, name_of
+from telephony.errors import HandlerError, HandlerErrorCode
+from telephony.model.properties import Properties, fields, parse_lenient, property_name
 from telephony.model.resource import OnDelete
 from telephony.resources.connect_phone_number import ConnectPhoneNumberProperties
 from telephony.resources.sms_phone_number import SmsPhoneNumberProperties
@@ -42,10 +42,10 @@ VALUES = st.recursive(
 )
 
 
-def refusal(properties: type[Properties], raw: dict[str, Any]) -> Failure | None:
+def refusal(properties: type[Properties], raw: dict[str, Any]) -> HandlerError | None:
     try:
         properties.parse(raw)
-    except Failure as refused:
+    except HandlerError as refused:
         return refused
     return None
 
@@ -59,13 +59,13 @@ def test_any_declaration_is_read_or_refused(properties: type[Properties], data: 
 
     found = refusal(properties, raw)
 
-    assert found is None or (found.word is Word.INVALID_REQUEST and str(found).splitlines()[1:])
+    assert found is None or (found.error_code is HandlerErrorCode.INVALID_REQUEST and str(found).splitlines()[1:])
 
 
 @settings(max_examples=200, deadline=None)
 @given(value=VALUES)
 def test_a_policy_of_a_delete_is_read_from_anything(value: object) -> None:
-    assert isinstance(lenient(OnDelete, value), OnDelete)
+    assert isinstance(parse_lenient(OnDelete, value), OnDelete)
 
 
 @pytest.mark.parametrize("properties", TYPES)
@@ -82,7 +82,7 @@ def test_a_boolean_is_a_boolean_in_either_form(value: object, meant: bool) -> No
 @pytest.mark.shows("a boolean in another spelling")
 @pytest.mark.parametrize("value", [1, 0, 1.0, "1", "0", "yes", "TRUE", "False", "", [], ["true"], {"true": "true"}])
 def test_nothing_else_is_a_boolean(value: object) -> None:
-    with pytest.raises(Failure, match="must be true or false"):
+    with pytest.raises(HandlerError, match="must be true or false"):
         SmsPhoneNumberProperties.parse(SMS | {"WaitForActive": value})
 
 
@@ -93,14 +93,14 @@ def test_a_number_is_a_number_in_either_form(value: object, meant: int) -> None:
 
 @pytest.mark.parametrize("value", ["0", "3601", "-1", "1e3", "1.5", " 5", "5 ", "", "٣", True, ["5"], "9" * 30])
 def test_nothing_else_is_a_number(value: object) -> None:
-    with pytest.raises(Failure, match="WaitTimeoutSeconds"):
+    with pytest.raises(HandlerError, match="WaitTimeoutSeconds"):
         SmsPhoneNumberProperties.parse(SMS | {"WaitTimeoutSeconds": value})
 
 
 def test_the_reason_counts_what_is_wrong() -> None:
-    with pytest.raises(Failure) as one:
+    with pytest.raises(HandlerError) as one:
         SmsPhoneNumberProperties.parse(SMS | {"Colour": "red"})
-    with pytest.raises(Failure) as two:
+    with pytest.raises(HandlerError) as two:
         SmsPhoneNumberProperties.parse(SMS | {"Colour": "red", "Size": "xl"})
 
     assert str(one.value).splitlines()[0] == "InvalidRequest: 1 property is not valid; no call was made."
@@ -108,7 +108,7 @@ def test_the_reason_counts_what_is_wrong() -> None:
 
 
 def test_every_violation_of_a_nested_property_has_its_path() -> None:
-    with pytest.raises(Failure) as refused:
+    with pytest.raises(HandlerError) as refused:
         SmsPhoneNumberProperties.parse(
             SMS
             | {
@@ -130,7 +130,7 @@ def test_every_violation_of_a_nested_property_has_its_path() -> None:
 
 
 def test_a_rule_about_two_properties_waits_for_both_to_be_valid() -> None:
-    with pytest.raises(Failure) as refused:
+    with pytest.raises(HandlerError) as refused:
         SmsPhoneNumberProperties.parse(SMS | {"NumberType": "SIMULATR", "MessageType": "PROMOTIONAL"})
 
     assert len(str(refused.value).splitlines()) == 2
@@ -141,7 +141,7 @@ def test_a_property_that_cloudformation_leaves_out_is_not_declared() -> None:
 
 
 def test_a_refused_value_is_shown_in_part() -> None:
-    with pytest.raises(Failure) as refused:
+    with pytest.raises(HandlerError) as refused:
         SmsPhoneNumberProperties.parse(SMS | {"IsoCountryCode": "U" * 5000})
 
     assert "U" * 40 in str(refused.value)
@@ -153,12 +153,12 @@ def test_a_refused_value_is_shown_in_part() -> None:
     [("iso_country_code", "IsoCountryCode"), ("HELP", "HELP"), ("target_arn", "TargetArn"), ("tags", "Tags")],
 )
 def test_names_are_those_of_the_native_types(field_name: str, name: str) -> None:
-    assert name_of(field_name) == name
+    assert property_name(field_name) == name
 
 
 @pytest.mark.parametrize(
     "resource_type", ["", "Custom::", "Custom::Sms", "AWS::SMSVOICE::PhoneNumber", "custom::smsphonenumber"]
 )
 def test_an_unknown_type_is_refused_with_the_known_ones(resource_type: str) -> None:
-    with pytest.raises(Failure, match="Custom::ConnectPhoneNumber, Custom::SmsPhoneNumber, Custom::SmsSenderId"):
+    with pytest.raises(HandlerError, match="Custom::ConnectPhoneNumber, Custom::SmsPhoneNumber, Custom::SmsSenderId"):
         resources.by_type(resource_type)

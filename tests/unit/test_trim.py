@@ -17,7 +17,7 @@ CLIENTS = {
     "cloudformation": "cloudformation",
     "connect": "connect",
     "sms_voice": "pinpoint-sms-voice-v2",
-    "store": "dynamodb",
+    "dynamodb": "dynamodb",
 }
 """The functions that give a client, and whose."""
 OF_THE_STORE = {"_call", "_pages"}

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 # One attempt, at most 23 seconds: when to try again, and whether that may be, is decided where the ledger is known.
-_SERVICE = Config(connect_timeout=3, read_timeout=20, retries={"total_max_attempts": 1, "mode": "standard"})
+_SERVICE_CONFIG = Config(connect_timeout=3, read_timeout=20, retries={"total_max_attempts": 1, "mode": "standard"})
 # The store answers in milliseconds or is in trouble. Every write is conditional, so that repeating one does no harm.
-_STORE = Config(
+_DYNAMODB_CONFIG = Config(
     connect_timeout=1,
     read_timeout=2,
     retries={"total_max_attempts": 3, "mode": "standard"},
@@ -68,10 +68,10 @@ def session() -> boto3.Session:
 def client(service: str) -> Any:
     """A client of a service that is called once, and whose failures are looked at."""
     make: Any = session().client
-    return make(service, config=_SERVICE)
+    return make(service, config=_SERVICE_CONFIG)
 
 
 @cache
-def store() -> DynamoDBClient:
+def dynamodb() -> DynamoDBClient:
     """DynamoDB as botocore gives it: Powertools shares this client and reads botocore's own errors."""
-    return session().client("dynamodb", config=_STORE)
+    return session().client("dynamodb", config=_DYNAMODB_CONFIG)

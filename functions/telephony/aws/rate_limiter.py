@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from telephony import clock
 from telephony.aws import state_table
-from telephony.errors import OutOfTurn, Undecided
+from telephony.errors import DeferredError, UnknownOutcomeError
 from telephony.settings import settings
 
 if TYPE_CHECKING:
@@ -26,78 +26,80 @@ _WRITE = 0.05
 _TRIES = 20
 
 _until: ContextVar[float] = ContextVar("until", default=float("inf"))
-_in_hand: ContextVar[frozenset[str]] = ContextVar("in_hand", default=frozenset())
+_reserved: ContextVar[frozenset[str]] = ContextVar("in_hand", default=frozenset())
 
 
-def begin(until: float) -> None:
+def start_invocation(until: float) -> None:
     """Start an invocation: no turn is in hand, and none after `until` (seconds since the epoch) is waited for."""
     _until.set(until)
-    _in_hand.set(frozenset())
+    _reserved.set(frozenset())
 
 
-def wait(service: str, operation: str, *, reserved: float | None = None, behind: bool = False) -> None:
+def wait_for_reservation(service: str, operation: str, *, reserved: float | None = None, behind: bool = False) -> None:
     """Wait for a turn before the call is made, so that the call itself need not: `take` finds it in hand.
 
-    reserved: a turn that an earlier invocation got and could not wait for. Raise OutOfTurn if this one cannot either.
+    reserved: a turn that an earlier invocation got and could not wait for. Raise DeferredError if this one cannot either.
     A turn that is free at this moment is never too late: that is for the caller to say.
     behind: others were seen to stand in line a moment ago.
     """
     name = f"{service}.{operation}"
     per_second = settings().rate(service, operation)
-    if not per_second or name in _in_hand.get():
+    if not per_second or name in _reserved.get():
         return
     interval = _SLACK / per_second
-    at = _reserve(name, interval, behind=behind) if reserved is None else reserved
+    at = _next_slot(name, interval, behind=behind) if reserved is None else reserved
     now = clock.now()
     if at > max(now, _until.get()):
         ahead = round((at - now) / interval)
-        raise OutOfTurn(
+        raise DeferredError(
             f"{ahead} calls of {operation} are ahead of this one, at {per_second:g} per second: "
             f"its turn comes in {at - now:.0f} seconds.",
             at=at,
         )
     clock.sleep(at - now)
-    hold(service, operation)
+    mark_reserved(service, operation)
 
 
-def offer(service: str, operation: str) -> TransactWriteItemTypeDef | None:
+def reservation_write(service: str, operation: str) -> TransactWriteItemTypeDef | None:
     """Describe the write that takes the turn of this moment, if nobody stands in line: for a transaction with others.
 
     None if there is nothing to take. Once it is written, `hold` says so.
     """
     name, per_second = f"{service}.{operation}", settings().rate(service, operation)
-    if not per_second or name in _in_hand.get():
+    if not per_second or name in _reserved.get():
         return None
-    return state_table.change(state_table.key(_PARTITION, name), *_free(_SLACK / per_second, clock.now()))
+    return state_table.conditional_update(
+        state_table.key(_PARTITION, name), *_immediate_slot(_SLACK / per_second, clock.now())
+    )
 
 
-def hold(service: str, operation: str) -> None:
+def mark_reserved(service: str, operation: str) -> None:
     """Note that a turn is in hand."""
-    _in_hand.set(_in_hand.get() | {f"{service}.{operation}"})
+    _reserved.set(_reserved.get() | {f"{service}.{operation}"})
 
 
-def take(service: str, operation: str) -> None:
+def acquire(service: str, operation: str) -> None:
     """Use up a turn for the call that is made now, waiting for one if there is none in hand."""
-    wait(service, operation)
-    _in_hand.set(_in_hand.get() - {f"{service}.{operation}"})
+    wait_for_reservation(service, operation)
+    _reserved.set(_reserved.get() - {f"{service}.{operation}"})
 
 
-def _reserve(name: str, interval: float, *, behind: bool) -> float:
+def _next_slot(name: str, interval: float, *, behind: bool) -> float:
     """Get a turn: now, if nobody stands in line, or one interval after the last that was given."""
     item = state_table.key(_PARTITION, name)
     for _ in range(_TRIES):
         now = clock.now()
-        if not behind and state_table.update(item, *_free(interval, now)):
+        if not behind and state_table.update(item, *_immediate_slot(interval, now)):
             return now
         behind = False
         values = {":now": state_table.number(now), ":interval": state_table.number(interval)}
         moved = state_table.update(item, "SET next_at = next_at + :interval", "next_at > :now", values)
         if moved:
             return float(moved["next_at"]["N"]) - interval
-    raise Undecided("No turn in the account's rate could be reserved.")
+    raise UnknownOutcomeError("No turn in the account's rate could be reserved.")
 
 
-def _free(interval: float, now: float) -> tuple[str, str, state_table.Values]:
+def _immediate_slot(interval: float, now: float) -> tuple[str, str, state_table.Values]:
     """Change, condition and values of the write that takes the turn of this moment."""
     values = {":now": state_table.number(now), ":next": state_table.number(now + interval + _WRITE)}
     return "SET next_at = :next", "attribute_not_exists(pk) OR next_at <= :now", values

@@ -35,12 +35,12 @@ def cloudformation() -> CloudFormationClient:
     return cast("CloudFormationClient", _Service(CLOUDFORMATION))
 
 
-def prepare(service: str) -> None:
+def create_client(service: str) -> None:
     """Make the client before the turn of its call is taken: the first of a container takes its time."""
     {SMS_VOICE: sms_voice, CONNECT: connect}[service]()
 
 
-def pages(operation: Callable[..., Any], items: str, **parameters: Any) -> Iterator[Any]:
+def paginate(operation: Callable[..., Any], items: str, **parameters: Any) -> Iterator[Any]:
     """Every item of a listing: `items` names the list in the answer, NextToken leads on."""
     token: str | None = None
     while True:
@@ -52,7 +52,7 @@ def pages(operation: Callable[..., Any], items: str, **parameters: Any) -> Itera
 
 
 class _Service:
-    """A client whose calls take turns, and raise Failure, Throttled or Undecided in place of botocore's errors."""
+    """A client whose calls take turns, and raise HandlerError, ThrottledError or UnknownOutcomeError in place of botocore's errors."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -64,7 +64,7 @@ class _Service:
 
         @wraps(method)
         def call(**parameters: Any) -> Any:
-            rate_limiter.take(self._name, operation)
+            rate_limiter.acquire(self._name, operation)
             try:
                 return method(**parameters)
             except CALL_ERRORS as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from telephony import clock
 from telephony.aws import clients
 from telephony.aws.errors import CALL_ERRORS
-from telephony.errors import Undecided
+from telephony.errors import UnknownOutcomeError
 from telephony.settings import settings
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def update(item_key: Key, changed: str, condition: str, values: Values) -> Item 
     """Write under a condition, and give the whole item; None if the condition does not hold."""
     for attempt in range(_CONFLICTS):
         try:
-            answer = clients.store().update_item(
+            answer = clients.dynamodb().update_item(
                 TableName=settings().state_table,
                 Key=item_key,
                 UpdateExpression=changed,
@@ -62,25 +62,25 @@ def update(item_key: Key, changed: str, condition: str, values: Values) -> Item 
                 ExpressionAttributeValues=values,
                 ReturnValues="ALL_NEW",
             )
-        except clients.store().exceptions.ConditionalCheckFailedException:
+        except clients.dynamodb().exceptions.ConditionalCheckFailedException:
             return None
-        except clients.store().exceptions.TransactionConflictException:
+        except clients.dynamodb().exceptions.TransactionConflictException:
             # botocore does not repeat it.
             clock.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311 - jitter
         except CALL_ERRORS as error:
-            raise _trouble(error) from None
+            raise _unavailable(error) from None
         else:
             return answer["Attributes"]
-    raise Undecided("The state table did not answer (TransactionConflictException).")
+    raise UnknownOutcomeError("The state table did not answer (TransactionConflictException).")
 
 
-def put(item: Item, condition: str) -> TransactWriteItemTypeDef:
-    """Describe, for `together`, that an item is written under a condition."""
+def conditional_put(item: Item, condition: str) -> TransactWriteItemTypeDef:
+    """Describe, for `transact_write`, that an item is written under a condition."""
     return {"Put": {"TableName": settings().state_table, "Item": item, "ConditionExpression": condition}}
 
 
-def change(item_key: Key, changed: str, condition: str, values: Values) -> TransactWriteItemTypeDef:
-    """Describe, for `together`, that an item is changed under a condition."""
+def conditional_update(item_key: Key, changed: str, condition: str, values: Values) -> TransactWriteItemTypeDef:
+    """Describe, for `transact_write`, that an item is changed under a condition."""
     return {
         "Update": {
             "TableName": settings().state_table,
@@ -92,8 +92,8 @@ def change(item_key: Key, changed: str, condition: str, values: Values) -> Trans
     }
 
 
-def check(item_key: Key, condition: str, values: Values) -> TransactWriteItemTypeDef:
-    """Describe, for `together`, that a condition holds of an item which is not written."""
+def condition_check(item_key: Key, condition: str, values: Values) -> TransactWriteItemTypeDef:
+    """Describe, for `transact_write`, that a condition holds of an item which is not written."""
     return {
         "ConditionCheck": {
             "TableName": settings().state_table,
@@ -104,21 +104,21 @@ def check(item_key: Key, condition: str, values: Values) -> TransactWriteItemTyp
     }
 
 
-def together(*writes: TransactWriteItemTypeDef) -> Mapping[int, str]:
+def transact_write(*writes: TransactWriteItemTypeDef) -> Mapping[int, str]:
     """Write everything or nothing; nothing if anything stood in the way, which is then given: its place, and its code.
 
     A code is ConditionalCheckFailed, or TransactionConflict where another write was at the item in that moment.
     """
     try:
-        clients.store().transact_write_items(TransactItems=writes)
-    except clients.store().exceptions.TransactionCanceledException as error:
+        clients.dynamodb().transact_write_items(TransactItems=writes)
+    except clients.dynamodb().exceptions.TransactionCanceledException as error:
         codes = [reason.get("Code", "None") for reason in error.response.get("CancellationReasons", [])]
         in_the_way = {place: code for place, code in enumerate(codes) if code != "None"}
         if not in_the_way or not set(in_the_way.values()) <= {"ConditionalCheckFailed", CONFLICT}:
-            raise _trouble(error) from None
+            raise _unavailable(error) from None
         return in_the_way
     except CALL_ERRORS as error:
-        raise _trouble(error) from None
+        raise _unavailable(error) from None
     return {}
 
 
@@ -135,12 +135,12 @@ def _pages(operation: str, **parameters: Any) -> Iterator[Item]:
 
 def _call(operation: str, **parameters: Any) -> Any:
     try:
-        return getattr(clients.store(), operation)(TableName=settings().state_table, **parameters)
+        return getattr(clients.dynamodb(), operation)(TableName=settings().state_table, **parameters)
     except CALL_ERRORS as error:
-        raise _trouble(error) from None
+        raise _unavailable(error) from None
 
 
-def _trouble(error: Exception) -> Undecided:
+def _unavailable(error: Exception) -> UnknownOutcomeError:
     """Whatever ails the table, nothing is bought or answered before it works again."""
     code = getattr(error, "response", {}).get("Error", {}).get("Code") or type(error).__name__
-    return Undecided(f"The state table did not answer ({code}).")
+    return UnknownOutcomeError(f"The state table did not answer ({code}).")

@@ -13,7 +13,7 @@ import urllib3
 
 from telephony import clock, transport
 from telephony.cloudformation.request import Request
-from telephony.errors import Undecided, Word
+from telephony.errors import HandlerErrorCode, UnknownOutcomeError
 from telephony.observability import logger
 
 MAX_BYTES = 4096
@@ -22,7 +22,7 @@ MAX_BYTES = 4096
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 8.0
 
 
-class UndeliveredError(Undecided):
+class UndeliveredError(UnknownOutcomeError):
     """CloudFormation has not taken the answer: the event has to run again."""
 
 
@@ -51,7 +51,9 @@ def encode(request: Request, outcome: Outcome) -> bytes:
         if len(body) <= MAX_BYTES:
             return body
         answer["Status"] = "FAILED"
-        return _json(answer | {"Reason": f"{Word.INTERNAL_FAILURE}: the attributes do not fit into an answer."})
+        return _json(
+            answer | {"Reason": f"{HandlerErrorCode.INTERNAL_FAILURE}: the attributes do not fit into an answer."}
+        )
     body = _json(answer | {"Reason": outcome.reason})
     low, high = 0, len(outcome.reason)
     while len(body) > MAX_BYTES and low < high:
@@ -73,7 +75,7 @@ def _json(answer: Mapping[str, object]) -> bytes:
 def deliver(request: Request, body: bytes, *, until: float) -> None:
     """PUT the body to the signed URL until a 2xx, or raise UndeliveredError.
 
-    until: seconds since the epoch. A 5xx, a 429 or a broken connection is tried again with growing pauses; any other
+    until: seconds since the epoch. A 5xx, a 429 or a broken connection is tried again with growing backoff; any other
     status is final, because it will not change: an expired or altered URL answers 403.
     """
     pause = _FIRST_PAUSE
@@ -84,7 +86,7 @@ def deliver(request: Request, body: bytes, *, until: float) -> None:
         wait = pause * random.uniform(0.5, 1)  # noqa: S311 - jitter
         if failure.final or clock.now() + wait >= until:
             raise UndeliveredError(
-                f"CloudFormation did not take the answer ({failure.what}).", word=Word.NETWORK_FAILURE
+                f"CloudFormation did not take the answer ({failure.what}).", error_code=HandlerErrorCode.NETWORK_FAILURE
             )
         logger.warning("The answer was not taken; trying again", extra={"failure": failure.what})
         clock.sleep(wait)

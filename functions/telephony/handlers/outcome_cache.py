@@ -27,9 +27,9 @@ from telephony import clock, reasons, resources
 from telephony.aws import clients
 from telephony.cloudformation.request import Request
 from telephony.cloudformation.response import Outcome
-from telephony.errors import Failure, Undecided
-from telephony.lifecycle.invocation import Invocation, Pauses
-from telephony.model.properties import free_texts
+from telephony.errors import HandlerError, UnknownOutcomeError
+from telephony.lifecycle.invocation import Backoff, Invocation
+from telephony.model.properties import free_text_values
 from telephony.model.resource import Observed
 from telephony.observability import logger
 from telephony.settings import settings
@@ -49,23 +49,25 @@ Decision = Callable[[Invocation], Observed | None]
 def decide(invocation: Invocation, decision: Decision) -> Outcome:
     """Give the outcome of the request: the recorded one, or what the decision comes to now.
 
-    Raise Undecided if it is not known, or if another invocation has been at it until the time was up.
+    Raise UnknownOutcomeError if it is not known, or if another invocation has been at it until the time was up.
     """
-    pauses = Pauses()
+    backoff = Backoff()
     while True:
         try:
             return _remembered(invocation, decision)
         except _NotKept as failed:
             return failed.outcome
         except IdempotencyAlreadyInProgressError:
-            if not invocation.pause(pauses, until=invocation.ends_at):
-                raise Undecided("Another run of this request has not come to its end.") from None
+            if not invocation.wait(backoff, until=invocation.ends_at):
+                raise UnknownOutcomeError("Another run of this request has not come to its end.") from None
         except IdempotencyInconsistentStateError:
             continue  # The record expired between two reads of it.
         except IdempotencyPersistenceLayerError as error:
-            if isinstance(error.__cause__, clients.store().exceptions.ConditionalCheckFailedException):
+            if isinstance(error.__cause__, clients.dynamodb().exceptions.ConditionalCheckFailedException):
                 continue  # Another run has finished before this one: what it has answered is the answer.
-            raise Undecided(f"The state table did not answer ({type(error.__cause__ or error).__name__}).") from None
+            raise UnknownOutcomeError(
+                f"The state table did not answer ({type(error.__cause__ or error).__name__})."
+            ) from None
 
 
 class _FirstOutcomeStays(DynamoDBPersistenceLayer):
@@ -122,7 +124,7 @@ def _cache() -> tuple[IdempotencyConfig, _FirstOutcomeStays]:
         key_attr="pk",
         sort_key_attr="sk",
         static_pk_value=_PARTITION,
-        boto3_client=clients.store(),
+        boto3_client=clients.dynamodb(),
     )
     return config, layer
 
@@ -157,9 +159,9 @@ def _without_secrets(reason: str, request: Request) -> str:
     """A service may repeat in its message what it was given, and a Reason is seen by many."""
     try:
         declaration = resources.by_type(request.resource_type).properties
-    except Failure:
+    except HandlerError:
         return reason
-    for secret in sorted(set(free_texts(declaration, request.properties)), key=len, reverse=True):
+    for secret in sorted(set(free_text_values(declaration, request.properties)), key=len, reverse=True):
         if len(secret) >= _SECRET:
             reason = reason.replace(secret, "[declared text]")
     return reason
@@ -170,17 +172,19 @@ def _outcome(invocation: Invocation, decision: Decision) -> Outcome:
     named = request.physical_resource_id or request.not_created_id
     try:
         observed = decision(invocation)
-    except Failure as failure:
-        logger.warning("Failed", extra={"error": failure.word, "code": failure.code, "reason_code": failure.reason})
+    except HandlerError as failure:
+        logger.warning(
+            "Failed", extra={"error": failure.error_code, "code": failure.aws_code, "reason_code": failure.aws_reason}
+        )
         # Of an Update or a Delete it stays the id that CloudFormation has, whichever number the failure is about.
         known = failure.physical_id if request.request_type == "Create" else None
         return Outcome("FAILED", known or named, reason=_without_secrets(str(failure), request))
-    except Undecided as undecided:
+    except UnknownOutcomeError as undecided:
         if not invocation.final:
             raise
         told = reasons.STILL_UNKNOWN.failure(cause=undecided.cause)
         known = undecided.physical_id if request.request_type == "Create" else None
-        return Outcome("FAILED", known or named, reason=f"{undecided.word}: {told.cause} {told.cure}")
+        return Outcome("FAILED", known or named, reason=f"{undecided.error_code}: {told.cause} {told.remedy}")
     if observed is None:
         return Outcome("SUCCESS", named)
     return Outcome("SUCCESS", observed.physical_id, data=observed.attributes)

@@ -8,7 +8,7 @@ from telephony import clock
 from telephony.aws import rate_limiter
 from telephony.cloudformation import response
 from telephony.cloudformation.request import NotARequestError, Request, ResponseHostRefusedError, parse
-from telephony.errors import Undecided
+from telephony.errors import UnknownOutcomeError
 from telephony.handlers import router
 from telephony.lifecycle import ledger
 from telephony.lifecycle.invocation import Invocation
@@ -24,7 +24,7 @@ _LAST_SECOND = 1.0
 def answer(event: object, context: LambdaContext, *, final: bool) -> None:
     """Work on one custom resource event and deliver its answer.
 
-    Raise NotARequestError if it is none, Undecided if what became of it is not known or was not delivered.
+    Raise NotARequestError if it is none, UnknownOutcomeError if what became of it is not known or was not delivered.
     """
     logger.clear_state()
     request = _parse(event)
@@ -38,7 +38,7 @@ def answer(event: object, context: LambdaContext, *, final: bool) -> None:
     )
     stops_at = clock.now() + context.get_remaining_time_in_millis() / 1000
     invocation = Invocation(request, ends_at=stops_at - settings().answer_margin, final=final)
-    rate_limiter.begin(until=invocation.until)
+    rate_limiter.start_invocation(until=invocation.deadline)
     logger.info("Received", extra={"properties": sorted(request.properties), "final": final})
     dimensions = {"ResourceType": request.resource_type, "RequestType": request.request_type}
     try:
@@ -46,21 +46,21 @@ def answer(event: object, context: LambdaContext, *, final: bool) -> None:
         response.deliver(request, response.encode(request, outcome), until=stops_at - _LAST_SECOND)
         bought = request.physical_resource_id != outcome.physical_resource_id
         if bought and outcome.status == "SUCCESS" and clock.now() < invocation.issued_at + request.service_timeout:
-            ledger.answered(
+            ledger.mark_response_accepted(
                 ledger.resource_key(request.stack_id, request.logical_resource_id),
                 request.request_id,
                 replaced=request.physical_resource_id,
             )
-    except Undecided as undecided:
+    except UnknownOutcomeError as undecided:
         logger.warning(
-            "Not answered; Lambda runs the event again", extra={"error": undecided.word, "cause": str(undecided)}
+            "Not answered; Lambda runs the event again", extra={"error": undecided.error_code, "cause": str(undecided)}
         )
-        count("Unanswered", 1, **dimensions)
+        count("RequestsNotCompleted", 1, **dimensions)
         raise
     finally:
         logger.remove_keys(["physical_resource_id"])
     logger.info("Answered", extra={"status": outcome.status})
-    count("Succeeded" if outcome.status == "SUCCESS" else "Failed", 1, **dimensions)
+    count("RequestsSucceeded" if outcome.status == "SUCCESS" else "RequestsFailed", 1, **dimensions)
 
 
 def _parse(event: object) -> Request:
@@ -68,7 +68,7 @@ def _parse(event: object) -> Request:
         return parse(event, allowed_hosts=settings().allowed_response_hosts)
     except ResponseHostRefusedError as refused:
         logger.error("Refused an event", extra={"cause": str(refused)})
-        count("RefusedHosts")
+        count("ResponseHostsRejected")
         raise
     except NotARequestError as refused:
         logger.error("Refused an event", extra={"cause": str(refused)})

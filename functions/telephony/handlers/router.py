@@ -65,7 +65,7 @@ def _deciding(decision: outcome_cache.Decision) -> Callable[[dict[str, Any], Inv
 
 
 def handle(invocation: Invocation) -> Outcome:
-    """Give the outcome of a request; raise Undecided if it is not known."""
+    """Give the outcome of a request; raise UnknownOutcomeError if it is not known."""
     request = invocation.request
     event = {
         "RequestType": request.request_type,

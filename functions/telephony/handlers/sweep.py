@@ -1,7 +1,7 @@
 """Lambda, daily: looks for what is ours and no stack names, and looks again at purchases whose end is not known.
 
 It reports, and leaves alone: a number that a DeletionPolicy kept is nobody's mistake. Only what a SUSPECT purchase
-brought after all is released, if its Delete was answered, and if RELEASE_SUSPECTS says so.
+brought after all is released, if its Delete was answered, and if ALLOW_SWEEP_RELEASE says so.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import attrs
 
 from telephony import clock, resources
 from telephony.aws import rate_limiter, services
-from telephony.errors import Failure, TelephonyError, Undecided
+from telephony.errors import HandlerError, TelephonyError, UnknownOutcomeError
 from telephony.lifecycle import ledger
-from telephony.lifecycle.invocation import Pauses
-from telephony.lifecycle.ledger import Intent, State
+from telephony.lifecycle.invocation import Backoff
+from telephony.lifecycle.ledger import PurchaseRecord, PurchaseState
 from telephony.lifecycle.purchase import ANYTHING
 from telephony.model.resource import Observed, Owner, Purchase, Resource
 from telephony.observability import count, logger
@@ -34,17 +34,17 @@ _GONE_FOR_GOOD = 86_400
 class Finding(StrEnum):
     """What the sweep can find. docs/operations.md says what to do about each."""
 
-    STACK_GONE = "The stack that bought it is gone"
-    NOT_NAMED = "The stack that bought it names another, or none"
-    SUSPECT_FOUND = "A purchase whose end was not known has brought it"
-    SUSPECT_RELEASED = "A purchase whose end was not known had brought it; it was released"
-    SUSPECT_OPEN = "A purchase whose end is not known; nothing was found so far"
+    STACK_DELETED = "The stack that bought it is gone"
+    NOT_REFERENCED = "The stack that bought it names another, or none"
+    UNKNOWN_PURCHASE_FOUND = "A purchase whose end was not known has brought it"
+    UNKNOWN_PURCHASE_RELEASED = "A purchase whose end was not known had brought it; it was released"
+    UNKNOWN_PURCHASE_OPEN = "A purchase whose end is not known; nothing was found so far"
 
 
 def handler(event: object, context: LambdaContext) -> dict[str, int]:  # noqa: ARG001 - the schedule has nothing to say
     """Look at everything once; give the number of findings of each kind."""
-    rate_limiter.begin(until=float("inf"))
-    release = os.environ.get("RELEASE_SUSPECTS") == "true"
+    rate_limiter.start_invocation(until=float("inf"))
+    release = os.environ.get("ALLOW_SWEEP_RELEASE") == "true"
     suspects = list(_suspects(release=release))
     looked_at = {found.name for found in suspects}
     found = [*suspects, *(found for found in _unnamed(release=release) if found.name not in looked_at)]
@@ -70,55 +70,57 @@ class _Found:
 def _steadily[T](call: Callable[[], T]) -> T:
     """Make a call again while it is throttled or its answer is lost; a sweep has the time."""
     tries = 0
-    for pause in Pauses():
+    for pause in Backoff():
         try:
             return call()
-        except Undecided:
+        except UnknownOutcomeError:
             tries += 1
             if tries >= _TRIES:
                 raise
         clock.sleep(pause)
-    raise AssertionError  # Pauses do not end.
+    raise AssertionError  # Backoff do not end.
 
 
 def _suspects(*, release: bool) -> Iterator[_Found]:
-    for intent in ledger.suspects():
+    for record in ledger.unknown_purchases():
         try:
-            found = _suspect(intent, release=release)
+            found = _suspect(record, release=release)
         except TelephonyError as error:
-            logger.warning("Could not look at a purchase", extra={"request": intent.request_id, "error": str(error)})
-            found = _Found(Finding.SUSPECT_OPEN, intent.resource_type, intent.request_id)
+            logger.warning("Could not look at a purchase", extra={"request": record.request_id, "error": str(error)})
+            found = _Found(Finding.UNKNOWN_PURCHASE_OPEN, record.resource_type, record.request_id)
         if found is not None:
             yield found
 
 
-def _suspect(intent: Intent, *, release: bool) -> _Found | None:
-    resource = resources.by_type(intent.resource_type)
-    found = _steadily(lambda: resource.find(None, _purchase(intent)))
+def _suspect(record: PurchaseRecord, *, release: bool) -> _Found | None:
+    resource = resources.by_type(record.resource_type)
+    found = _steadily(lambda: resource.find(None, _purchase(record)))
     if found is None:
-        if clock.now() - intent.opened_at < _GONE_FOR_GOOD:
-            return _Found(Finding.SUSPECT_OPEN, intent.resource_type, intent.request_id)
-        ledger.close(intent, State.RELEASED if intent.physical_id else State.REFUSED, intent.physical_id or "")
+        if clock.now() - record.opened_at < _GONE_FOR_GOOD:
+            return _Found(Finding.UNKNOWN_PURCHASE_OPEN, record.resource_type, record.request_id)
+        ledger.close(
+            record, PurchaseState.RELEASED if record.physical_id else PurchaseState.REFUSED, record.physical_id or ""
+        )
         return None
-    if not (release and intent.cancelled):
-        return _Found(Finding.SUSPECT_FOUND, intent.resource_type, found.physical_id)
-    return _released(resource, intent, found.physical_id)
+    if not (release and record.canceled):
+        return _Found(Finding.UNKNOWN_PURCHASE_FOUND, record.resource_type, found.physical_id)
+    return _released(resource, record, found.physical_id)
 
 
-def _released(resource: Resource[Any], intent: Intent, physical_id: str) -> _Found:
+def _released(resource: Resource[Any], record: PurchaseRecord, physical_id: str) -> _Found:
     _steadily(lambda: resource.release(physical_id, ANYTHING))
-    ledger.close(intent, State.RELEASED, physical_id)
-    return _Found(Finding.SUSPECT_RELEASED, resource.type_name, physical_id)
+    ledger.close(record, PurchaseState.RELEASED, physical_id)
+    return _Found(Finding.UNKNOWN_PURCHASE_RELEASED, resource.type_name, physical_id)
 
 
-def _purchase(intent: Intent) -> Purchase:
-    stack_id, logical_resource_id = intent.resource.rsplit("|", 1)
+def _purchase(record: PurchaseRecord) -> Purchase:
+    stack_id, logical_resource_id = record.resource.rsplit("|", 1)
     return Purchase(
         owner=Owner(stack_id, logical_resource_id),
-        request_id=intent.request_id,
-        opened_at=intent.opened_at,
-        attempt=intent.attempt,
-        chosen=intent.chosen,
+        request_id=record.request_id,
+        opened_at=record.opened_at,
+        attempt=record.attempt,
+        candidate=record.candidate,
     )
 
 
@@ -126,7 +128,7 @@ def _unnamed(*, release: bool) -> Iterator[_Found]:
     statuses: dict[str, str | None] = {}
     for type_name in resources.type_names():
         resource = resources.by_type(type_name)
-        for observed in _steadily(lambda resource=resource: list(resource.listing())):  # type: ignore[misc]
+        for observed in _steadily(lambda resource=resource: list(resource.list_all())):  # type: ignore[misc]
             found = _judge(resource, observed, statuses, release=release)
             if found is not None:
                 yield found
@@ -135,7 +137,7 @@ def _unnamed(*, release: bool) -> Iterator[_Found]:
 def _judge(
     resource: Resource[Any], observed: Observed, statuses: dict[str, str | None], *, release: bool
 ) -> _Found | None:
-    owner = Owner.of(_steadily(lambda: resource.tags(observed)))
+    owner = Owner.of(_steadily(lambda: resource.read_tags(observed)))
     if owner is None:
         return None
     if owner.stack_id not in statuses:
@@ -145,7 +147,7 @@ def _judge(
         return _of_gone_stack(resource, observed, owner, release=release)
     if status.endswith("_IN_PROGRESS") or _steadily(lambda: _named(owner)) == observed.physical_id:
         return None
-    return _Found(Finding.NOT_NAMED, resource.type_name, observed.physical_id)
+    return _Found(Finding.NOT_REFERENCED, resource.type_name, observed.physical_id)
 
 
 def _of_gone_stack(resource: Resource[Any], observed: Observed, owner: Owner, *, release: bool) -> _Found:
@@ -154,23 +156,28 @@ def _of_gone_stack(resource: Resource[Any], observed: Observed, owner: Owner, *,
     Of the latter, the number that it was to replace has been deleted with the stack; that Delete was its own too.
     """
     history = ledger.history(ledger.resource_key(owner.stack_id, owner.logical_resource_id))
-    intent = history.of_number(observed.physical_id)
-    kept = _Found(Finding.STACK_GONE, resource.type_name, observed.physical_id)
-    if intent is None or intent.state is not State.READY or intent.named or intent.answered_at is not None:
+    record = history.of_number(observed.physical_id)
+    kept = _Found(Finding.STACK_DELETED, resource.type_name, observed.physical_id)
+    if (
+        record is None
+        or record.state is not PurchaseState.READY
+        or record.referenced
+        or record.response_accepted_at is not None
+    ):
         return kept
-    before = history.of_number(intent.replaces) if intent.replaces is not None else None
-    if before is None or before.state is not State.RELEASED:
+    before = history.of_number(record.replaces) if record.replaces is not None else None
+    if before is None or before.state is not PurchaseState.RELEASED:
         return kept
     if not release:
-        return _Found(Finding.SUSPECT_FOUND, resource.type_name, observed.physical_id)
-    return _released(resource, intent, observed.physical_id)
+        return _Found(Finding.UNKNOWN_PURCHASE_FOUND, resource.type_name, observed.physical_id)
+    return _released(resource, record, observed.physical_id)
 
 
 def _stack_status(stack_id: str) -> str | None:
     try:
         stacks = services.cloudformation().describe_stacks(StackName=stack_id)["Stacks"]
-    except Failure as failure:
-        if failure.code == "ValidationError" and "does not exist" in failure.cause:
+    except HandlerError as failure:
+        if failure.aws_code == "ValidationError" and "does not exist" in failure.cause:
             return None
         raise
     return stacks[0]["StackStatus"] if stacks else None
@@ -182,8 +189,8 @@ def _named(owner: Owner) -> str | None:
         answer = services.cloudformation().describe_stack_resource(
             StackName=owner.stack_id, LogicalResourceId=owner.logical_resource_id
         )
-    except Failure as failure:
-        if failure.code == "ValidationError" and "does not exist" in failure.cause:
+    except HandlerError as failure:
+        if failure.aws_code == "ValidationError" and "does not exist" in failure.cause:
             return None
         raise
     return answer["StackResourceDetail"].get("PhysicalResourceId")

@@ -10,7 +10,7 @@ import attrs
 
 from telephony import clock, reasons
 from telephony.cloudformation.request import Request
-from telephony.errors import Failure, OutOfTurn, Throttled, Undecided, Unsettled
+from telephony.errors import DeferredError, HandlerError, RetryableError, ThrottledError, UnknownOutcomeError
 from telephony.model.resource import Owner
 from telephony.settings import settings
 
@@ -42,71 +42,71 @@ class Invocation:
         return self.started_at if self.request.issued_at is None else self.request.issued_at
 
     @property
-    def answer_by(self) -> float:
+    def respond_by(self) -> float:
         """Until when an answer counts, with a margin; a quarter of a ServiceTimeout that is itself short."""
         timeout = self.request.service_timeout
         return self.issued_at + timeout - min(settings().service_margin, timeout / 4)
 
     @property
-    def until(self) -> float:
+    def deadline(self) -> float:
         """Until when to wait for anything."""
-        return min(self.ends_at, self.answer_by)
+        return min(self.ends_at, self.respond_by)
 
     @property
-    def answers(self) -> bool:
+    def must_respond(self) -> bool:
         """Whether running out of time means an answer, and not another invocation."""
-        return self.final or self.answer_by <= self.ends_at
+        return self.final or self.respond_by <= self.ends_at
 
-    def patiently[T](self, call: Callable[[], T]) -> T:
-        """Make a call that may be repeated, until it settles.
+    def retry[T](self, call: Callable[[], T]) -> T:
+        """Make a call that may be repeated, until it polls_until_stable.
 
-        A throttle is waited out as long as there is time, an Unsettled refusal for settings().patience seconds, and
+        A throttle is waited out as long as there is time, an RetryableError refusal for settings().patience seconds, and
         an unknown effect is looked at a few times more. Raise what the last one meant.
         """
-        pauses = Pauses()
+        backoff = Backoff()
         begun, unknown = clock.now(), 0
         while True:
             try:
                 return call()
-            except OutOfTurn as late:
-                raise self.out_of_turn(late) from None
-            except Throttled:
-                if not self.pause(pauses):
+            except DeferredError as late:
+                raise self.deferred(late) from None
+            except ThrottledError:
+                if not self.wait(backoff):
                     raise
-            except Unsettled as refused:
-                if clock.now() - begun > settings().patience or not self.pause(pauses):
+            except RetryableError as refused:
+                if clock.now() - begun > settings().patience or not self.wait(backoff):
                     raise refused.as_final() from None
-            except Undecided:
+            except UnknownOutcomeError:
                 unknown += 1
-                if unknown > _REPEATS or not self.pause(pauses):
+                if unknown > _REPEATS or not self.wait(backoff):
                     raise
 
-    def pause(self, pauses: Pauses, *, until: float | None = None) -> bool:
+    def wait(self, backoff: Backoff, *, until: float | None = None) -> bool:
         """Sleep for the next pause; False, at once, if it would not end in time."""
-        seconds = next(pauses)
-        if clock.now() + seconds > (self.until if until is None else until):
+        seconds = next(backoff)
+        if clock.now() + seconds > (self.deadline if until is None else until):
             return False
         clock.sleep(seconds)
         return True
 
-    def out_of_turn(self, late: OutOfTurn) -> Failure | OutOfTurn:
+    def deferred(self, late: DeferredError) -> HandlerError | DeferredError:
         """What a turn means that this invocation cannot wait for: a failure if no other can in time, or another one."""
-        if late.at <= self.answer_by:
+        if late.at <= self.respond_by:
             return late
-        return reasons.TOO_MANY_AHEAD.failure(line=late.cause, left=round(self.answer_by - clock.now()))
+        return reasons.TOO_MANY_AHEAD.failure(line=late.cause, left=round(self.respond_by - clock.now()))
 
-    def out_of_time(self, failure: Failure) -> Failure | Undecided:
+    def timed_out(self, failure: HandlerError) -> HandlerError | UnknownOutcomeError:
         """What running out of time means: the failure if the answer is due, or another invocation."""
-        return failure if self.answers else Undecided(failure.cause, word=failure.word)
+        return failure if self.must_respond else UnknownOutcomeError(failure.cause, error_code=failure.error_code)
 
 
-class Pauses:
-    """Growing, jittered pauses in seconds: from settings().poll to five times that."""
+class Backoff:
+    """Growing, jittered backoff in seconds: from settings().poll to five times that."""
 
     def __init__(self) -> None:
         self._next = settings().poll
 
-    def __iter__(self) -> Pauses:
+    def __iter__(self) -> Backoff:
         return self
 
     def __next__(self) -> float:

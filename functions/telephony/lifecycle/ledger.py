@@ -3,7 +3,7 @@
 One item per purchase, written before the money is spent, and one per resource that says what came last:
 
     pk                          sk                    holds
-    <StackId>|<LogicalId>       intent#<RequestId>    an Intent
+    <StackId>|<LogicalId>       purchase#<RequestId>    an PurchaseRecord
     <StackId>|<LogicalId>       latest                when the newest Update, and the newest Delete without an id, came
 
     INTENT ──▶ BOUGHT ──▶ READY ──▶ RELEASED          REFUSED  certain that nothing was bought
@@ -23,7 +23,7 @@ import attrs
 
 from telephony import clock
 from telephony.aws import state_table
-from telephony.errors import Undecided
+from telephony.errors import UnknownOutcomeError
 from telephony.settings import settings
 
 if TYPE_CHECKING:
@@ -34,21 +34,21 @@ _FORGOTTEN = 86_400
 """Seconds after which no run of a request comes any more."""
 
 
-class State(StrEnum):
+class PurchaseState(StrEnum):
     """How far a purchase has come."""
 
-    INTENT = "INTENT"
+    OPEN = "OPEN"
     BOUGHT = "BOUGHT"
     READY = "READY"
     """Its request is answered with SUCCESS from here on: it is CloudFormation's to end it."""
     RELEASED = "RELEASED"
     REFUSED = "REFUSED"
-    SUSPECT = "SUSPECT"
-    LAPSED = "LAPSED"
+    UNKNOWN = "UNKNOWN"
+    EXPIRED = "EXPIRED"
 
 
 @attrs.frozen(repr=False, eq=False)
-class Intent:
+class PurchaseRecord:
     """One purchase, or the wish for one. Times are seconds since the epoch."""
 
     resource: str
@@ -61,38 +61,38 @@ class Intent:
     issued_at: float
     """When CloudFormation issued the request; when it was first seen, if the URL does not tell."""
     opened_at: float
-    state: State = State.INTENT
+    state: PurchaseState = PurchaseState.OPEN
     attempt: int = 0
     """Rises after a definite refusal only: the services pin failures to the ClientToken."""
-    chosen: str | None = None
+    candidate: str | None = None
     """Connect: the E.164 number that is being claimed; a retry claims the same."""
     lease_owner: str = ""
     lease_until: float = 0
     """0: no attempt to buy was ever begun."""
-    cancelled: bool = False
+    canceled: bool = False
     """A Delete came: nothing may be bought any more, and what was bought goes."""
-    named: bool = False
+    referenced: bool = False
     """An Update of CloudFormation named the number: it knows the id."""
-    answered_at: float | None = None
-    """When its SUCCESS was taken in time: CloudFormation knows the id, unless it had cancelled the request before."""
+    response_accepted_at: float | None = None
+    """When its SUCCESS was taken in time: CloudFormation knows the id, unless it had canceled the request before."""
     physical_id: str | None = None
-    turn_at: float | None = None
+    reserved_at: float | None = None
     """A turn in the account's rate that was reserved and is still to come."""
 
     @property
     def live(self) -> bool:
         """Whether a number stands behind it."""
-        return self.state in {State.BOUGHT, State.READY}
+        return self.state in {PurchaseState.BOUGHT, PurchaseState.READY}
 
     @property
     def open(self) -> bool:
         """Whether there may be a number that was not released."""
-        return self.live or self.state in {State.INTENT, State.SUSPECT}
+        return self.live or self.state in {PurchaseState.OPEN, PurchaseState.UNKNOWN}
 
     @property
     def unwanted(self) -> bool:
         """Whether there may be a number that nobody was promised, or that was to be given back and was not."""
-        return self.open and (self.state is not State.READY or self.cancelled)
+        return self.open and (self.state is not PurchaseState.READY or self.canceled)
 
     @property
     def begun(self) -> bool:
@@ -104,17 +104,17 @@ class Intent:
 class History:
     """All that the ledger knows of one resource, the oldest purchase first."""
 
-    intents: Sequence[Intent]
+    purchases: Sequence[PurchaseRecord]
     protected_at: float | None = None
     """When the newest Update that was to switch deletion protection on was issued; whether it did is not known."""
 
-    def of_request(self, request_id: str) -> Intent | None:
+    def of_request(self, request_id: str) -> PurchaseRecord | None:
         """The purchase of one request."""
-        return next((intent for intent in self.intents if intent.request_id == request_id), None)
+        return next((record for record in self.purchases if record.request_id == request_id), None)
 
-    def of_number(self, physical_id: str) -> Intent | None:
+    def of_number(self, physical_id: str) -> PurchaseRecord | None:
         """The purchase that brought this number; the newest, where an id can come back (sender IDs)."""
-        found = [intent for intent in self.intents if intent.physical_id == physical_id]
+        found = [record for record in self.purchases if record.physical_id == physical_id]
         return found[-1] if found else None
 
 
@@ -127,42 +127,42 @@ def history(resource: str) -> History:
     """Everything about one resource, consistently read."""
     items = {item["sk"]["S"]: item for item in state_table.query(resource)}
     latest = items.pop(_LATEST, {})
-    intents = sorted(map(_intent, items.values()), key=lambda intent: intent.opened_at)
-    return History(intents, _time(latest, "protected_at"))
+    purchases = sorted(map(_record, items.values()), key=lambda record: record.opened_at)
+    return History(purchases, _time(latest, "protected_at"))
 
 
-def refresh(intent: Intent) -> Intent:
+def refresh(record: PurchaseRecord) -> PurchaseRecord:
     """The purchase as it stands now."""
-    item = state_table.get(_key(intent))
+    item = state_table.get(_key(record))
     if item is None:
-        raise Undecided("The ledger lost a purchase.")
-    return _intent(item)
+        raise UnknownOutcomeError("The ledger lost a purchase.")
+    return _record(item)
 
 
-def suspects() -> Iterator[Intent]:
+def unknown_purchases() -> Iterator[PurchaseRecord]:
     """Every purchase that may have brought something nobody knows; a scan, for the daily sweep.
 
     Besides the SUSPECT ones, those that were begun, or were to be given back, a day ago, and that no run came back to.
     """
     condition = (
-        "purchase_state = :suspect OR (opened_at < :old AND ("
-        "(purchase_state = :intent AND lease_until > :zero) OR "
-        "(purchase_state IN (:bought, :ready) AND cancelled = :true)))"
+        "purchase_state = :unknown OR (opened_at < :old AND ("
+        "(purchase_state = :open AND lease_until > :zero) OR "
+        "(purchase_state IN (:bought, :ready) AND canceled = :true)))"
     )
     values: state_table.Values = {
-        ":suspect": {"S": State.SUSPECT},
-        ":intent": {"S": State.INTENT},
-        ":bought": {"S": State.BOUGHT},
-        ":ready": {"S": State.READY},
+        ":unknown": {"S": PurchaseState.UNKNOWN},
+        ":open": {"S": PurchaseState.OPEN},
+        ":bought": {"S": PurchaseState.BOUGHT},
+        ":ready": {"S": PurchaseState.READY},
         ":true": {"BOOL": True},
         ":zero": state_table.number(0),
         ":old": state_table.number(clock.now() - _FORGOTTEN),
     }
     for item in state_table.scan(condition, values):
-        yield _intent(item)
+        yield _record(item)
 
 
-class Opened(Enum):
+class OpenResult(Enum):
     """What became of the wish to buy."""
 
     WRITTEN = auto()
@@ -172,132 +172,132 @@ class Opened(Enum):
     """Somebody else was at the turn, or at one of the items: nothing was written."""
 
 
-def open_intent(intent: Intent, *, turn: TransactWriteItemTypeDef | None = None) -> Opened:
+def open_purchase(record: PurchaseRecord, *, turn: TransactWriteItemTypeDef | None = None) -> OpenResult:
     """Write the wish to buy, before anything is bought; with it the lease, if it has one, and a turn, if given.
 
-    One transaction, so that a request that comes at the same moment is either seen here or sees the intent.
+    One transaction, so that a request that comes at the same moment is either seen here or sees the record.
     """
-    opened = state_table.put(_item(intent), "attribute_not_exists(pk)")
-    newest = state_table.check(
-        state_table.key(intent.resource, _LATEST),
+    opened = state_table.conditional_put(_item(record), "attribute_not_exists(pk)")
+    newest = state_table.condition_check(
+        state_table.key(record.resource, _LATEST),
         "(attribute_not_exists(deleted_at) OR deleted_at < :issued) AND "
         "(attribute_not_exists(updated_at) OR updated_at <= :issued)",
-        {":issued": state_table.number(intent.issued_at)},
+        {":issued": state_table.number(record.issued_at)},
     )
-    in_the_way = state_table.together(opened, newest, *([] if turn is None else [turn]))
+    in_the_way = state_table.transact_write(opened, newest, *([] if turn is None else [turn]))
     if not in_the_way:
-        return Opened.WRITTEN
+        return OpenResult.WRITTEN
     refused = {place for place, code in in_the_way.items() if code != state_table.CONFLICT}
-    return Opened.REFUSED if refused & {0, 1} else Opened.BUSY
+    return OpenResult.REFUSED if refused & {0, 1} else OpenResult.BUSY
 
 
-def leased(intent: Intent, owner: str) -> Intent:
-    """The purchase with the lease of one attempt to buy, to be written by `open_intent`."""
-    return attrs.evolve(intent, lease_owner=owner, lease_until=clock.now() + settings().lease)
+def with_lease(record: PurchaseRecord, owner: str) -> PurchaseRecord:
+    """The purchase with the lease of one attempt to buy, to be written by `open_purchase`."""
+    return attrs.evolve(record, lease_owner=owner, lease_until=clock.now() + settings().lease)
 
 
-def take_lease(intent: Intent, owner: str) -> Intent | None:
-    """Begin another attempt to buy, as intent.attempt and intent.chosen say; None if it may not be.
+def acquire_lease(record: PurchaseRecord, owner: str) -> PurchaseRecord | None:
+    """Begin another attempt to buy, as record.attempt and record.candidate say; None if it may not be.
 
-    It may not be when the purchase was cancelled, is past INTENT, or another invocation holds a live lease, or has had
-    one since `intent` was read: what that one did has to be looked for first.
+    It may not be when the purchase was canceled, is past INTENT, or another invocation holds a live lease, or has had
+    one since `record` was read: what that one did has to be looked for first.
     """
     now = clock.now()
     return _change(
-        intent,
+        record,
         # A turn that was kept is used up with the attempt.
-        "SET lease_owner = :owner, lease_until = :until, attempt = :attempt, chosen = :chosen REMOVE turn_at",
-        "purchase_state = :intent AND cancelled = :false AND lease_until = :seen "
+        "SET lease_owner = :owner, lease_until = :until, attempt = :attempt, candidate = :candidate REMOVE reserved_at",
+        "purchase_state = :open AND canceled = :false AND lease_until = :seen "
         "AND (lease_until < :now OR lease_owner = :owner)",
         {
             ":owner": {"S": owner},
             ":until": state_table.number(now + settings().lease),
-            ":attempt": state_table.number(intent.attempt),
-            ":chosen": {"S": intent.chosen or ""},
-            ":intent": {"S": State.INTENT},
+            ":attempt": state_table.number(record.attempt),
+            ":candidate": {"S": record.candidate or ""},
+            ":open": {"S": PurchaseState.OPEN},
             ":false": {"BOOL": False},
-            ":seen": state_table.number(intent.lease_until),
+            ":seen": state_table.number(record.lease_until),
             ":now": state_table.number(now),
         },
     )
 
 
-def bought(intent: Intent, physical_id: str) -> Intent | None:
-    """Write that the number is there. A fact, so written even if cancelled meanwhile.
+def mark_bought(record: PurchaseRecord, physical_id: str) -> PurchaseRecord | None:
+    """Write that the number is there. A fact, so written even if canceled meanwhile.
 
     None if the purchase has come further, or to its end, by another run.
     """
     return _change(
-        intent,
+        record,
         "SET purchase_state = :bought, physical_id = :id",
-        "purchase_state IN (:intent, :suspect) OR (purchase_state = :bought AND physical_id = :id)",
+        "purchase_state IN (:open, :unknown) OR (purchase_state = :bought AND physical_id = :id)",
         {
-            ":bought": {"S": State.BOUGHT},
-            ":intent": {"S": State.INTENT},
-            ":suspect": {"S": State.SUSPECT},
+            ":bought": {"S": PurchaseState.BOUGHT},
+            ":open": {"S": PurchaseState.OPEN},
+            ":unknown": {"S": PurchaseState.UNKNOWN},
             ":id": {"S": physical_id},
         },
     )
 
 
-def ready(intent: Intent, physical_id: str) -> Intent | None:
+def mark_ready(record: PurchaseRecord, physical_id: str) -> PurchaseRecord | None:
     """Write that the number is there, and promise it to CloudFormation; None if a Delete has come between."""
     return _change(
-        intent,
+        record,
         "SET purchase_state = :ready, physical_id = :id",
-        "cancelled = :false AND "
-        "(purchase_state IN (:intent, :suspect) OR (purchase_state IN (:bought, :ready) AND physical_id = :id))",
+        "canceled = :false AND "
+        "(purchase_state IN (:open, :unknown) OR (purchase_state IN (:bought, :ready) AND physical_id = :id))",
         {
-            ":bought": {"S": State.BOUGHT},
-            ":ready": {"S": State.READY},
-            ":intent": {"S": State.INTENT},
-            ":suspect": {"S": State.SUSPECT},
+            ":bought": {"S": PurchaseState.BOUGHT},
+            ":ready": {"S": PurchaseState.READY},
+            ":open": {"S": PurchaseState.OPEN},
+            ":unknown": {"S": PurchaseState.UNKNOWN},
             ":false": {"BOOL": False},
             ":id": {"S": physical_id},
         },
     )
 
 
-def take_back(intent: Intent) -> None:
+def revoke_ready(record: PurchaseRecord) -> None:
     """Take the promise back: the Update that it was bought for is being rolled back."""
-    values: state_table.Values = {":bought": {"S": State.BOUGHT}, ":ready": {"S": State.READY}}
-    _change(intent, "SET purchase_state = :bought", "purchase_state = :ready", values)
+    values: state_table.Values = {":bought": {"S": PurchaseState.BOUGHT}, ":ready": {"S": PurchaseState.READY}}
+    _change(record, "SET purchase_state = :bought", "purchase_state = :ready", values)
 
 
-def abandon(intent: Intent) -> bool:
+def mark_abandoned(record: PurchaseRecord) -> bool:
     """Begin to give up what was bought; False if another run has promised it, or given it up, before."""
-    values: state_table.Values = {":bought": {"S": State.BOUGHT}, ":true": {"BOOL": True}}
-    return _change(intent, "SET cancelled = :true", "purchase_state = :bought", values) is not None
+    values: state_table.Values = {":bought": {"S": PurchaseState.BOUGHT}, ":true": {"BOOL": True}}
+    return _change(record, "SET canceled = :true", "purchase_state = :bought", values) is not None
 
 
-def close(intent: Intent, state: State, physical_id: str = "") -> None:
+def close(record: PurchaseRecord, state: PurchaseState, physical_id: str = "") -> None:
     """Write how a purchase ended: RELEASED or LAPSED with its number, REFUSED or SUSPECT without one.
 
     What another run has written of another number meanwhile stays.
     """
     values: state_table.Values = {":state": {"S": state}, ":id": {"S": physical_id}, ":none": {"S": ""}}
-    _change(intent, "SET purchase_state = :state", "physical_id IN (:id, :none)", values)
+    _change(record, "SET purchase_state = :state", "physical_id IN (:id, :none)", values)
 
 
-def keep_turn(intent: Intent, at: float) -> None:
+def save_reservation(record: PurchaseRecord, at: float) -> None:
     """Keep a turn that comes after this invocation, for the next one."""
-    values: state_table.Values = {":at": state_table.number(at), ":intent": {"S": State.INTENT}}
-    _change(intent, "SET turn_at = :at", "purchase_state = :intent", values)
+    values: state_table.Values = {":at": state_table.number(at), ":open": {"S": PurchaseState.OPEN}}
+    _change(record, "SET reserved_at = :at", "purchase_state = :open", values)
 
 
-def cancel(intent: Intent) -> Intent:
+def cancel(record: PurchaseRecord) -> PurchaseRecord:
     """Let nothing be bought for it any more; gives it as it stands then."""
-    changed = _change(intent, "SET cancelled = :true", "attribute_exists(pk)", {":true": {"BOOL": True}})
-    return changed or refresh(intent)
+    changed = _change(record, "SET canceled = :true", "attribute_exists(pk)", {":true": {"BOOL": True}})
+    return changed or refresh(record)
 
 
-def name(intent: Intent) -> None:
+def mark_referenced(record: PurchaseRecord) -> None:
     """Note that CloudFormation knows the id."""
-    if not intent.named:
-        _change(intent, "SET named = :true", "attribute_exists(pk)", {":true": {"BOOL": True}})
+    if not record.referenced:
+        _change(record, "SET referenced = :true", "attribute_exists(pk)", {":true": {"BOOL": True}})
 
 
-def answered(resource: str, request_id: str, *, replaced: str | None) -> None:
+def mark_response_accepted(resource: str, request_id: str, *, replaced: str | None) -> None:
     """Note that CloudFormation took the SUCCESS of a purchase.
 
     Not that of a replacement whose predecessor was deleted before: nobody was waiting for that answer any more.
@@ -306,26 +306,26 @@ def answered(resource: str, request_id: str, *, replaced: str | None) -> None:
         before = history(resource).of_number(replaced)
         if before is not None and not before.live:
             return
-    item_key = state_table.key(resource, f"intent#{request_id}")
+    item_key = state_table.key(resource, f"purchase#{request_id}")
     state_table.update(
-        item_key, "SET answered_at = :now", "attribute_exists(pk)", {":now": state_table.number(clock.now())}
+        item_key, "SET response_accepted_at = :now", "attribute_exists(pk)", {":now": state_table.number(clock.now())}
     )
 
 
-def note_delete(resource: str, issued_at: float) -> None:
+def record_delete(resource: str, issued_at: float) -> None:
     """Note a Delete, so that no request issued before it buys anything when it comes late."""
-    _note(resource, "deleted_at", issued_at)
+    _record_request(resource, "deleted_at", issued_at)
 
 
-def note_update(resource: str, issued_at: float, *, protects: bool = False) -> bool:
+def record_update(resource: str, issued_at: float, *, protects: bool = False) -> bool:
     """Note an Update, so that no Update issued before it does anything when it comes late; False if this is one.
 
     protects: it is about to switch deletion protection on.
     """
-    return _note(resource, "updated_at", issued_at, ", protected_at = :issued" if protects else "")
+    return _record_request(resource, "updated_at", issued_at, ", protected_at = :issued" if protects else "")
 
 
-def _note(resource: str, what: str, issued_at: float, more: str = "") -> bool:
+def _record_request(resource: str, what: str, issued_at: float, more: str = "") -> bool:
     condition = f"attribute_not_exists({what}) OR {what} <= :issued"
     values = {":issued": state_table.number(issued_at)}
     return (
@@ -334,35 +334,35 @@ def _note(resource: str, what: str, issued_at: float, more: str = "") -> bool:
     )
 
 
-def _change(intent: Intent, change: str, condition: str, values: state_table.Values) -> Intent | None:
-    item = state_table.update(_key(intent), change, condition, values)
-    return None if item is None else _intent(item)
+def _change(record: PurchaseRecord, change: str, condition: str, values: state_table.Values) -> PurchaseRecord | None:
+    item = state_table.update(_key(record), change, condition, values)
+    return None if item is None else _record(item)
 
 
-def _key(intent: Intent) -> state_table.Key:
-    return state_table.key(intent.resource, f"intent#{intent.request_id}")
+def _key(record: PurchaseRecord) -> state_table.Key:
+    return state_table.key(record.resource, f"purchase#{record.request_id}")
 
 
-def _item(intent: Intent) -> state_table.Item:
+def _item(record: PurchaseRecord) -> state_table.Item:
     return {
-        **_key(intent),
-        "request_type": {"S": intent.request_type},
-        "resource_type": {"S": intent.resource_type},
-        "replaces": {"S": intent.replaces or ""},
-        "issued_at": state_table.number(intent.issued_at),
-        "opened_at": state_table.number(intent.opened_at),
-        "purchase_state": {"S": intent.state},
-        "attempt": state_table.number(intent.attempt),
-        "chosen": {"S": intent.chosen or ""},
-        "lease_owner": {"S": intent.lease_owner},
-        "lease_until": state_table.number(intent.lease_until),
-        "cancelled": {"BOOL": intent.cancelled},
-        "named": {"BOOL": intent.named},
-        "physical_id": {"S": intent.physical_id or ""},
+        **_key(record),
+        "request_type": {"S": record.request_type},
+        "resource_type": {"S": record.resource_type},
+        "replaces": {"S": record.replaces or ""},
+        "issued_at": state_table.number(record.issued_at),
+        "opened_at": state_table.number(record.opened_at),
+        "purchase_state": {"S": record.state},
+        "attempt": state_table.number(record.attempt),
+        "candidate": {"S": record.candidate or ""},
+        "lease_owner": {"S": record.lease_owner},
+        "lease_until": state_table.number(record.lease_until),
+        "canceled": {"BOOL": record.canceled},
+        "referenced": {"BOOL": record.referenced},
+        "physical_id": {"S": record.physical_id or ""},
     }
 
 
-def _intent(item: state_table.Item) -> Intent:
+def _record(item: state_table.Item) -> PurchaseRecord:
     """Read an item; what a later version of this provider added is missing in older ones."""
 
     def text(name: str) -> str | None:
@@ -371,24 +371,24 @@ def _intent(item: state_table.Item) -> Intent:
     def flag(name: str) -> bool:
         return bool(item.get(name, {}).get("BOOL"))
 
-    return Intent(
+    return PurchaseRecord(
         resource=item["pk"]["S"],
-        request_id=item["sk"]["S"].removeprefix("intent#"),
+        request_id=item["sk"]["S"].removeprefix("purchase#"),
         request_type=item["request_type"]["S"],
         resource_type=item["resource_type"]["S"],
         replaces=text("replaces"),
         issued_at=float(item["issued_at"]["N"]),
         opened_at=float(item["opened_at"]["N"]),
-        state=State(item["purchase_state"]["S"]),
+        state=PurchaseState(item["purchase_state"]["S"]),
         attempt=int(item["attempt"]["N"]),
-        chosen=text("chosen"),
+        candidate=text("candidate"),
         lease_owner=text("lease_owner") or "",
         lease_until=float(item["lease_until"]["N"]),
-        cancelled=flag("cancelled"),
-        named=flag("named"),
-        answered_at=_time(item, "answered_at"),
+        canceled=flag("canceled"),
+        referenced=flag("referenced"),
+        response_accepted_at=_time(item, "response_accepted_at"),
         physical_id=text("physical_id"),
-        turn_at=_time(item, "turn_at"),
+        reserved_at=_time(item, "reserved_at"),
     )
 
 

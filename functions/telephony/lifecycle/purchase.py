@@ -14,10 +14,17 @@ import attrs
 
 from telephony import clock, reasons, resources
 from telephony.aws import rate_limiter, services
-from telephony.errors import Failure, OutOfTurn, Throttled, Unavailable, Undecided, Unsettled
+from telephony.errors import (
+    DeferredError,
+    HandlerError,
+    NumberUnavailableError,
+    RetryableError,
+    ThrottledError,
+    UnknownOutcomeError,
+)
 from telephony.lifecycle import ledger
-from telephony.lifecycle.invocation import Invocation, Pauses
-from telephony.lifecycle.ledger import Intent, Opened, State
+from telephony.lifecycle.invocation import Backoff, Invocation
+from telephony.lifecycle.ledger import OpenResult, PurchaseRecord, PurchaseState
 from telephony.model.properties import Properties
 from telephony.model.resource import Observed, OnDelete, Purchase, Resource
 from telephony.observability import count, logger
@@ -39,54 +46,54 @@ class Buying:
     invocation: Invocation
     resource: Resource[Any]
     desired: Properties
-    intent: Intent
+    record: PurchaseRecord
     unsure: bool
     """An attempt was made whose effect is not known."""
     look: bool
     """It was made since the tags were looked at: do that before trying again."""
     leased: bool = False
-    """The lease of the next attempt was written with the intent."""
+    """The lease of the next attempt was written with the record."""
     behind: bool = False
     """Others stood in line for the call."""
     attempts: int = 0
     refused_at: float | None = None
     """When an attempt was first refused for a reason that passes with time, or with another candidate."""
-    pauses: Pauses = attrs.field(factory=Pauses)
+    backoff: Backoff = attrs.field(factory=Backoff)
 
     def begin(self) -> bool:
-        """Write the intent. False if there is one already, or if a newer request has been worked on.
+        """Write the record. False if there is one already, or if a newer request has been worked on.
 
         Where nobody stands in line for the call, lease and turn are written with it: one write in place of three.
         """
-        call = self.resource.buying_call(self.desired)
-        services.prepare(call[0])
+        call = self.resource.purchase_call(self.desired)
+        services.create_client(call[0])
         self._refuse_last_seconds()
-        chosen = self.invocation.patiently(lambda: self.resource.choose(self.desired))
-        self.intent = attrs.evolve(self.intent, chosen=chosen)
-        leased = ledger.leased(self.intent, self.invocation.key)
-        opened = ledger.open_intent(leased, turn=rate_limiter.offer(*call))
-        if opened is Opened.WRITTEN:
-            rate_limiter.hold(*call)
-            self.intent, self.leased = leased, True
-        elif opened is Opened.BUSY:
+        candidate = self.invocation.retry(lambda: self.resource.select_candidate(self.desired))
+        self.record = attrs.evolve(self.record, candidate=candidate)
+        leased = ledger.with_lease(self.record, self.invocation.key)
+        opened = ledger.open_purchase(leased, turn=rate_limiter.reservation_write(*call))
+        if opened is OpenResult.WRITTEN:
+            rate_limiter.mark_reserved(*call)
+            self.record, self.leased = leased, True
+        elif opened is OpenResult.BUSY:
             self.behind = True
-            opened = ledger.open_intent(self.intent)
+            opened = ledger.open_purchase(self.record)
         for _ in range(_ATTEMPTS):
-            if opened is not Opened.BUSY:
-                return opened is Opened.WRITTEN
+            if opened is not OpenResult.BUSY:
+                return opened is OpenResult.WRITTEN
             self._pause(_BUSY)
-            opened = ledger.open_intent(self.intent)
-        raise Undecided(_BUSY)
+            opened = ledger.open_purchase(self.record)
+        raise UnknownOutcomeError(_BUSY)
 
-    def run(self) -> tuple[Intent, Observed]:
-        """Buy, or take what an earlier run bought. Raise Failure if there is nothing, Undecided if unknown."""
+    def run(self) -> tuple[PurchaseRecord, Observed]:
+        """Buy, or take what an earlier run bought. Raise HandlerError if there is nothing, UnknownOutcomeError if unknown."""
         while True:
-            intent = self.intent
-            if intent.live:
-                return intent, present(self.invocation, self.resource, intent.physical_id or "")
-            if intent.cancelled or intent.state is not State.INTENT:
-                raise reasons.GIVEN_UP.failure(noun=self.resource.noun)
-            if intent.lease_until > clock.now() and intent.lease_owner != self.invocation.key:
+            record = self.record
+            if record.live:
+                return record, present(self.invocation, self.resource, record.physical_id or "")
+            if record.canceled or record.state is not PurchaseState.OPEN:
+                raise reasons.GIVEN_UP.failure(noun=self.resource.display_name)
+            if record.lease_until > clock.now() and record.lease_owner != self.invocation.key:
                 self._pause("Another run of this request is buying at this moment.")
                 self._refresh()
                 continue
@@ -94,7 +101,7 @@ class Buying:
                 return self._bought(found)
             if self.invocation.final:
                 end = reasons.NEVER_LEARNT if self.unsure else reasons.NEVER_WORKED
-                raise self._nothing(end.failure(noun=self.resource.noun))
+                raise self._nothing(end.failure(noun=self.resource.display_name))
             if not (self.leased or self._lease()):
                 self._refresh()
                 continue
@@ -104,37 +111,37 @@ class Buying:
                 return self._bought(observed)
 
     def _refresh(self) -> None:
-        self.intent = ledger.refresh(self.intent)
-        if self.intent.begun and self.intent.lease_owner != self.invocation.key:
+        self.record = ledger.refresh(self.record)
+        if self.record.begun and self.record.lease_owner != self.invocation.key:
             # Another run has made an attempt meanwhile.
             self.unsure = self.look = True
 
     def _lease(self) -> bool:
         """Get ready for an attempt, and take its lease; False if it may not be."""
         self._refuse_last_seconds()
-        chosen = self.intent.chosen or self._choose()
+        candidate = self.record.candidate or self._choose()
         self._wait_for_turn()
-        leased = ledger.take_lease(attrs.evolve(self.intent, chosen=chosen), self.invocation.key)
-        self.intent = leased or self.intent
+        leased = ledger.acquire_lease(attrs.evolve(self.record, candidate=candidate), self.invocation.key)
+        self.record = leased or self.record
         return leased is not None
 
     def _choose(self) -> str | None:
         try:
-            return self.invocation.patiently(lambda: self.resource.choose(self.desired))
-        except Failure as refused:
+            return self.invocation.retry(lambda: self.resource.select_candidate(self.desired))
+        except HandlerError as refused:
             raise self._nothing(refused) from None
 
     def _wait_for_turn(self) -> None:
         """Before the lease, because a line can be longer than a lease."""
         try:
-            rate_limiter.wait(
-                *self.resource.buying_call(self.desired), reserved=self.intent.turn_at, behind=self.behind
+            rate_limiter.wait_for_reservation(
+                *self.resource.purchase_call(self.desired), reserved=self.record.reserved_at, behind=self.behind
             )
-        except OutOfTurn as late:
-            meant = self.invocation.out_of_turn(late)
-            if isinstance(meant, Failure):
+        except DeferredError as late:
+            meant = self.invocation.deferred(late)
+            if isinstance(meant, HandlerError):
                 raise self._nothing(meant) from None
-            ledger.keep_turn(self.intent, late.at)
+            ledger.save_reservation(self.record, late.at)
             raise
 
     def _attempt(self) -> Observed | None:
@@ -142,64 +149,68 @@ class Buying:
         self.attempts += 1
         try:
             return self.resource.acquire(self.desired, self._purchase())
-        except Throttled:
+        except ThrottledError:
             self.attempts -= 1
-            self._pause(f"The account's rate of requests for a {self.resource.noun} is used up by others.")
-        except Undecided:
+            self._pause(f"The account's rate of requests for a {self.resource.display_name} is used up by others.")
+        except UnknownOutcomeError:
             self.unsure = self.look = True
             if self.attempts >= _ATTEMPTS:
                 raise
             self._pause("Whether the last attempt bought anything is not known.")
-        except (Unavailable, Unsettled) as refused:
+        except (NumberUnavailableError, RetryableError) as refused:
             # What is not available may be so because an earlier attempt took it.
             if self.unsure and (found := self._find()) is not None:
                 return found
-            if self.attempts >= _ATTEMPTS and not isinstance(refused, Unsettled):
+            if self.attempts >= _ATTEMPTS and not isinstance(refused, RetryableError):
                 return self._refused(refused)
             self.refused_at = self.refused_at or clock.now()
             if clock.now() - self.refused_at > settings().patience:
                 return self._refused(refused)
             # The services pin a failure to its ClientToken: another attempt needs another token.
-            self.intent = attrs.evolve(self.intent, attempt=self.intent.attempt + 1, chosen=None)
-            if isinstance(refused, Unsettled):
+            self.record = attrs.evolve(self.record, attempt=self.record.attempt + 1, candidate=None)
+            if isinstance(refused, RetryableError):
                 self._pause(refused.cause)
-        except Failure as refused:
+        except HandlerError as refused:
             return self._refused(refused)
         return None
 
-    def _refused(self, refused: Failure) -> Observed:
+    def _refused(self, refused: HandlerError) -> Observed:
         """Nothing was bought by this attempt; whether by an earlier one, only the tags can tell."""
         if self.unsure and (found := self._find()) is not None:
             return found
         raise self._nothing(refused)
 
-    def _nothing(self, why: Failure) -> Failure:
+    def _nothing(self, why: HandlerError) -> HandlerError:
         """Close a purchase that comes to nothing, as far as is known."""
         if self.unsure:
-            ledger.close(self.intent, State.SUSPECT)
-            count("SuspectPurchases", ResourceType=self.resource.type_name)
+            ledger.close(self.record, PurchaseState.UNKNOWN)
+            count("UnknownPurchases", ResourceType=self.resource.type_name)
         else:
-            ledger.close(self.intent, State.REFUSED)
+            ledger.close(self.record, PurchaseState.REFUSED)
         return why.as_final()
 
-    def _bought(self, observed: Observed) -> tuple[Intent, Observed]:
-        if observed.fresh and not self.desired.wait_for_active and self.resource.complete(observed, self.desired):
+    def _bought(self, observed: Observed) -> tuple[PurchaseRecord, Observed]:
+        if (
+            observed.newly_purchased
+            and not self.desired.wait_for_active
+            and self.resource.is_converged(observed, self.desired)
+        ):
             # Nothing lies between the purchase and the promise: one write in place of two.
-            promised = ledger.ready(self.intent, observed.physical_id)
+            promised = ledger.mark_ready(self.record, observed.physical_id)
             if promised is not None:
                 return promised, observed
-        recorded = ledger.bought(self.intent, observed.physical_id)
+        recorded = ledger.mark_bought(self.record, observed.physical_id)
         if recorded is None:
             # This run was slower than its lease, and another one has come further meanwhile.
-            recorded = ledger.refresh(self.intent)
-            if recorded.live and recorded.physical_id and not recorded.cancelled:
+            recorded = ledger.refresh(self.record)
+            if recorded.live and recorded.physical_id and not recorded.canceled:
                 if recorded.physical_id != observed.physical_id:
                     release(self.invocation, self.resource, observed.physical_id)
                 return recorded, present(self.invocation, self.resource, recorded.physical_id)
-        elif not recorded.cancelled:
+        elif not recorded.canceled:
             return recorded, observed
-        give_back(self.invocation, self.resource, self.intent, observed.physical_id)
-        raise reasons.DELETED_WHILE_BUYING.failure(noun=self.resource.noun)
+        release_unused(self.invocation, self.resource, self.record, observed.physical_id)
+        raise reasons.DELETED_WHILE_BUYING.failure(noun=self.resource.display_name)
 
     def _find(self) -> Observed | None:
         found = _look(self.invocation, lambda: self.resource.find(self.desired, self._purchase()))
@@ -207,21 +218,21 @@ class Buying:
         return found
 
     def _purchase(self) -> Purchase:
-        return purchase_of(self.invocation, self.intent)
+        return purchase_of(self.invocation, self.record)
 
     def _refuse_last_seconds(self) -> None:
         """When it is time to answer, or to leave that to the next run, no attempt is begun."""
-        if clock.now() > self.invocation.until:
+        if clock.now() > self.invocation.deadline:
             self._stop("No time was left to buy.")
 
     def _pause(self, cause: str) -> None:
-        if not self.invocation.pause(self.pauses):
+        if not self.invocation.wait(self.backoff):
             self._stop(cause)
 
     def _stop(self, cause: str) -> NoReturn:
-        ends = self.invocation.out_of_time(reasons.OUT_OF_TIME.failure(cause=cause))
-        held_by_us = self.intent.lease_owner == self.invocation.key
-        raise self._nothing(ends) if isinstance(ends, Failure) and held_by_us else ends
+        ends = self.invocation.timed_out(reasons.OUT_OF_TIME.failure(cause=cause))
+        held_by_us = self.record.lease_owner == self.invocation.key
+        raise self._nothing(ends) if isinstance(ends, HandlerError) and held_by_us else ends
 
 
 def present(invocation: Invocation, resource: Resource[Any], physical_id: str) -> Observed:
@@ -230,19 +241,19 @@ def present(invocation: Invocation, resource: Resource[Any], physical_id: str) -
     def read() -> Observed:
         observed = resource.read(physical_id)
         if observed is None:
-            raise reasons.GONE.as_kind(Unsettled, noun=resource.noun, id=physical_id)
+            raise reasons.GONE.as_kind(RetryableError, noun=resource.display_name, id=physical_id)
         return observed
 
-    return invocation.patiently(read)
+    return invocation.retry(read)
 
 
-def buy(invocation: Invocation, resource: Resource[Any], desired: Properties) -> tuple[Intent, Observed]:
+def buy(invocation: Invocation, resource: Resource[Any], desired: Properties) -> tuple[PurchaseRecord, Observed]:
     """Buy one for this request, exactly once.
 
-    Raise Failure if there is none for certain, Undecided if the next run has to see.
+    Raise HandlerError if there is none for certain, UnknownOutcomeError if the next run has to see.
     """
     request = invocation.request
-    intent = Intent(
+    record = PurchaseRecord(
         resource=ledger.resource_key(request.stack_id, request.logical_resource_id),
         request_id=request.request_id,
         request_type=request.request_type,
@@ -251,16 +262,16 @@ def buy(invocation: Invocation, resource: Resource[Any], desired: Properties) ->
         issued_at=invocation.issued_at,
         opened_at=clock.now(),
     )
-    buying = Buying(invocation, resource, desired, intent, unsure=False, look=False)
+    buying = Buying(invocation, resource, desired, record, unsure=False, look=False)
     nothing = reasons.NEVER_WORKED if invocation.final else reasons.SUPERSEDED
-    why: Failure | Undecided = nothing.failure(noun=resource.noun)
+    why: HandlerError | UnknownOutcomeError = nothing.failure(noun=resource.display_name)
     try:
         begun = not invocation.final and buying.begin()
-    except (Failure, Undecided) as trouble:
+    except (HandlerError, UnknownOutcomeError) as trouble:
         begun, why = False, trouble
     if not begun:
         # What hinders this run need not matter: an earlier one may have bought.
-        earlier = ledger.history(intent.resource).of_request(request.request_id)
+        earlier = ledger.history(record.resource).of_request(request.request_id)
         if earlier is None:
             raise why
         buying = Buying(invocation, resource, desired, earlier, unsure=earlier.begun, look=earlier.begun)
@@ -270,66 +281,66 @@ def buy(invocation: Invocation, resource: Resource[Any], desired: Properties) ->
 def _look(invocation: Invocation, find: Callable[[], Observed | None]) -> Observed | None:
     """Find what was bought; when nobody looks after this run, what cannot be seen now is left to the sweep."""
     try:
-        return invocation.patiently(find)
-    except Undecided:
+        return invocation.retry(find)
+    except UnknownOutcomeError:
         if invocation.final:
             return None
         raise
 
 
-def purchase_of(invocation: Invocation, intent: Intent) -> Purchase:
+def purchase_of(invocation: Invocation, record: PurchaseRecord) -> Purchase:
     """A purchase as a resource type sees it."""
     return Purchase(
         owner=invocation.owner,
-        request_id=intent.request_id,
-        opened_at=intent.opened_at,
-        attempt=intent.attempt,
-        chosen=intent.chosen,
+        request_id=record.request_id,
+        opened_at=record.opened_at,
+        attempt=record.attempt,
+        candidate=record.candidate,
     )
 
 
-def give_back(invocation: Invocation, resource: Resource[Any], intent: Intent, physical_id: str) -> None:
+def release_unused(invocation: Invocation, resource: Resource[Any], record: PurchaseRecord, physical_id: str) -> None:
     """Release what no stack was promised, whatever is in its way, and close its purchase."""
     release(invocation, resource, physical_id)
-    ledger.close(intent, State.RELEASED, physical_id)
+    ledger.close(record, PurchaseState.RELEASED, physical_id)
 
 
 def release(invocation: Invocation, resource: Resource[Any], physical_id: str) -> None:
     """Release a number that was bought in vain. A failure names it, so that CloudFormation's Delete can."""
     try:
-        invocation.patiently(lambda: resource.release(physical_id, ANYTHING))
-    except Failure as failure:
+        invocation.retry(lambda: resource.release(physical_id, ANYTHING))
+    except HandlerError as failure:
         failure.physical_id = physical_id
         raise
     logger.info("Released what was bought in vain", extra={"physical_resource_id": physical_id})
 
 
-def reconcile(invocation: Invocation, intent: Intent) -> None:
+def reconcile(invocation: Invocation, record: PurchaseRecord) -> None:
     """End a purchase that nobody is to have: cancel it, and release what it brought or may have brought.
 
-    Raise Undecided while somebody else still holds its lease.
+    Raise UnknownOutcomeError while somebody else still holds its lease.
     """
-    resource = resources.by_type(intent.resource_type)
-    intent = ledger.cancel(intent)
-    pauses = Pauses()
+    resource = resources.by_type(record.resource_type)
+    record = ledger.cancel(record)
+    backoff = Backoff()
     patience = clock.now() + settings().patience
-    while intent.state is State.INTENT and intent.lease_until > clock.now():
-        if not invocation.pause(pauses, until=min(patience, invocation.ends_at)):
-            raise Undecided("Another run is still buying what is to be released.")
-        intent = ledger.refresh(intent)
-    if intent.live:
-        give_back(invocation, resource, intent, intent.physical_id or "")
+    while record.state is PurchaseState.OPEN and record.lease_until > clock.now():
+        if not invocation.wait(backoff, until=min(patience, invocation.ends_at)):
+            raise UnknownOutcomeError("Another run is still buying what is to be released.")
+        record = ledger.refresh(record)
+    if record.live:
+        release_unused(invocation, resource, record, record.physical_id or "")
         return
-    if intent.state not in {State.INTENT, State.SUSPECT}:
+    if record.state not in {PurchaseState.OPEN, PurchaseState.UNKNOWN}:
         return
-    if not intent.begun:
-        ledger.close(intent, State.REFUSED)
+    if not record.begun:
+        ledger.close(record, PurchaseState.REFUSED)
         return
     # What was declared then is not known now: the search is not narrowed by what is declared today.
-    found = _look(invocation, lambda: resource.find(None, purchase_of(invocation, intent)))
+    found = _look(invocation, lambda: resource.find(None, purchase_of(invocation, record)))
     if found is not None:
-        give_back(invocation, resource, intent, found.physical_id)
-    elif intent.state is not State.SUSPECT:
+        release_unused(invocation, resource, record, found.physical_id)
+    elif record.state is not PurchaseState.UNKNOWN:
         # Tags can come late: the sweep looks again, and nobody waits for it.
-        ledger.close(intent, State.SUSPECT)
-        count("SuspectPurchases", ResourceType=intent.resource_type)
+        ledger.close(record, PurchaseState.UNKNOWN)
+        count("UnknownPurchases", ResourceType=record.resource_type)

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from telephony.aws import services
-from telephony.errors import Failure, Unsettled, Word
+from telephony.errors import HandlerError, HandlerErrorCode, RetryableError
 from telephony.model.properties import Properties, Tag
 from telephony.model.resource import Observed, OnDelete, Resource, differences, tag_changes
 
-_IN_THE_WAY = frozenset(
+_RELEASE_BLOCKERS = frozenset(
     {"DELETION_PROTECTION_ENABLED", "PHONE_NUMBER_ASSOCIATED_TO_POOL", "SENDER_ID_ASSOCIATED_TO_POOL"}
 )
 _NOT_IN_POOL = frozenset({"PHONE_NUMBER_NOT_ASSOCIATED_TO_POOL"})
@@ -22,34 +22,36 @@ class OriginationIdentity[P: Properties](Resource[P]):
     """A resource type of pinpoint-sms-voice-v2 that messages are sent from."""
 
     @abc.abstractmethod
-    def give_back(self, physical_id: str) -> None:
+    def release_unused(self, physical_id: str) -> None:
         """Make the one call that releases it."""
 
     @abc.abstractmethod
-    def name_in_pool(self, observed: Observed) -> str:
+    def pool_identity(self, observed: Observed) -> str:
         """Give the OriginationIdentity parameter of the pool operations."""
 
-    def tags(self, observed: Observed) -> Mapping[str, str]:
+    def read_tags(self, observed: Observed) -> Mapping[str, str]:
         """ListTagsForResource; the describe calls do not tell."""
         if observed.tags is not None:
             return observed.tags
         try:
             answer = services.sms_voice().list_tags_for_resource(ResourceArn=observed.arn)
-        except Failure as failure:
-            if failure.word is not Word.NOT_FOUND:
+        except HandlerError as failure:
+            if failure.error_code is not HandlerErrorCode.NOT_FOUND:
                 raise
             return {}  # Gone since it was listed.
         return {tag["Key"]: tag["Value"] for tag in answer.get("Tags", [])}
 
-    def complete(self, observed: Observed, desired: P) -> bool:
+    def is_converged(self, observed: Observed, desired: P) -> bool:
         """Whether nothing differs; of tags that were not read nothing is certain."""
-        return (desired.tags is None or observed.fresh) and not differences(observed, desired, replacement=False)
+        return (desired.tags is None or observed.newly_purchased) and not differences(
+            observed, desired, replacement=False
+        )
 
     def converge_tags(self, observed: Observed, desired: Iterable[Tag] | None) -> None:
         """Set and remove tags; none is touched without a declaration."""
-        if desired is None or observed.fresh:
+        if desired is None or observed.newly_purchased:
             return
-        to_set, to_remove = tag_changes(self.tags(observed), desired)
+        to_set, to_remove = tag_changes(self.read_tags(observed), desired)
         if to_set:
             services.sms_voice().tag_resource(ResourceArn=observed.arn, Tags=api_tags(to_set))
         if to_remove:
@@ -58,20 +60,22 @@ class OriginationIdentity[P: Properties](Resource[P]):
     def release(self, physical_id: str, policy: OnDelete) -> None:
         """Release it; what stands in the way is taken away first, if the policy allows that."""
         try:
-            self._give_back(physical_id)
-        except Failure as refused:
-            if refused.reason not in _IN_THE_WAY:
+            self._release_if_present(physical_id)
+        except HandlerError as refused:
+            if refused.aws_reason not in _RELEASE_BLOCKERS:
                 raise
             try:
-                self._clear_the_way(physical_id, policy, refused)
-                self._give_back(physical_id)
-            except Failure as still:
-                if still.word is Word.NOT_FOUND:
+                self._remove_release_blockers(physical_id, policy, refused)
+                self._release_if_present(physical_id)
+            except HandlerError as still:
+                if still.error_code is HandlerErrorCode.NOT_FOUND:
                     return  # Somebody else has released it meanwhile.
-                if still is refused or still.reason not in _IN_THE_WAY:
+                if still is refused or still.aws_reason not in _RELEASE_BLOCKERS:
                     raise
                 # The service sees the end of a membership or of a protection a little later.
-                raise Unsettled(still.word, still.cause, still.cure, code=still.code, reason=still.reason) from None
+                raise RetryableError(
+                    still.error_code, still.cause, still.remedy, aws_code=still.aws_code, aws_reason=still.aws_reason
+                ) from None
 
     def leave_pools(self, observed: Observed, pool_ids: Iterable[str]) -> None:
         """Take it out of its pools; out already is a success."""
@@ -79,34 +83,34 @@ class OriginationIdentity[P: Properties](Resource[P]):
             try:
                 services.sms_voice().disassociate_origination_identity(
                     PoolId=pool_id,
-                    OriginationIdentity=self.name_in_pool(observed),
+                    OriginationIdentity=self.pool_identity(observed),
                     # Without it a sender ID is refused as INVALID_ARN (terraform-provider-aws#50038).
                     IsoCountryCode=observed.attributes["IsoCountryCode"],
                 )
-            except Failure as failure:
-                if failure.word is not Word.NOT_FOUND and failure.reason not in _NOT_IN_POOL:
+            except HandlerError as failure:
+                if failure.error_code is not HandlerErrorCode.NOT_FOUND and failure.aws_reason not in _NOT_IN_POOL:
                     raise
 
-    def _give_back(self, physical_id: str) -> None:
+    def _release_if_present(self, physical_id: str) -> None:
         try:
-            self.give_back(physical_id)
-        except Failure as failure:
-            if failure.word is not Word.NOT_FOUND:
+            self.release_unused(physical_id)
+        except HandlerError as failure:
+            if failure.error_code is not HandlerErrorCode.NOT_FOUND:
                 raise
 
-    def _clear_the_way(self, physical_id: str, policy: OnDelete, refused: Failure) -> None:
+    def _remove_release_blockers(self, physical_id: str, policy: OnDelete, refused: HandlerError) -> None:
         observed = self.read(physical_id)
         if observed is None:
             return
         if observed.protected and not policy.lift_deletion_protection:
             raise refused
-        pool_ids = self.pools(observed)
+        pool_ids = self.read_pool_ids(observed)
         if pool_ids and not policy.leave_pools:
             raise refused
         # Pools first: the protection of a pooled number cannot be changed.
         self.leave_pools(observed, pool_ids)
         if observed.protected:
-            self.unprotect(observed)
+            self.disable_protection(observed)
 
 
 def api_tags(tags: Mapping[str, str]) -> list[Any]:

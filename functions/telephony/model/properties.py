@@ -28,9 +28,9 @@ class Field:
 
     description: str
     required: bool = False
-    replacement: bool = False
+    create_only: bool = False
     """A change needs a new number."""
-    purchase_only: bool = False
+    create_only_not_readable: bool = False
     """Counts when the number is bought; it cannot be read back, so that a later change does nothing."""
     pattern: str | None = None
     """Matched over the whole string, as in JSON schema with both anchors."""
@@ -39,11 +39,11 @@ class Field:
     """Of an Integer's value, a String's length, or a List's items."""
     hints: Mapping[str, str] = attrs.field(factory=dict)
     """What to say when exactly this value arrives."""
-    ends: bool = False
+    disabled_when_removed: bool = False
     """A switch that is off again once its declaration is taken away; others stay as they are."""
     free_text: bool = False
     """May hold anything, a NoEcho value too: never shown."""
-    same: Callable[[Any], Any] | None = None
+    normalize: Callable[[Any], Any] | None = None
     """Brings two values of one meaning to one form, before they are compared."""
 
 
@@ -66,7 +66,7 @@ class Rule:
 
     path: str
     text: str
-    broken: Callable[[Mapping[str, Any]], bool]
+    violated: Callable[[Mapping[str, Any]], bool]
     """Gets the valid properties by field name, with their defaults; a refused one is missing."""
 
 
@@ -76,7 +76,7 @@ def prop(description: str, *, default: Any = None, **known: Any) -> Any:
     return attrs.field(default=attrs.NOTHING if field.required else default, metadata={"property": field}, kw_only=True)
 
 
-def name_of(field_name: str) -> str:
+def property_name(field_name: str) -> str:
     """The property's name in a template: iso_country_code is IsoCountryCode; HELP stays."""
     return "".join(part if part.isupper() else part.capitalize() for part in field_name.split("_"))
 
@@ -103,7 +103,7 @@ class Tag(Nested):
 
 
 Anything = typing.NewType("Anything", object)
-type Permission = bool | str
+type ReplacementPermission = bool | str
 """true, false, or the id of the one number that it is meant for."""
 
 
@@ -118,7 +118,7 @@ class Properties:
         "touched.",
         maximum=45,
     )
-    allow_replacement: Permission = prop(
+    allow_replacement: ReplacementPermission = prop(
         "Whether a replacement may release the present one for good: `true`, or the id of the one that may go, which "
         "refuses again once that one is gone.",
         pattern=r"phone-[0-9a-f]{32}|[A-Z]{2}\|[A-Z0-9_-]{1,11}|arn:\S+:phone-number/\S+",
@@ -141,7 +141,7 @@ class Properties:
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> Self:
-        """Read a declaration; raise Failure(InvalidRequest) that names every violation, one a line."""
+        """Read a declaration; raise HandlerError(InvalidRequest) that names every violation, one a line."""
         violations: list[Violation] = []
         known = {name: value for name, value in raw.items() if name not in ALWAYS_KNOWN}
         parsed = _structure(cls, known, "", violations)
@@ -157,7 +157,7 @@ def ended[P: Properties](desired: P, before: Mapping[str, Any]) -> P:
     off: dict[str, Any] = {
         field.name: False
         for name, (field, known) in fields(type(desired)).items()
-        if known.ends and getattr(desired, field.name) is None and _boolean(before.get(name))
+        if known.disabled_when_removed and getattr(desired, field.name) is None and _boolean(before.get(name))
     }
     return attrs.evolve(desired, **off)
 
@@ -165,10 +165,10 @@ def ended[P: Properties](desired: P, before: Mapping[str, Any]) -> P:
 def fields(cls: type[Any]) -> Mapping[str, tuple["attrs.Attribute[Any]", Field]]:
     """The properties of a class by their names in a template: its own first, then those of every type."""
     ordered = sorted(attrs.fields(cls), key=lambda field: field.inherited)
-    return {name_of(field.name): (field, field.metadata["property"]) for field in ordered}
+    return {property_name(field.name): (field, field.metadata["property"]) for field in ordered}
 
 
-def lenient(cls: type[Any], raw: object) -> Any:
+def parse_lenient(cls: type[Any], raw: object) -> Any:
     """Read what can be read of a nested property; a Delete never fails for its properties."""
     values = {}
     if isinstance(raw, Mapping):
@@ -180,7 +180,7 @@ def lenient(cls: type[Any], raw: object) -> Any:
     return cls(**values)
 
 
-def free_texts(cls: type[Any], raw: Mapping[str, Any]) -> Iterator[str]:
+def free_text_values(cls: type[Any], raw: Mapping[str, Any]) -> Iterator[str]:
     """Every string in a declaration that may be a secret: of free text, and of what is not known here."""
     known_fields = fields(cls)
     for name, value in raw.items():
@@ -194,7 +194,7 @@ def free_texts(cls: type[Any], raw: Mapping[str, Any]) -> Iterator[str]:
         member = typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else kind
         for item in value if isinstance(value, list) else [value]:
             if attrs.has(member) and isinstance(item, Mapping):
-                yield from free_texts(member, item)
+                yield from free_text_values(member, item)
             elif attrs.has(member) or not isinstance(item, str):
                 yield from _strings(item)  # Not of the right shape: anything.
 
@@ -233,7 +233,7 @@ def _structure(cls: type[Any], raw: Mapping[str, Any], path: str, violations: li
     violations.extend(
         Violation(path + rule.path, _show(raw.get(rule.path)), rule.text)
         for rule in cls.rules
-        if rule.broken(with_defaults)
+        if rule.violated(with_defaults)
     )
     return cls(**values) if len(violations) == before else None
 
@@ -244,7 +244,7 @@ def _value(kind: Any, value: Any, path: str, known: Field, violations: list[Viol
     refuse = _Refusal(path, value, known, violations)
     if kind is Anything:
         return value
-    if kind is Permission:
+    if kind is ReplacementPermission:
         id_like = isinstance(value, str) and re.fullmatch(known.pattern or "", value)
         meant = value if id_like else _boolean(value)
         return refuse("must be true, false, or the id of the one that may go.") if meant is None else meant

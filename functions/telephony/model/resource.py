@@ -17,13 +17,13 @@ from typing import Any, ClassVar, cast
 
 import attrs
 
-from telephony.model.properties import Nested, Properties, Tag, declared, lenient, name_of, prop
+from telephony.model.properties import Nested, Properties, Tag, declared, parse_lenient, prop, property_name
 
 TAG_PREFIX = "cfn-telephony:"
 _NAMESPACE = uuid.UUID("6d8b2f0e-5f6e-5b0c-9a44-3c0a8c1f7b52")
 
 
-class Standing(StrEnum):
+class Stability(StrEnum):
     """How a thing stands, for whoever waits for it."""
 
     PENDING = "PENDING"
@@ -36,7 +36,7 @@ class Observed:
     """A thing as it is now, read from the service or from the answer that brought it."""
 
     physical_id: str
-    standing: Standing
+    stability: Stability
     attributes: Mapping[str, str]
     """For Fn::GetAtt; what a service leaves out is an empty string, so that a template's GetAtt never fails."""
     live: Mapping[str, Any]
@@ -46,7 +46,7 @@ class Observed:
     pool_ids: tuple[str, ...] = ()
     message: str = ""
     """Why it FAILED."""
-    fresh: bool = False
+    newly_purchased: bool = False
     """Bought just now: nothing was configured on it by anyone yet."""
     tags: Mapping[str, str] | None = None
     """None: not read."""
@@ -87,16 +87,16 @@ class Purchase:
     opened_at: float
     """Seconds since the epoch; nothing that belongs to it was created before."""
     attempt: int
-    chosen: str | None
+    candidate: str | None
     """Connect: the E.164 number that is claimed; it is written down before."""
 
-    def token(self, operation: str, chosen: str = "") -> str:
+    def token(self, operation: str, candidate: str = "") -> str:
         """The ClientToken: the same for a repeated attempt, another one after a definite refusal.
 
         A lower-case UUID, which fits pinpoint-sms-voice-v2 (1 to 64 printable characters) and Connect (UUID only).
         """
         owner = self.owner
-        parts = (owner.stack_id, owner.logical_resource_id, self.request_id, operation, chosen or str(self.attempt))
+        parts = (owner.stack_id, owner.logical_resource_id, self.request_id, operation, candidate or str(self.attempt))
         return str(uuid.uuid5(_NAMESPACE, "|".join(parts)))
 
     @property
@@ -113,7 +113,7 @@ class Purchase:
         """The declared tags and the ownership tags."""
         return {tag.key: tag.value for tag in declared_tags or ()} | self.ownership_tags
 
-    def made(self, tags: Mapping[str, str]) -> bool:
+    def matches(self, tags: Mapping[str, str]) -> bool:
         """Whether a thing with these tags was bought for this purchase."""
         return self.owner.owns(tags) and tags.get(f"{TAG_PREFIX}request-id") == self.request_id
 
@@ -135,7 +135,7 @@ class Resource[P: Properties](abc.ABC):
     """A resource type. An instance serves one request."""
 
     type_name: ClassVar[str]
-    noun: ClassVar[str]
+    display_name: ClassVar[str]
     """What it is, for messages: phone number, sender ID."""
     properties: ClassVar[type[Properties]]
     attributes: ClassVar[Mapping[str, str]]
@@ -145,22 +145,22 @@ class Resource[P: Properties](abc.ABC):
     id_pattern: ClassVar[str]
     """What a PhysicalResourceId of this type looks like; what does not was made up by CloudFormation."""
     id_example: ClassVar[str]
-    settles: ClassVar[bool] = False
+    polls_until_stable: ClassVar[bool] = False
     """Whether it is always waited for: a claim that may still fail is no number yet."""
-    same_key: ClassVar[frozenset[str]] = frozenset()
+    identity_fields: ClassVar[frozenset[str]] = frozenset()
     """Fields that make up the id: a replacement that keeps all of them cannot be created before the old one goes."""
 
     @abc.abstractmethod
-    def buying_call(self, desired: P) -> tuple[str, str]:
+    def purchase_call(self, desired: P) -> tuple[str, str]:
         """Service and operation of the one call of `acquire`: its turn is waited for before the lease is taken."""
 
-    def choose(self, desired: P) -> str | None:  # noqa: ARG002 - most services choose by themselves
+    def select_candidate(self, desired: P) -> str | None:  # noqa: ARG002 - most services select_candidate by themselves
         """Choose what exactly to buy, where that is the buyer's to do. Makes calls, and buys nothing."""
         return None
 
     @abc.abstractmethod
     def acquire(self, desired: P, purchase: Purchase) -> Observed:
-        """Buy one, in one call. Raise Failure if certain that nothing was bought, Undecided if not."""
+        """Buy one, in one call. Raise HandlerError if certain that nothing was bought, UnknownOutcomeError if not."""
 
     @abc.abstractmethod
     def find(self, desired: P | None, purchase: Purchase) -> Observed | None:
@@ -174,11 +174,11 @@ class Resource[P: Properties](abc.ABC):
         """Read one; None if it is gone or going."""
 
     @abc.abstractmethod
-    def listing(self) -> Iterator[Observed]:
+    def list_all(self) -> Iterator[Observed]:
         """Everything of this type in the account and Region, whoever owns it; for the sweep."""
 
     @abc.abstractmethod
-    def tags(self, observed: Observed) -> Mapping[str, str]:
+    def read_tags(self, observed: Observed) -> Mapping[str, str]:
         """Read its tags, if the observation does not hold them already."""
 
     @abc.abstractmethod
@@ -186,24 +186,24 @@ class Resource[P: Properties](abc.ABC):
         """Change in place what differs; deletion protection is switched on last."""
 
     @abc.abstractmethod
-    def complete(self, observed: Observed, desired: P) -> bool:
+    def is_converged(self, observed: Observed, desired: P) -> bool:
         """Whether it is certain, without a call, that `converge` has nothing to change."""
 
     @abc.abstractmethod
     def release(self, physical_id: str, policy: OnDelete) -> None:
-        """Give it back; gone already is a success. Raise Unsettled while something that passes is in the way."""
+        """Give it back; gone already is a success. Raise RetryableError while something that passes is in the way."""
 
-    def unprotect(self, observed: Observed) -> None:
+    def disable_protection(self, observed: Observed) -> None:
         """Switch deletion protection off; only called where Observed.protected says that it is on."""
         raise NotImplementedError
 
-    def pools(self, observed: Observed) -> tuple[str, ...]:
+    def read_pool_ids(self, observed: Observed) -> tuple[str, ...]:
         """Ids of the pools it is in."""
         return observed.pool_ids
 
     def policy(self, raw: object) -> OnDelete:
         """What a Delete may do; nothing, where the type has nothing in the way."""
-        return cast("OnDelete", lenient(OnDelete, raw))
+        return cast("OnDelete", parse_lenient(OnDelete, raw))
 
 
 def differences(observed: Observed, desired: Properties, *, replacement: bool) -> list[Difference]:
@@ -213,12 +213,12 @@ def differences(observed: Observed, desired: Properties, *, replacement: bool) -
     """
     found = []
     for field_name, known, wanted in declared(desired):
-        if field_name not in observed.live or known.replacement is not replacement or known.purchase_only:
+        if field_name not in observed.live or known.create_only is not replacement or known.create_only_not_readable:
             continue
-        same = known.same or (lambda value: value)
+        same = known.normalize or (lambda value: value)
         live = observed.live[field_name]
         if same(live) != same(wanted):
-            found.append(Difference(name_of(field_name), live, wanted))
+            found.append(Difference(property_name(field_name), live, wanted))
     return found
 
 
@@ -230,12 +230,12 @@ def tag_changes(tags: Mapping[str, str], desired: Iterable[Tag]) -> tuple[Mappin
     return to_set, sorted(key for key in tags if key not in wanted and not key.startswith(reserved))
 
 
-def without_case(value: Any) -> Any:
+def normalize_values(value: Any) -> Any:
     """Values in any order and case as one: the APIs do not keep either."""
     return value if value is None else tuple(sorted(str(item).upper() for item in value))
 
 
-def last_part(value: str | None) -> str | None:
+def resource_id(value: str | None) -> str | None:
     """An id, of an id or an ARN: the APIs take both and answer one."""
     return value if value is None else value.rsplit("/", 1)[-1]
 

@@ -15,7 +15,7 @@ def type_names() -> list[str]:
 
 
 def by_type(resource_type: str) -> Resource[Any]:
-    """A new instance of the type; raise Failure(InvalidRequest) that lists the known ones."""
+    """A new instance of the type; raise HandlerError(InvalidRequest) that lists the known ones."""
     known = {f"Custom::{_class_name(module)}": module for module in modules()}
     if resource_type not in known:
         raise reasons.UNKNOWN_TYPE.failure(type=resource_type, known=", ".join(sorted(known)))

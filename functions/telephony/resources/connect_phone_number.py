@@ -1,7 +1,7 @@
 """Custom::ConnectPhoneNumber: a phone number of Amazon Connect.
 
 Ref gives the PhoneNumberArn; Fn::GetAtt gives PhoneNumberArn, PhoneNumberId, Address and Status. A claim is answered at
-once and settles within seconds: it ends CLAIMED or FAILED, and is always waited for. A claim that FAILED keeps its id,
+once and polls_until_stable within seconds: it ends CLAIMED or FAILED, and is always waited for. A claim that FAILED keeps its id,
 costs nothing and lapses after a day.
 
 A claim and a release count for 180 days, and an account that makes too many of both may claim none at all any more.
@@ -18,7 +18,7 @@ import attrs
 
 from telephony import reasons
 from telephony.aws import services
-from telephony.errors import Failure, Unavailable, Undecided, Word
+from telephony.errors import HandlerError, HandlerErrorCode, NumberUnavailableError, UnknownOutcomeError
 from telephony.model.properties import Properties, Rule, prop
 from telephony.model.resource import (
     TAG_PREFIX,
@@ -26,7 +26,7 @@ from telephony.model.resource import (
     OnDelete,
     Purchase,
     Resource,
-    Standing,
+    Stability,
     differences,
     tag_changes,
     text,
@@ -36,7 +36,7 @@ _CANDIDATES = 10
 """The most that one search answers."""
 _PREFIX = 12
 """Characters of a number that a listing can be narrowed by: a plus sign and eleven digits."""
-_STANDINGS = {"IN_PROGRESS": Standing.PENDING, "CLAIMED": Standing.ACTIVE, "FAILED": Standing.FAILED}
+_STABILITY = {"IN_PROGRESS": Stability.PENDING, "CLAIMED": Stability.ACTIVE, "FAILED": Stability.FAILED}
 
 
 def _both(*names: str) -> Any:
@@ -85,22 +85,22 @@ class ConnectPhoneNumberProperties(Properties):
     )
     country_code: str | None = prop(
         "The country, in ISO 3166-1 alpha-2 format.",
-        replacement=True,
+        create_only=True,
         pattern=r"[A-Z]{2}",
         hints={"false": 'YAML reads an unquoted NO as false: quote NO in YAML, "NO".'},
     )
     type: Literal["TOLL_FREE", "DID", "UIFN", "SHARED", "THIRD_PARTY_TF", "THIRD_PARTY_DID", "SHORT_CODE"] | None = (
-        prop("The kind of number.", replacement=True)
+        prop("The kind of number.", create_only=True)
     )
     prefix: str | None = prop(
-        "What the number begins with, in E.164 format.", purchase_only=True, pattern=r"\+[0-9]{1,11}"
+        "What the number begins with, in E.164 format.", create_only_not_readable=True, pattern=r"\+[0-9]{1,11}"
     )
     phone_number: str | None = prop(
-        "Exactly this number, in E.164 format; it has to be available.", replacement=True, pattern=r"\+[1-9][0-9]{1,14}"
+        "Exactly this number, in E.164 format; it has to be available.", create_only=True, pattern=r"\+[1-9][0-9]{1,14}"
     )
     source_phone_number_arn: str | None = prop(
         "The ARN of a number of AWS End User Messaging SMS to import instead of claiming one.",
-        replacement=True,
+        create_only=True,
         pattern=r"arn:\S+",
         maximum=256,
     )
@@ -111,7 +111,7 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
     """Custom::ConnectPhoneNumber."""
 
     type_name = "Custom::ConnectPhoneNumber"
-    noun = "phone number"
+    display_name = "phone number"
     properties = ConnectPhoneNumberProperties
     attributes: ClassVar[Mapping[str, str]] = {
         "PhoneNumberArn": "The Amazon Resource Name (ARN) of the phone number.",
@@ -134,17 +134,17 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
     )
     id_pattern = r"arn:aws[-a-z0-9]*:connect:[-a-z0-9]+:[0-9]{12}:phone-number/[-a-zA-Z0-9]+"
     id_example = "arn:aws:connect:us-east-1:123456789012:phone-number/11111111-2222-3333-4444-555555555555"
-    settles = True
+    polls_until_stable = True
 
     def __init__(self) -> None:
         self._candidates: list[str] | None = None
 
-    def buying_call(self, desired: ConnectPhoneNumberProperties) -> tuple[str, str]:
+    def purchase_call(self, desired: ConnectPhoneNumberProperties) -> tuple[str, str]:
         """ClaimPhoneNumber, or ImportPhoneNumber."""
         imports = desired.source_phone_number_arn is not None
         return services.CONNECT, "ImportPhoneNumber" if imports else "ClaimPhoneNumber"
 
-    def choose(self, desired: ConnectPhoneNumberProperties) -> str | None:
+    def select_candidate(self, desired: ConnectPhoneNumberProperties) -> str | None:
         """One of several candidates, at random: two stacks that search at the same time see the same list."""
         if desired.source_phone_number_arn is not None:
             return None
@@ -160,7 +160,7 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
         return self._candidates.pop()
 
     def acquire(self, desired: ConnectPhoneNumberProperties, purchase: Purchase) -> Observed:
-        """ClaimPhoneNumber of the chosen number, or ImportPhoneNumber."""
+        """ClaimPhoneNumber of the candidate number, or ImportPhoneNumber."""
         common: dict[str, Any] = {"Tags": purchase.tags(desired.tags)}
         if desired.description is not None:
             common["PhoneNumberDescription"] = desired.description
@@ -172,7 +172,7 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
                 **common,
             )
             return _claimed(answer)
-        number = purchase.chosen or ""
+        number = purchase.candidate or ""
         try:
             claim = services.connect().claim_phone_number(
                 TargetArn=desired.target_arn,
@@ -180,7 +180,7 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
                 ClientToken=purchase.token("ClaimPhoneNumber", number),
                 **common,
             )
-        except Unavailable as lost:
+        except NumberUnavailableError as lost:
             if desired.phone_number is None:
                 raise
             raise reasons.TAKEN.failure(cause=lost.cause) from None
@@ -188,30 +188,34 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
 
     def find(self, desired: ConnectPhoneNumberProperties | None, purchase: Purchase) -> Observed | None:
         """By the number that was remembered, or, of an import, by its source; the tags decide."""
-        if purchase.chosen is None and desired is not None and desired.source_phone_number_arn is None:
+        if purchase.candidate is None and desired is not None and desired.source_phone_number_arn is None:
             return None  # What is claimed was remembered before.
-        narrowed = {"PhoneNumberPrefix": purchase.chosen[:_PREFIX]} if purchase.chosen else {}
-        for item in services.pages(services.connect().list_phone_numbers_v2, "ListPhoneNumbersSummaryList", **narrowed):
-            if purchase.chosen:
-                if item["PhoneNumber"] != purchase.chosen:
+        narrowed = {"PhoneNumberPrefix": purchase.candidate[:_PREFIX]} if purchase.candidate else {}
+        for item in services.paginate(
+            services.connect().list_phone_numbers_v2, "ListPhoneNumbersSummaryList", **narrowed
+        ):
+            if purchase.candidate:
+                if item["PhoneNumber"] != purchase.candidate:
                     continue
             elif not item.get("SourcePhoneNumberArn"):
                 continue
             observed = self.read(item["PhoneNumberArn"])
             if observed is None:
                 continue
-            tags = self.tags(observed)
-            if purchase.made(tags):
+            tags = self.read_tags(observed)
+            if purchase.matches(tags):
                 return observed
-            if purchase.chosen and not any(key.startswith(TAG_PREFIX) for key in tags):
-                raise Undecided("The number that was chosen is in the account, and its tags cannot be seen yet.")
+            if purchase.candidate and not any(key.startswith(TAG_PREFIX) for key in tags):
+                raise UnknownOutcomeError(
+                    "The number that was candidate is in the account, and its tags cannot be seen yet."
+                )
         return None
 
-    def listing(self) -> Iterator[Observed]:
+    def list_all(self) -> Iterator[Observed]:
         """ListPhoneNumbersV2; it tells neither the status nor the tags, which DescribePhoneNumber does."""
-        for item in services.pages(services.connect().list_phone_numbers_v2, "ListPhoneNumbersSummaryList"):
+        for item in services.paginate(services.connect().list_phone_numbers_v2, "ListPhoneNumbersSummaryList"):
             observed = self.read(item["PhoneNumberArn"])
-            if observed is not None and observed.standing is not Standing.FAILED:
+            if observed is not None and observed.stability is not Stability.FAILED:
                 yield observed
 
     def read(self, physical_id: str) -> Observed | None:
@@ -220,29 +224,29 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
             return _observed(
                 services.connect().describe_phone_number(PhoneNumberId=physical_id)["ClaimedPhoneNumberSummary"]
             )
-        except Failure as failure:
-            if failure.word is Word.NOT_FOUND:
+        except HandlerError as failure:
+            if failure.error_code is HandlerErrorCode.NOT_FOUND:
                 return None
             raise
 
-    def tags(self, observed: Observed) -> Mapping[str, str]:
+    def read_tags(self, observed: Observed) -> Mapping[str, str]:
         """DescribePhoneNumber has told."""
         return observed.tags or {}
 
-    def complete(self, observed: Observed, desired: ConnectPhoneNumberProperties) -> bool:
+    def is_converged(self, observed: Observed, desired: ConnectPhoneNumberProperties) -> bool:
         """Whether nothing differs; of a claim that has not settled nothing is certain."""
         return (
-            observed.standing is not Standing.PENDING
-            and (desired.tags is None or not any(tag_changes(self.tags(observed), desired.tags)))
+            observed.stability is not Stability.PENDING
+            and (desired.tags is None or not any(tag_changes(self.read_tags(observed), desired.tags)))
             and not differences(observed, desired, replacement=False)
         )
 
     def converge(self, observed: Observed, desired: ConnectPhoneNumberProperties) -> Observed:
         """Tags; then the target, and then the description: each of these two takes its time, and refuses the other."""
-        if observed.standing is Standing.PENDING:
+        if observed.stability is Stability.PENDING:
             return observed
         if desired.tags is not None:
-            to_set, to_remove = tag_changes(self.tags(observed), desired.tags)
+            to_set, to_remove = tag_changes(self.read_tags(observed), desired.tags)
             if to_set:
                 services.connect().tag_resource(resourceArn=observed.arn, tags=to_set)
             if to_remove:
@@ -250,21 +254,21 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
         differing = {difference.property_name for difference in differences(observed, desired, replacement=False)}
         if "TargetArn" in differing:
             services.connect().update_phone_number(PhoneNumberId=observed.physical_id, TargetArn=desired.target_arn)
-            return attrs.evolve(observed, standing=Standing.PENDING)
+            return attrs.evolve(observed, stability=Stability.PENDING)
         if "Description" in differing:
             services.connect().update_phone_number_metadata(
                 PhoneNumberId=observed.physical_id, PhoneNumberDescription=desired.description or ""
             )
-            return attrs.evolve(observed, standing=Standing.PENDING)
+            return attrs.evolve(observed, stability=Stability.PENDING)
         # FAILED is also what a number shows whose last change failed: it is as usable as before.
-        return attrs.evolve(observed, standing=Standing.ACTIVE)
+        return attrs.evolve(observed, stability=Stability.ACTIVE)
 
     def release(self, physical_id: str, policy: OnDelete) -> None:  # noqa: ARG002 - nothing stands in its way
         """ReleasePhoneNumber; counts for 180 days."""
         try:
             services.connect().release_phone_number(PhoneNumberId=physical_id)
-        except Failure as failure:
-            if failure.word is not Word.NOT_FOUND:
+        except HandlerError as failure:
+            if failure.error_code is not HandlerErrorCode.NOT_FOUND:
                 raise
 
     def _search(self, desired: ConnectPhoneNumberProperties) -> list[str]:
@@ -285,11 +289,11 @@ def _claimed(answer: Mapping[str, Any]) -> Observed:
     """What a claim tells: nothing but the id. All else is read when it has settled."""
     return Observed(
         physical_id=answer["PhoneNumberArn"],
-        standing=Standing.PENDING,
+        stability=Stability.PENDING,
         arn=answer["PhoneNumberArn"],
         attributes={},
         live={},
-        fresh=True,
+        newly_purchased=True,
     )
 
 
@@ -298,7 +302,7 @@ def _observed(summary: Mapping[str, Any]) -> Observed:
     number = summary["PhoneNumber"]
     return Observed(
         physical_id=summary["PhoneNumberArn"],
-        standing=_STANDINGS[status["Status"]],
+        stability=_STABILITY[status["Status"]],
         arn=summary["PhoneNumberArn"],
         message=re.sub(r"\s+", " ", text(status.get("Message"))).strip().rstrip("."),
         tags=summary.get("Tags", {}),

@@ -14,18 +14,18 @@ from typing import Any, ClassVar, Literal
 import attrs
 
 from telephony.aws import services
-from telephony.errors import Failure, Word
+from telephony.errors import HandlerError, HandlerErrorCode
 from telephony.model.origination_identity import OriginationIdentity, api_tags
 from telephony.model.properties import Nested, Properties, Rule, prop
 from telephony.model.resource import (
     Observed,
     OnDelete,
     Purchase,
-    Standing,
+    Stability,
     differences,
-    last_part,
+    normalize_values,
+    resource_id,
     text,
-    without_case,
 )
 
 _ID = r"[A-Za-z0-9_:/-]+"
@@ -150,44 +150,49 @@ class SmsPhoneNumberProperties(Properties):
     iso_country_code: str = prop(
         "The country, in ISO 3166-1 alpha-2 format.",
         required=True,
-        replacement=True,
+        create_only=True,
         pattern=r"[A-Z]{2}",
         hints={"false": 'YAML reads an unquoted NO as false: quote NO in YAML, "NO".'},
     )
     number_type: Literal["LONG_CODE", "TOLL_FREE", "TEN_DLC", "SIMULATOR"] = prop(
         "The kind of number. A short code cannot be requested by API.",
         required=True,
-        replacement=True,
+        create_only=True,
         hints={"SHORT_CODE": "A short code cannot be requested by API: open a case with AWS Support."},
     )
     number_capabilities: tuple[Literal["SMS", "VOICE", "MMS", "RCS"], ...] = prop(
-        "What the number is used for.", required=True, replacement=True, minimum=1, maximum=4, same=without_case
+        "What the number is used for.",
+        required=True,
+        create_only=True,
+        minimum=1,
+        maximum=4,
+        normalize=normalize_values,
     )
     message_type: Literal["TRANSACTIONAL", "PROMOTIONAL"] = prop(
-        "The kind of messages that are sent.", default="TRANSACTIONAL", replacement=True
+        "The kind of messages that are sent.", default="TRANSACTIONAL", create_only=True
     )
     registration_id: str | None = prop(
         "The id or ARN of the registration that the number is requested under. One that the service filled in is never "
         "a reason for a replacement.",
-        replacement=True,
+        create_only=True,
         pattern=_ID,
         maximum=256,
-        same=last_part,
+        normalize=resource_id,
     )
     number_preference: tuple[Preference, ...] | None = prop(
-        "A wish for the digits of a TEN_DLC number.", purchase_only=True, minimum=1, maximum=1
+        "A wish for the digits of a TEN_DLC number.", create_only_not_readable=True, minimum=1, maximum=1
     )
     opt_out_list_name: str | None = prop(
-        "The name or ARN of the opt-out list.", pattern=_ID, minimum=1, maximum=256, same=last_part
+        "The name or ARN of the opt-out list.", pattern=_ID, minimum=1, maximum=256, normalize=resource_id
     )
     pool_id: str | None = prop(
-        "The id or ARN of the pool that the number is in.", pattern=_ID, maximum=256, same=last_part
+        "The id or ARN of the pool that the number is in.", pattern=_ID, maximum=256, normalize=resource_id
     )
     international_sending_enabled: bool | None = prop("Whether messages may go to other countries.")
     deletion_protection_enabled: bool | None = prop(
         "Whether the number cannot be released. Taking `true` away in an update switches the protection off; that of a "
         "number in a pool stays, because the service refuses to change it.",
-        ends=True,
+        disabled_when_removed=True,
     )
     self_managed_opt_outs_enabled: bool | None = prop("Whether you answer HELP and STOP yourself.")
     two_way: TwoWay | None = prop("Where messages go that people send to the number.")
@@ -203,7 +208,7 @@ class SmsPhoneNumber(OriginationIdentity[SmsPhoneNumberProperties]):
     """Custom::SmsPhoneNumber."""
 
     type_name = "Custom::SmsPhoneNumber"
-    noun = "phone number"
+    display_name = "phone number"
     properties = SmsPhoneNumberProperties
     attributes: ClassVar[Mapping[str, str]] = {
         "Arn": "The Amazon Resource Name (ARN) of the phone number.",
@@ -234,7 +239,7 @@ class SmsPhoneNumber(OriginationIdentity[SmsPhoneNumberProperties]):
     id_pattern = r"phone-[0-9a-f]{32}"
     id_example = "phone-0123456789abcdef0123456789abcdef"
 
-    def buying_call(self, desired: SmsPhoneNumberProperties) -> tuple[str, str]:  # noqa: ARG002 - always the same
+    def purchase_call(self, desired: SmsPhoneNumberProperties) -> tuple[str, str]:  # noqa: ARG002 - always the same
         """RequestPhoneNumber."""
         return services.SMS_VOICE, "RequestPhoneNumber"
 
@@ -262,7 +267,7 @@ class SmsPhoneNumber(OriginationIdentity[SmsPhoneNumberProperties]):
             ClientToken=purchase.token("RequestPhoneNumber"),
             **{name: value for name, value in wishes.items() if value is not None},
         )
-        return attrs.evolve(_observed(answer), fresh=True, tags=purchase.tags(desired.tags))
+        return attrs.evolve(_observed(answer), newly_purchased=True, tags=purchase.tags(desired.tags))
 
     def find(self, desired: SmsPhoneNumberProperties | None, purchase: Purchase) -> Observed | None:
         """DescribePhoneNumbers has no filter for tags: read the tags of those that are new enough."""
@@ -270,7 +275,7 @@ class SmsPhoneNumber(OriginationIdentity[SmsPhoneNumberProperties]):
         if desired is not None:
             filters.append({"Name": "iso-country-code", "Values": [desired.iso_country_code]})
             filters.append({"Name": "number-type", "Values": [desired.number_type]})
-        for number in services.pages(
+        for number in services.paginate(
             services.sms_voice().describe_phone_numbers, "PhoneNumbers", Filters=filters, MaxResults=100
         ):
             if number["Status"] in {"DELETED", "DISASSOCIATING"}:
@@ -278,8 +283,8 @@ class SmsPhoneNumber(OriginationIdentity[SmsPhoneNumberProperties]):
             if number["CreatedTimestamp"].timestamp() < purchase.opened_at - _CLOCK_SKEW:
                 continue
             observed = _observed(number)
-            tags = self.tags(observed)
-            if purchase.made(tags):
+            tags = self.read_tags(observed)
+            if purchase.matches(tags):
                 return attrs.evolve(observed, tags=tags)
         return None
 
@@ -287,29 +292,31 @@ class SmsPhoneNumber(OriginationIdentity[SmsPhoneNumberProperties]):
         """DescribePhoneNumbers; an unknown id fails the whole call."""
         try:
             numbers = services.sms_voice().describe_phone_numbers(PhoneNumberIds=[physical_id])["PhoneNumbers"]
-        except Failure as failure:
-            if failure.word is Word.NOT_FOUND:
+        except HandlerError as failure:
+            if failure.error_code is HandlerErrorCode.NOT_FOUND:
                 return None
             raise
         return next((_observed(number) for number in numbers if number["Status"] != "DELETED"), None)
 
-    def listing(self) -> Iterator[Observed]:
+    def list_all(self) -> Iterator[Observed]:
         """DescribePhoneNumbers."""
-        for number in services.pages(services.sms_voice().describe_phone_numbers, "PhoneNumbers", MaxResults=100):
+        for number in services.paginate(services.sms_voice().describe_phone_numbers, "PhoneNumbers", MaxResults=100):
             if number["Status"] != "DELETED":
                 yield _observed(number)
 
-    def complete(self, observed: Observed, desired: SmsPhoneNumberProperties) -> bool:
+    def is_converged(self, observed: Observed, desired: SmsPhoneNumberProperties) -> bool:
         """Nor are keywords declared, which were not read either, nor another pool."""
         keywords = desired.mandatory_keywords is not None or desired.optional_keywords is not None
-        moves = desired.pool_id is not None and (last_part(desired.pool_id),) != observed.pool_ids
-        return super().complete(observed, desired) and not keywords and not moves and not _changes(observed, desired)
+        moves = desired.pool_id is not None and (resource_id(desired.pool_id),) != observed.pool_ids
+        return (
+            super().is_converged(observed, desired) and not keywords and not moves and not _changes(observed, desired)
+        )
 
     def converge(self, observed: Observed, desired: SmsPhoneNumberProperties) -> Observed:
         """Keywords and tags; then UpdatePhoneNumber with all that differs, protection among it; then the pool."""
         self._converge_keywords(observed, desired)
         self.converge_tags(observed, desired.tags)
-        pool_id = last_part(desired.pool_id) if desired.pool_id is not None else None
+        pool_id = resource_id(desired.pool_id) if desired.pool_id is not None else None
         moves = pool_id is not None and (pool_id,) != observed.pool_ids
         changes = _changes(observed, desired)
         if moves and observed.pool_ids:
@@ -327,15 +334,15 @@ class SmsPhoneNumber(OriginationIdentity[SmsPhoneNumberProperties]):
             observed = _in_pool(observed, pool_id)
         return observed
 
-    def give_back(self, physical_id: str) -> None:
+    def release_unused(self, physical_id: str) -> None:
         """ReleasePhoneNumber."""
         services.sms_voice().release_phone_number(PhoneNumberId=physical_id)
 
-    def name_in_pool(self, observed: Observed) -> str:
+    def pool_identity(self, observed: Observed) -> str:
         """Its id."""
         return observed.physical_id
 
-    def unprotect(self, observed: Observed) -> None:
+    def disable_protection(self, observed: Observed) -> None:
         """UpdatePhoneNumber with nothing but the protection."""
         services.sms_voice().update_phone_number(PhoneNumberId=observed.physical_id, DeletionProtectionEnabled=False)
 
@@ -343,8 +350,8 @@ class SmsPhoneNumber(OriginationIdentity[SmsPhoneNumberProperties]):
         if desired.mandatory_keywords is None and desired.optional_keywords is None:
             return
         live: dict[str, tuple[str, str]] = {}
-        if not observed.fresh:
-            keywords = services.pages(
+        if not observed.newly_purchased:
+            keywords = services.paginate(
                 services.sms_voice().describe_keywords,
                 "Keywords",
                 OriginationIdentity=observed.physical_id,
@@ -406,10 +413,10 @@ def _changes(observed: Observed, desired: SmsPhoneNumberProperties) -> dict[str,
 
 def _observed(answer: Mapping[str, Any], pool_ids: tuple[str, ...] | None = None) -> Observed:
     """Any of the answers that describe a number; UpdatePhoneNumber's does not tell the pool."""
-    pools = pool_ids if pool_ids is not None else tuple(filter(None, [last_part(answer.get("PoolId"))]))
+    pools = pool_ids if pool_ids is not None else tuple(filter(None, [resource_id(answer.get("PoolId"))]))
     return Observed(
         physical_id=answer["PhoneNumberId"],
-        standing=Standing.ACTIVE if answer["Status"] == "ACTIVE" else Standing.PENDING,
+        stability=Stability.ACTIVE if answer["Status"] == "ACTIVE" else Stability.PENDING,
         arn=answer["PhoneNumberArn"],
         protected=answer["DeletionProtectionEnabled"],
         pool_ids=pools,

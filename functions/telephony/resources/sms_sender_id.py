@@ -14,10 +14,10 @@ import attrs
 
 from telephony import reasons
 from telephony.aws import services
-from telephony.errors import Failure, Word
+from telephony.errors import HandlerError, HandlerErrorCode
 from telephony.model.origination_identity import OriginationIdentity, api_tags
 from telephony.model.properties import Properties, Rule, prop
-from telephony.model.resource import Observed, OnDelete, Purchase, Standing, differences, text, without_case
+from telephony.model.resource import Observed, OnDelete, Purchase, Stability, differences, normalize_values, text
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -36,30 +36,30 @@ class SmsSenderIdProperties(Properties):
         "The name that recipients see: letters, digits, hyphens and underscores, at least one letter among them. Any "
         "case is accepted; the service keeps upper case.",
         required=True,
-        replacement=True,
+        create_only=True,
         pattern=r"(?=.*[A-Za-z])(?!-)[A-Za-z0-9_-]+(?<!-)",
         minimum=1,
         maximum=11,
-        same=str.upper,
+        normalize=str.upper,
     )
     iso_country_code: str = prop(
         "The country, in ISO 3166-1 alpha-2 format.",
         required=True,
-        replacement=True,
+        create_only=True,
         pattern=r"[A-Z]{2}",
         hints={"false": 'YAML reads an unquoted NO as false: quote NO in YAML, "NO".'},
     )
     message_types: tuple[Literal["TRANSACTIONAL", "PROMOTIONAL"], ...] | None = prop(
         "The kinds of messages that are sent. Without it the service takes TRANSACTIONAL. They cannot change while the "
         "sender ID and the country stay the same.",
-        replacement=True,
+        create_only=True,
         minimum=1,
         maximum=2,
-        same=without_case,
+        normalize=normalize_values,
     )
     deletion_protection_enabled: bool | None = prop(
         "Whether the sender ID cannot be released. Taking `true` away in an update switches the protection off.",
-        ends=True,
+        disabled_when_removed=True,
     )
     on_delete: OnDelete = prop("What a Delete may do to get the sender ID released.", default=OnDelete())
 
@@ -68,7 +68,7 @@ class SmsSenderId(OriginationIdentity[SmsSenderIdProperties]):
     """Custom::SmsSenderId."""
 
     type_name = "Custom::SmsSenderId"
-    noun = "sender ID"
+    display_name = "sender ID"
     properties = SmsSenderIdProperties
     attributes: ClassVar[Mapping[str, str]] = {
         "Arn": "The Amazon Resource Name (ARN) of the sender ID.",
@@ -92,9 +92,9 @@ class SmsSenderId(OriginationIdentity[SmsSenderIdProperties]):
     )
     id_pattern = r"[A-Z]{2}\|[A-Z0-9_-]{1,11}"
     id_example = "GB|MYBRAND"
-    same_key = frozenset({"SenderId", "IsoCountryCode"})
+    identity_fields = frozenset({"SenderId", "IsoCountryCode"})
 
-    def buying_call(self, desired: SmsSenderIdProperties) -> tuple[str, str]:  # noqa: ARG002 - always the same
+    def purchase_call(self, desired: SmsSenderIdProperties) -> tuple[str, str]:  # noqa: ARG002 - always the same
         """RequestSenderId."""
         return services.SMS_VOICE, "RequestSenderId"
 
@@ -109,28 +109,28 @@ class SmsSenderId(OriginationIdentity[SmsSenderIdProperties]):
             **({"MessageTypes": list(desired.message_types)} if desired.message_types is not None else {}),
         )
         observed = _observed(answer)
-        tags = {tag["Key"]: tag["Value"] for tag in answer.get("Tags", [])} or self.tags(observed)
-        if not purchase.made(tags):
+        tags = {tag["Key"]: tag["Value"] for tag in answer.get("Tags", [])} or self.read_tags(observed)
+        if not purchase.matches(tags):
             raise reasons.SENDER_ID_EXISTS.failure(
                 sender_id=desired.sender_id.upper(), country=desired.iso_country_code
             )
-        return attrs.evolve(observed, fresh=True, tags=tags)
+        return attrs.evolve(observed, newly_purchased=True, tags=tags)
 
     def find(self, desired: SmsSenderIdProperties | None, purchase: Purchase) -> Observed | None:
         """By its key where the declaration is known, else by the tags of all."""
-        candidates: Iterable[Observed] = self.listing()
+        candidates: Iterable[Observed] = self.list_all()
         if desired is not None:
             one = self.read(f"{desired.iso_country_code}|{desired.sender_id.upper()}")
             candidates = [one] if one is not None else []
         for candidate in candidates:
-            tags = self.tags(candidate)
-            if purchase.made(tags):
+            tags = self.read_tags(candidate)
+            if purchase.matches(tags):
                 return attrs.evolve(candidate, tags=tags)
         return None
 
-    def listing(self) -> Iterator[Observed]:
+    def list_all(self) -> Iterator[Observed]:
         """DescribeSenderIds."""
-        for item in services.pages(services.sms_voice().describe_sender_ids, "SenderIds", MaxResults=100):
+        for item in services.paginate(services.sms_voice().describe_sender_ids, "SenderIds", MaxResults=100):
             yield _observed(item)
 
     def read(self, physical_id: str) -> Observed | None:
@@ -140,8 +140,8 @@ class SmsSenderId(OriginationIdentity[SmsSenderIdProperties]):
             answer = services.sms_voice().describe_sender_ids(
                 SenderIds=[{"SenderId": sender_id, "IsoCountryCode": country}]
             )
-        except Failure as failure:
-            if failure.word is Word.NOT_FOUND:
+        except HandlerError as failure:
+            if failure.error_code is HandlerErrorCode.NOT_FOUND:
                 return None
             raise
         return next((_observed(item) for item in answer["SenderIds"]), None)
@@ -159,27 +159,27 @@ class SmsSenderId(OriginationIdentity[SmsSenderIdProperties]):
         )
         return attrs.evolve(_observed(answer), tags=observed.tags)
 
-    def give_back(self, physical_id: str) -> None:
+    def release_unused(self, physical_id: str) -> None:
         """ReleaseSenderId."""
         country, sender_id = physical_id.split("|", 1)
         services.sms_voice().release_sender_id(SenderId=sender_id, IsoCountryCode=country)
 
-    def name_in_pool(self, observed: Observed) -> str:
+    def pool_identity(self, observed: Observed) -> str:
         """The sender ID itself; its country goes with it."""
         return observed.attributes["SenderId"]
 
-    def unprotect(self, observed: Observed) -> None:
+    def disable_protection(self, observed: Observed) -> None:
         """UpdateSenderId."""
         country, sender_id = observed.physical_id.split("|", 1)
         services.sms_voice().update_sender_id(
             SenderId=sender_id, IsoCountryCode=country, DeletionProtectionEnabled=False
         )
 
-    def pools(self, observed: Observed) -> tuple[str, ...]:
+    def read_pool_ids(self, observed: Observed) -> tuple[str, ...]:
         """Look into every pool: DescribeSenderIds does not tell, and a sender ID may be in many."""
         found = []
-        for pool in services.pages(services.sms_voice().describe_pools, "Pools", MaxResults=100):
-            members = services.pages(
+        for pool in services.paginate(services.sms_voice().describe_pools, "Pools", MaxResults=100):
+            members = services.paginate(
                 services.sms_voice().list_pool_origination_identities,
                 "OriginationIdentities",
                 PoolId=pool["PoolId"],
@@ -194,7 +194,7 @@ def _observed(answer: Mapping[str, Any]) -> Observed:
     sender_id, country = answer["SenderId"].upper(), answer["IsoCountryCode"]
     return Observed(
         physical_id=f"{country}|{sender_id}",
-        standing=Standing.ACTIVE,
+        stability=Stability.ACTIVE,
         arn=answer["SenderIdArn"],
         protected=answer["DeletionProtectionEnabled"],
         attributes={
