@@ -1,10 +1,11 @@
-"""A program: makes the calls that stdin lists, with whatever SDK is on its path, and prints what became of each.
+"""A program that makes the calls listed on stdin with the SDK on its path, and prints each request and its result.
 
-It runs where there is nothing but the built layer, so it imports nothing else. What would be sent is printed instead.
+It runs with the built layer as its only package. No request leaves the process.
 """
 
 import ast
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -14,47 +15,19 @@ from botocore.exceptions import ClientError
 
 REGIONS = ("us-east-1", "eu-central-1", "us-gov-west-1", "cn-north-1")
 ONCE = Config(retries={"total_max_attempts": 1})
-ANEW = {"authorization", "x-amz-date", "amz-sdk-invocation-id"}
-"""Headers that are others each time."""
+VARIABLE = {"authorization", "x-amz-date", "amz-sdk-invocation-id"}
+"""Headers that differ in every request."""
 
 
-class Raw:
-    """A body as urllib3 gives it."""
-
-    def __init__(self, body: str) -> None:
-        self._body = body.encode()
-
-    def stream(self) -> list[bytes]:
-        """The whole of it."""
-        return [self._body]
-
-
-def main() -> None:
-    """For each call and region a line: the request, and the answer or the error."""
-    calls: list[dict[str, Any]] = ast.literal_eval(sys.stdin.read())
-    made: Any = boto3.client
-    for service in sorted({call["service"] for call in calls}):
-        say(service, *sorted(boto3.Session().get_available_regions(service)))
-        for region in REGIONS:
-            client = made(service, region, aws_access_key_id="key", aws_secret_access_key="key", config=ONCE)
-            for call in calls:
-                if call["service"] == service:
-                    say(service, region, call["operation"], outcome(client, call))
-
-
-def say(*words: str) -> None:
-    """Print a line."""
-    sys.stdout.write(" ".join(words) + "\n")
-
-
-def outcome(client: Any, call: dict[str, Any]) -> str:
-    """What was sent, and what was made of the answer."""
+def result(client: Any, call: dict[str, Any]) -> str:
+    """The request, and the parsed response or error."""
     sent: list[Any] = []
 
     def send(request: AWSRequest, **_: Any) -> AWSResponse:
-        headers = {name: value for name, value in request.headers.items() if name.lower() not in ANEW}
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in VARIABLE}
         sent.extend((request.method, request.url, headers, request.body))
-        return AWSResponse(str(request.url), call["status"], call["headers"], Raw(call["body"]))
+        raw = SimpleNamespace(stream=lambda: [call["body"].encode()])
+        return AWSResponse(str(request.url), call["status"], call["headers"], raw)
 
     client.meta.events.register("before-send", send, unique_id="send")
     method = {operation: name for name, operation in client.meta.method_to_api_mapping.items()}[call["operation"]]
@@ -67,4 +40,12 @@ def outcome(client: Any, call: dict[str, Any]) -> str:
         client.meta.events.unregister("before-send", unique_id="send")
 
 
-main()
+made: Any = boto3.client
+calls: list[dict[str, Any]] = ast.literal_eval(sys.stdin.read())
+for service in sorted({call["service"] for call in calls}):
+    print(service, *sorted(boto3.Session().get_available_regions(service)))  # noqa: T201
+    for region in REGIONS:
+        client = made(service, region, aws_access_key_id="key", aws_secret_access_key="key", config=ONCE)
+        for call in calls:
+            if call["service"] == service:
+                print(service, region, call["operation"], result(client, call))  # noqa: T201

@@ -10,6 +10,7 @@ from local.aws import ROOT, LocalAws
 pytestmark = pytest.mark.e2e
 
 STACK = "telephony"
+SWEEP = "cfn-telephony-provider-sweep"
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def deploy(aws: LocalAws, build: Path, **parameters: str) -> str:
 def delete(aws: LocalAws) -> None:
     cloudformation = aws.client("cloudformation")
     cloudformation.delete_stack(StackName=STACK)
-    # `sam delete` would do, but looks only every 30 seconds.
+    # `sam delete` polls only every 30 seconds.
     cloudformation.get_waiter("stack_delete_complete").wait(StackName=STACK, WaiterConfig={"Delay": 0.2})
 
 
@@ -40,78 +41,68 @@ def outputs(aws: LocalAws) -> dict[str, str]:
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
-def function(aws: LocalAws) -> dict[str, Any]:
-    (found,) = [
-        function
-        for function in aws.client("lambda").list_functions()["Functions"]
-        if function["FunctionArn"] == outputs(aws)["ServiceToken"]
-    ]
-    return dict(found)
+def environment(aws: LocalAws) -> dict[str, str]:
+    configuration = aws.client("lambda").get_function_configuration(FunctionName=outputs(aws)["ServiceToken"])
+    return dict(configuration["Environment"]["Variables"])
 
 
-def test_the_service_token_survives_deploying_again_and_deleting(aws: LocalAws, build: Path) -> None:
+def test_service_token_and_state_table_survive_redeployment_and_deletion(aws: LocalAws, build: Path) -> None:
     deploy(aws, build)
     first = outputs(aws)
-    token = first["ServiceToken"]
+    token, table = first["ServiceToken"], first["StateTableName"]
     assert token.endswith(":function:cfn-telephony-provider")
     exports = {export["Name"]: export["Value"] for export in aws.client("cloudformation").list_exports()["Exports"]}
     assert exports[f"{STACK}-ServiceToken"] == token
-    parameter = aws.client("ssm").get_parameter(Name=first["ServiceTokenParameter"])["Parameter"]
-    assert parameter["Value"] == token
+    assert aws.client("ssm").get_parameter(Name=first["ServiceTokenParameter"])["Parameter"]["Value"] == token
 
     assert "No changes to deploy" in deploy(aws, build)
 
-    swept = aws.client("lambda").invoke(FunctionName="cfn-telephony-provider-sweep", Payload=b"{}")
+    swept = aws.client("lambda").invoke(FunctionName=SWEEP, Payload=b"{}")
     assert "FunctionError" not in swept
     assert set(json.load(swept["Payload"]).values()) == {0}
 
     key = {"pk": {"S": "a purchase"}, "sk": {"S": "bought"}}
-    aws.client("dynamodb").put_item(TableName=first["StateTableName"], Item=key)
+    aws.client("dynamodb").put_item(TableName=table, Item=key)
     delete(aws)
     assert "cfn-telephony-provider" not in str(aws.client("lambda").list_functions()["Functions"])
-    kept = aws.client("dynamodb").get_item(TableName=first["StateTableName"], Key=key)
-    assert kept["Item"] == key, "the table outlived its stack"
+    assert aws.client("dynamodb").get_item(TableName=table, Key=key)["Item"] == key
 
-    deploy(aws, build, StateTableName=first["StateTableName"])
+    deploy(aws, build, StateTableName=table)
     second = outputs(aws)
-    assert second["ServiceToken"] == token
-    assert second["StateTableName"] == first["StateTableName"]
-    assert function(aws)["Environment"]["Variables"]["STATE_TABLE"] == first["StateTableName"]
-    assert aws.client("dynamodb").list_tables()["TableNames"] == [first["StateTableName"]]
+    assert (second["ServiceToken"], second["StateTableName"]) == (token, table)
+    assert environment(aws)["STATE_TABLE"] == table
+    assert aws.client("dynamodb").list_tables()["TableNames"] == [table]
 
     delete(aws)
     deploy(aws, build)
     assert outputs(aws)["ServiceToken"] == token
 
 
-def test_what_the_parameters_narrow_is_narrow(aws: LocalAws, build: Path) -> None:
+def test_parameters_restrict_permissions(aws: LocalAws, build: Path) -> None:
     instance = "arn:aws:connect:us-east-1:123456789012:instance/11111111-1111-4111-8111-111111111111"
     role = "arn:aws:iam::123456789012:role/sms-two-way/*"
     rates = "connect=5,pinpoint-sms-voice-v2.RequestPhoneNumber=2.5"
     deploy(aws, build, ConnectTargetArns=instance, TwoWayChannelRoleArns=role, CallRates=rates)
-    assert function(aws)["Environment"]["Variables"]["CALL_RATES"] == rates
+    assert environment(aws)["CALL_RATES"] == rates
     iam = aws.client("iam")
-    (policy,) = iam.list_policies(Scope="Local")["Policies"]
-    version = iam.get_policy_version(PolicyArn=policy["Arn"], VersionId=policy["DefaultVersionId"])["PolicyVersion"]
-    by_name = {statement["Sid"]: statement for statement in version["Document"]["Statement"]}
-    assert by_name["GiveNumbersToConnectTargets"]["Resource"] == [instance]
-    assert by_name["PassTwoWayChannelRoles"]["Resource"] == [role]
-    assert by_name["PassTwoWayChannelRoles"]["Condition"] == {
-        "StringEquals": {"iam:PassedToService": "sms-voice.amazonaws.com"}
-    }
-    assert by_name["JoinAndLeavePools"]["Resource"] == "arn:aws:sms-voice:us-east-1:123456789012:pool/*"
+    by_sid: dict[str, Any] = {}
+    for policy in iam.list_policies(Scope="Local")["Policies"]:
+        version = iam.get_policy_version(PolicyArn=policy["Arn"], VersionId=policy["DefaultVersionId"])["PolicyVersion"]
+        by_sid |= {statement["Sid"]: statement for statement in version["Document"]["Statement"]}
+    assert by_sid["AssignToConnectTargets"]["Resource"] == [instance]
+    assert by_sid["PassTwoWayChannelRoles"]["Resource"] == [role]
+    assert by_sid["JoinPools"]["Resource"] == "arn:aws:sms-voice:us-east-1:123456789012:pool/*"
 
 
-def test_the_sweep_is_permitted_to_release_only_where_that_is_asked_for(aws: LocalAws, build: Path) -> None:
-    iam = aws.client("iam")
-
+def test_sweep_can_release_only_if_parameter_allows_it(aws: LocalAws, build: Path) -> None:
     def policies() -> list[str]:
-        arn = aws.client("lambda").get_function_configuration(FunctionName="cfn-telephony-provider-sweep")["Role"]
-        return sorted(iam.list_role_policies(RoleName=arn.rsplit("/", 1)[1])["PolicyNames"])
+        role = aws.client("lambda").get_function_configuration(FunctionName=SWEEP)["Role"].rsplit("/", 1)[1]
+        attached = aws.client("iam").list_attached_role_policies(RoleName=role)["AttachedPolicies"]
+        return sorted(policy["PolicyName"].split("-")[1] for policy in attached)
 
     deploy(aws, build)
-    assert policies() == ["sweep"]
-    deploy(aws, build, ReleaseSuspects="true")
-    assert policies() == ["release-suspects", "sweep"]
-    deploy(aws, build, ReleaseSuspects="false")
-    assert policies() == ["sweep"]
+    assert policies() == ["TelephonyReadPolicy"]
+    deploy(aws, build, AllowSweepRelease="true")
+    assert policies() == ["TelephonyReadPolicy", "TelephonyReleasePolicy"]
+    deploy(aws, build, AllowSweepRelease="false")
+    assert policies() == ["TelephonyReadPolicy"]

@@ -1,127 +1,125 @@
-"""What the template raises, skips and asks for is what the documentation tells."""
+"""The alarms and metrics in the template, in docs/operations.md and in the code agree."""
 
+import ast
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from telephony import resources as types
 from telephony.handlers.sweep import Finding
 from telephony.observability import count
 from tests.template.conftest import ROOT
 
-OPERATIONS = ROOT / "docs/operations.md"
-NAMESPACE = "cfn-telephony"
-
 
 def alarms(resources: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {
-        name: resource["Properties"]
-        for name, resource in resources.items()
-        if resource["Type"] == "AWS::CloudWatch::Alarm"
-    }
-
-
-def metric(alarm: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
-    """Namespace, name and dimensions of what the alarm looks at."""
-    return alarm["Namespace"], alarm["MetricName"], {one["Name"]: one["Value"] for one in alarm["Dimensions"]}
+    return {name: one["Properties"] for name, one in resources.items() if one["Type"] == "AWS::CloudWatch::Alarm"}
 
 
 def own_metrics(resources: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    found = [metric(alarm) for alarm in alarms(resources).values()]
-    return [(name, dimensions) for namespace, name, dimensions in found if namespace == NAMESPACE]
+    """The names and dimensions of the provider's metrics that have an alarm."""
+    own = [alarm for alarm in alarms(resources).values() if not alarm["Namespace"].startswith("AWS/")]
+    assert {alarm["Namespace"] for alarm in own} == {"cfn-telephony"}
+    return [(alarm["MetricName"], {one["Name"]: one["Value"] for one in alarm["Dimensions"]}) for alarm in own]
 
 
-def table(heading: str, path: Any = OPERATIONS) -> list[list[str]]:
+def emitted() -> dict[str, set[str]]:
+    """The dimensions of every metric, by name, read from the `count` calls in the code."""
+    found: dict[str, set[str]] = {}
+    for path in (ROOT / "functions/telephony").rglob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        mappings: dict[str, set[Any]] = {
+            target.id: {key.value for key in node.value.keys if isinstance(key, ast.Constant)}
+            for node in nodes
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for node in nodes:
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "count":
+                dimensions = {"service"}
+                for keyword in node.keywords:
+                    dimensions |= {keyword.arg} if keyword.arg else mappings[ast.unparse(keyword.value)]
+                name = node.args[0]
+                for literal in [name.body, name.orelse] if isinstance(name, ast.IfExp) else [name]:
+                    assert found.setdefault(ast.literal_eval(literal), dimensions) == dimensions, path
+    return found
+
+
+def table(heading: str, path: Path = ROOT / "docs/operations.md") -> list[list[str]]:
     """The rows of the first table below a heading."""
     section = path.read_text().split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
-    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("|")]
-    return rows[2:]
+    return [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("|")][2:]
 
 
-def test_every_alarm_is_documented_and_every_documented_alarm_is_there(resources: dict[str, Any]) -> None:
-    documented = {name for row in table("Alarms") for name in re.findall(r"`(\w+Alarm)`", row[0])}
-    assert documented == set(alarms(resources))
+def names(rows: list[list[str]]) -> list[str]:
+    """The names in code font in the first column."""
+    return [name for row in rows for name in re.findall(r"`(\w+)`", row[0])]
 
 
-def test_every_metric_with_an_alarm_is_documented_with_its_dimensions(resources: dict[str, Any]) -> None:
-    documented = {
-        name: set(re.findall(r"\w+", row[1])) for row in table("Metrics") for name in re.findall(r"`(\w+)`", row[0])
-    }
+def test_documentation_lists_every_alarm(resources: dict[str, Any]) -> None:
+    assert sorted(names(table("Alarms"))) == sorted(alarms(resources))
+
+
+def test_documentation_lists_every_emitted_metric_with_its_dimensions() -> None:
+    assert {name: set(re.findall(r"\w+", row[1])) for row in table("Metrics") for name in names([row])} == emitted()
+
+
+def test_alarms_use_metrics_and_dimensions_that_code_emits(resources: dict[str, Any]) -> None:
     for name, dimensions in own_metrics(resources):
-        assert documented[name] == set(dimensions), name
+        assert emitted().get(name) == set(dimensions), name
+        assert "ResourceType" not in dimensions, f"{name} would need one alarm for each resource type"
 
 
-def test_an_alarm_looks_at_what_the_functions_write(
-    resources: dict[str, Any],
-    template: dict[str, Any],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+def test_metrics_have_namespace_and_service_of_template(
+    template: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     variables = template["Globals"]["Function"]["Environment"]["Variables"]
-    assert variables["POWERTOOLS_METRICS_NAMESPACE"] == NAMESPACE
-    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", NAMESPACE)
+    for _, dimensions in own_metrics(template["Resources"]):
+        assert dimensions["service"] == variables["POWERTOOLS_SERVICE_NAME"] == {"Ref": "FunctionName"}
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "the-function")
-    for name, dimensions in own_metrics(resources):
-        assert dimensions["service"] == variables["POWERTOOLS_SERVICE_NAME"]
-        count(name, **{key: value for key, value in dimensions.items() if key != "service"})
-        written = json.loads(capsys.readouterr().out)
-        (directive,) = written["_aws"]["CloudWatchMetrics"]
-        assert directive["Namespace"] == NAMESPACE
-        assert [set(keys) for keys in directive["Dimensions"]] == [set(dimensions)]
-        assert [one["Name"] for one in directive["Metrics"]] == [name]
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", variables["POWERTOOLS_METRICS_NAMESPACE"])
+    count("Name", 2, Dimension="value")
+    written = json.loads(capsys.readouterr().out)
+    (directive,) = written["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "cfn-telephony"
+    assert [set(names) for names in directive["Dimensions"]] == [{"Dimension", "service"}]
+    assert (written["service"], written["Name"]) == ("the-function", [2])
 
 
-def test_suspect_purchases_of_every_type_are_told(resources: dict[str, Any]) -> None:
-    told = [dimensions["ResourceType"] for name, dimensions in own_metrics(resources) if name == "SuspectPurchases"]
-    assert sorted(told) == sorted(types.type_names())
+def test_every_finding_is_documented_and_has_alarm_if_action_is_required(resources: dict[str, Any]) -> None:
+    actions = {row[0].strip("`"): row[2] for row in table("Sweep findings")}
+    assert set(actions) == {finding.name for finding in Finding}
+    alarmed = {dimensions["Finding"] for name, dimensions in own_metrics(resources) if name == "SweepFindings"}
+    assert alarmed == {name for name, action in actions.items() if action != "None."}
 
 
-def test_every_finding_that_asks_for_somebody_is_told_and_every_finding_is_documented(
-    resources: dict[str, Any],
-) -> None:
-    told = {dimensions["Finding"] for name, dimensions in own_metrics(resources) if name == "SweepFindings"}
-    rows = {row[0].strip("`"): row[2] for row in table("What the sweep finds")}
-    assert set(rows) == {finding.name for finding in Finding}
-    assert told == {name for name, what_to_do in rows.items() if what_to_do != "nothing"}
-
-
-def test_every_alarm_tells_the_topic_and_takes_silence_for_good(resources: dict[str, Any]) -> None:
+def test_every_alarm_notifies_topic_and_ignores_missing_data(resources: dict[str, Any]) -> None:
     for alarm in alarms(resources).values():
-        assert alarm["AlarmActions"] == {
-            "Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]
-        }
+        notify = ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]
+        assert alarm["AlarmActions"] == {"Fn::If": notify}
         assert alarm["TreatMissingData"] == "notBreaching"
         assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
+        assert alarm["MetricName"] != "Errors", "a function raises an error to be retried"
 
 
-def test_no_alarm_takes_a_run_that_raises_for_a_fault(resources: dict[str, Any]) -> None:
-    watched = {metric(alarm)[1] for alarm in alarms(resources).values()}
-    assert "Errors" not in watched
-
-
-def test_every_check_that_is_skipped_says_why(resources: dict[str, Any]) -> None:
+def test_every_skipped_check_has_a_reason(resources: dict[str, Any]) -> None:
     skips = [
-        (name, skip)
+        (name, skip["id"], skip["comment"])
         for name, resource in resources.items()
         for skip in resource.get("Metadata", {}).get("checkov", {}).get("skip", [])
     ]
     assert skips
-    for name, skip in skips:
-        assert set(skip) == {"id", "comment"}, name
-        assert re.fullmatch(r"CKV2?_[A-Z]+_\d+", skip["id"]), name
-        assert re.fullmatch(r"(?s)[A-Z].{40,}\.", skip["comment"]), f"{name}: {skip['id']}"
-    assert len({(name, skip["id"]) for name, skip in skips}) == len(skips)
+    for name, check, comment in skips:
+        assert re.fullmatch(r"(?s)CKV2?_[A-Z]+_\d+: [A-Z].{40,}\.", f"{check}: {comment}"), name
+    assert len({skip[:2] for skip in skips}) == len(skips)
 
 
-def test_the_table_of_parameters_is_the_templates(parameters: dict[str, Any]) -> None:
-    rows = table("Install it on AWS", ROOT / "README.md")
-    documented = [name for row in rows for name in re.findall(r"`(\w+)`", row[0])]
-    assert sorted(documented) == sorted(parameters)
+def test_readme_lists_every_parameter(template: dict[str, Any]) -> None:
+    assert sorted(names(table("Install it on AWS", ROOT / "README.md"))) == sorted(template["Parameters"])
 
 
-def test_the_application_repository_is_shown_files_that_exist(template: dict[str, Any]) -> None:
-    shown = template["Metadata"]["AWS::ServerlessRepo::Application"]
-    for url in ("LicenseUrl", "ReadmeUrl"):
-        assert (ROOT / shown[url]).is_file()
+def test_application_repository_files_exist(template: dict[str, Any]) -> None:
+    application = template["Metadata"]["AWS::ServerlessRepo::Application"]
+    assert all((ROOT / application[url]).is_file() for url in ("LicenseUrl", "ReadmeUrl"))

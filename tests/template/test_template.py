@@ -1,257 +1,245 @@
+import inspect
 import re
 from typing import Any
 
 import pytest
+from botocore import xform_name
 
+from telephony import resources as types
+from telephony.handlers import sweep
+from telephony.model.resource import Resource
 from telephony.settings import _read_rates
-from tests.template.conftest import sam
+from tests.template.conftest import ROOT, sam
 
-TAGGED = {"StringEquals": {"aws:ResourceTag/cfn-telephony:managed-by": "cfn-telephony"}}
-BOUGHT_WITH_TAG = {"StringEquals": {"aws:RequestTag/cfn-telephony:managed-by": "cfn-telephony"}}
-BUYS = {
-    *("sms-voice:RequestPhoneNumber", "sms-voice:RequestSenderId"),
-    *("connect:ClaimPhoneNumber", "connect:ImportPhoneNumber"),
-}
-OWN = {
-    *("sms-voice:UpdatePhoneNumber", "sms-voice:ReleasePhoneNumber", "sms-voice:PutKeyword", "sms-voice:DeleteKeyword"),
-    *("sms-voice:UpdateSenderId", "sms-voice:ReleaseSenderId", "sms-voice:DisassociateOriginationIdentity"),
-    *("sms-voice:UntagResource", "connect:UpdatePhoneNumber", "connect:UpdatePhoneNumberMetadata"),
-    *("connect:ReleasePhoneNumber", "connect:UntagResource"),
-}
-"""What changes a number, or ends it."""
-SMS = {
-    *("RequestPhoneNumber", "UpdatePhoneNumber", "ReleasePhoneNumber", "DescribePhoneNumbers"),
-    *("RequestSenderId", "UpdateSenderId", "ReleaseSenderId", "DescribeSenderIds"),
-    *("PutKeyword", "DeleteKeyword", "DescribeKeywords"),
-    *("AssociateOriginationIdentity", "DisassociateOriginationIdentity"),
-    *("DescribePools", "ListPoolOriginationIdentities"),
-    *("TagResource", "UntagResource", "ListTagsForResource"),
-}
-CONNECT = {
-    *("SearchAvailablePhoneNumbers", "ClaimPhoneNumber", "ImportPhoneNumber", "DescribePhoneNumber"),
-    *("UpdatePhoneNumber", "UpdatePhoneNumberMetadata", "ReleasePhoneNumber", "ListPhoneNumbersV2"),
-    *("TagResource", "UntagResource"),
-}
+OWNED = {"StringEquals": {"aws:ResourceTag/cfn-telephony:managed-by": "cfn-telephony"}}
+TAGGED_ON_PURCHASE = {"StringEquals": {"aws:RequestTag/cfn-telephony:managed-by": "cfn-telephony"}}
+READS, PURCHASES = ("Describe", "List", "Search"), ("Request", "Claim", "Import")
+NOT_OWNED = (":pool/", ":opt-out-list/", ":instance/")
+"""Resources that a number is associated with. They never carry the ownership tags."""
+ROLE = "AWS::IAM::Role"
+POLICIES = ("TelephonyReadPolicy", "TelephonyReleasePolicy", "TelephonyPolicy")
 
 
-def of_type(resources: dict[str, Any], kind: str) -> dict[str, Any]:
-    found = {name: resource for name, resource in resources.items() if resource["Type"] == kind}
+def of_type(resources: dict[str, Any], resource_type: str) -> dict[str, Any]:
+    found = {name: resource for name, resource in resources.items() if resource["Type"] == resource_type}
     assert found
     return found
 
 
-def statements(resources: dict[str, Any]) -> list[dict[str, Any]]:
-    kinds = ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy")
-    documents = [
-        policy["Properties"]["PolicyDocument"] for kind in kinds for policy in of_type(resources, kind).values()
-    ]
-    for role in of_type(resources, "AWS::IAM::Role").values():
-        documents += [policy["PolicyDocument"] for policy in role["Properties"]["Policies"]]
-    found = [statement for document in documents for statement in document["Statement"]]
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def statements(resources: dict[str, Any], *names: str) -> list[dict[str, Any]]:
+    """The statements of these managed policies and roles, or of all."""
+    assert "AWS::IAM::Policy" not in {resource["Type"] for resource in resources.values()}
+    owners = [*of_type(resources, "AWS::IAM::ManagedPolicy"), *of_type(resources, ROLE)]
+    found = []
+    for name in names or owners:
+        properties = resources[name]["Properties"]
+        for policy in properties.get("Policies", [properties]):
+            found += policy["PolicyDocument"]["Statement"]
     return [statement["Fn::If"][1] if "Fn::If" in statement else statement for statement in found]
 
 
-def listed(statement: dict[str, Any]) -> list[str]:
-    action = statement["Action"]
-    return [action] if isinstance(action, str) else list(action)
+def actions(resources: dict[str, Any], *names: str) -> set[str]:
+    return {action for statement in statements(resources, *names) for action in listed(statement["Action"])}
 
 
-def named(statement: dict[str, Any]) -> list[str]:
-    """The resources of a statement, as text."""
-    resource = statement["Resource"]
-    return [str(one) for one in resource] if isinstance(resource, list) else [str(resource)]
+def calls_of(resource: Resource[Any], *methods: str) -> set[str]:
+    """The declared permissions of the calls that these methods make, directly or through other methods of the type."""
+    pending, seen = list(methods), set[str]()
+    while pending:
+        name = pending.pop()
+        if name not in seen:
+            seen.add(name)
+            for function in filter(inspect.isfunction, (vars(cls).get(name) for cls in type(resource).__mro__)):
+                pending += re.findall(r"\.(\w+)", inspect.getsource(function))
+    return {action for action in resource.permissions if xform_name(action.partition(":")[2]) in seen}
 
 
-def actions(resources: dict[str, Any]) -> set[str]:
-    return {action for statement in statements(resources) for action in listed(statement)}
+def needs(type_name: str) -> tuple[set[str], set[str]]:
+    """The actions that the sweep needs always, and those that it needs only to release."""
+    resource = types.by_type(type_name)
+    methods = set(re.findall(r"\bresource\.(\w+)\(", inspect.getsource(sweep))) & set(dir(Resource))
+    reads, releases = calls_of(resource, *methods - {"release"}), calls_of(resource, *methods & {"release"})
+    assert reads
+    assert releases - reads
+    return reads, releases - reads
 
 
-def test_sam_and_cfn_lint_find_nothing() -> None:
+def test_sam_and_cfn_lint_report_no_errors() -> None:
     assert "is a valid SAM Template" in sam("validate", "--lint")
 
 
-def test_the_service_token_is_the_unqualified_arn_of_a_function_with_a_chosen_name(
-    resources: dict[str, Any], source: str
-) -> None:
-    provider = resources["ProviderFunction"]["Properties"]
-    assert provider["FunctionName"] == {"Ref": "FunctionName"}
-    assert "AutoPublishAlias" not in source
-    assert resources["ServiceTokenParameter"]["Properties"]["Value"] == {"Fn::GetAtt": "ProviderFunction.Arn"}
-    outputs = source[source.index("\nOutputs:") :]
-    assert re.search(
-        r"ServiceToken:\n.*\n    Value: !GetAtt ProviderFunction.Arn\n"
-        r"    Export:\n      Name: !Sub \$\{AWS::StackName\}-ServiceToken\n",
-        outputs,
-    )
+def test_service_token_is_unqualified_arn_of_explicitly_named_function(template: dict[str, Any]) -> None:
+    resources = template["Resources"]
+    assert resources["ProviderFunction"]["Properties"]["FunctionName"] == {"Ref": "FunctionName"}
+    assert "AutoPublishAlias" not in str(template)
+    assert resources["ServiceTokenParameter"]["Properties"]["Value"] == {"Fn::GetAtt": ["ProviderFunction", "Arn"]}
+    output = template["Outputs"]["ServiceToken"]
+    assert output["Value"] == {"Fn::GetAtt": ["ProviderFunction", "Arn"]}
+    assert output["Export"] == {"Name": {"Fn::Sub": "${AWS::StackName}-ServiceToken"}}
 
 
-def test_an_unanswered_event_reaches_the_queue_while_cloudformation_still_listens(resources: dict[str, Any]) -> None:
-    provider, last = resources["ProviderFunction"]["Properties"], resources["LastResortFunction"]["Properties"]
-    config = provider["EventInvokeConfig"]
-    assert config["MaximumRetryAttempts"] == 2
-    assert config["MaximumEventAgeInSeconds"] == 2700
-    assert config["DestinationConfig"]["OnFailure"] == {
-        "Type": "SQS",
-        "Destination": {"Fn::GetAtt": "OnFailureQueue.Arn"},
+def test_failed_request_reaches_queue_before_service_timeout(resources: dict[str, Any]) -> None:
+    provider, continuation = (resources[f"{name}Function"]["Properties"] for name in ("Provider", "Continuation"))
+    assert provider["EventInvokeConfig"] == {
+        "MaximumRetryAttempts": 2,
+        "MaximumEventAgeInSeconds": 2700,
+        "DestinationConfig": {"OnFailure": {"Type": "SQS", "Destination": {"Fn::GetAtt": ["OnFailureQueue", "Arn"]}}},
     }
-    assert provider["Timeout"] * 3 + 60 + 120 < 2700, "three tries and the pauses between them"
+    assert provider["Timeout"] * 3 + 60 + 120 < 2700, "three attempts with Lambda's back-off"
     queue = resources["OnFailureQueue"]["Properties"]
-    assert last["Timeout"] < queue["VisibilityTimeout"]
-    assert 2700 + queue["VisibilityTimeout"] + last["Timeout"] < 3600 - 120, "a second try is in time as well"
+    assert continuation["Timeout"] < queue["VisibilityTimeout"]
+    assert 2700 + queue["VisibilityTimeout"] + continuation["Timeout"] < 3600 - 120, "includes a second attempt"
 
 
-def test_the_queue_is_encrypted_short_lived_and_read_by_the_last_resort_alone(resources: dict[str, Any]) -> None:
+def test_queue_is_encrypted_short_lived_and_read_only_by_continuation(resources: dict[str, Any]) -> None:
     queue = resources["OnFailureQueue"]["Properties"]
-    assert queue["SqsManagedSseEnabled"] is True
-    assert queue["MessageRetentionPeriod"] == 7200
-    source = resources["LastResortFunction"]["Properties"]["Events"]["OnFailure"]["Properties"]
-    assert source["BatchSize"] == 1
-    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert queue.items() >= {"SqsManagedSseEnabled": True, "MessageRetentionPeriod": 7200}.items()
+    source = resources["ContinuationFunction"]["Properties"]["Events"]["OnFailure"]["Properties"]
+    assert source.items() >= {"BatchSize": 1, "FunctionResponseTypes": ["ReportBatchItemFailures"]}.items()
     (deny, _) = resources["OnFailureQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert (deny["Effect"], deny["Action"]) == ("Deny", "sqs:ReceiveMessage")
-    assert deny["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": {"Fn::GetAtt": "LastResortRole.Arn"}}}
+    assert deny["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": {"Fn::GetAtt": ["ContinuationRole", "Arn"]}}}
 
 
-def test_the_table_outlives_the_stack_without_a_name_to_collide_with(resources: dict[str, Any]) -> None:
+def test_state_table_is_retained_and_unnamed(resources: dict[str, Any]) -> None:
     table = resources["StateTable"]
     assert table["DeletionPolicy"] == table["UpdateReplacePolicy"] == "Retain"
-    properties = table["Properties"]
-    assert "TableName" not in properties
-    assert properties["BillingMode"] == "PAY_PER_REQUEST"
-    assert properties["DeletionProtectionEnabled"] is True
-    assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    assert properties["TimeToLiveSpecification"] == {"AttributeName": "expiration", "Enabled": True}
+    expected = {
+        "BillingMode": "PAY_PER_REQUEST",
+        "DeletionProtectionEnabled": True,
+        "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
+        "TimeToLiveSpecification": {"AttributeName": "expiration", "Enabled": True},
+    }
+    assert table["Properties"].items() >= expected.items()
+    assert "TableName" not in table["Properties"]
 
 
-def test_every_function_logs_to_a_group_with_retention(resources: dict[str, Any]) -> None:
+def test_every_function_has_valid_name_log_retention_and_permissions_boundary(
+    resources: dict[str, Any], template: dict[str, Any]
+) -> None:
+    suffixes = []
     for function in of_type(resources, "AWS::Serverless::Function").values():
+        role = resources[function["Properties"]["Role"]["Fn::GetAtt"][0]]
+        assert role["Properties"]["PermissionsBoundary"]["Fn::If"][0] == "HasPermissionsBoundary"
         group = resources[function["Properties"]["LoggingConfig"]["LogGroup"]["Ref"]]
         assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
         name = function["Properties"]["FunctionName"]
-        suffix = name["Fn::Sub"].removeprefix("${FunctionName}") if "Fn::Sub" in name else ""
-        assert group["Properties"]["LogGroupName"] == {"Fn::Sub": f"/aws/lambda/${{FunctionName}}{suffix}"}
+        suffixes.append(name["Fn::Sub"].removeprefix("${FunctionName}") if "Fn::Sub" in name else "")
+        assert group["Properties"]["LogGroupName"] == {"Fn::Sub": f"/aws/lambda/${{FunctionName}}{suffixes[-1]}"}
+    longest = 64 - max(map(len, suffixes))
+    assert template["Parameters"]["FunctionName"]["AllowedPattern"].endswith(f"{{1,{longest}}}")
 
 
-def test_every_role_is_bounded_by_the_parameter(resources: dict[str, Any]) -> None:
-    for role in of_type(resources, "AWS::IAM::Role").values():
-        assert role["Properties"]["PermissionsBoundary"]["Fn::If"][0] == "HasPermissionsBoundary"
-    for function in of_type(resources, "AWS::Serverless::Function").values():
-        assert resources[function["Properties"]["Role"]["Fn::GetAtt"].removesuffix(".Arn")]["Type"] == "AWS::IAM::Role"
-
-
-def test_no_action_is_a_wildcard_and_every_wildcard_resource_says_why(resources: dict[str, Any], source: str) -> None:
+def test_no_action_is_wildcard_and_every_wildcard_resource_is_explained(resources: dict[str, Any]) -> None:
     assert not [action for action in actions(resources) if "*" in action]
+    source = (ROOT / "template.yaml").read_text()
     lines = source[source.index("\nResources:") : source.index("\nOutputs:")].splitlines()
-    wild = [number for number, line in enumerate(lines) if re.search(r'(arn:\S*|")\*', line.split(" #")[0])]
-    assert wild
-    for number in wild:
+    wildcards = [number for number, line in enumerate(lines) if re.search(r'(arn:\S*|")\*', line.split(" #")[0])]
+    assert wildcards
+    for number in wildcards:
         explained = " #" in lines[number] or lines[number - 1].strip().startswith("#")
-        assert explained, f"why the wildcard in {lines[number].strip()!r}?"
+        assert explained, f"add the reason for the wildcard in {lines[number].strip()!r}"
 
 
-def test_the_policy_allows_what_the_provider_calls_and_nothing_else_of_telecom(resources: dict[str, Any]) -> None:
-    allowed = actions(resources)
-    assert {action.removeprefix("sms-voice:") for action in allowed if action.startswith("sms-voice:")} == SMS
-    assert {action.removeprefix("connect:") for action in allowed if action.startswith("connect:")} == CONNECT
-    assert {action for action in allowed if action.startswith("dynamodb:")} == {
-        f"dynamodb:{name}Item" for name in ("Get", "Put", "Update", "Delete", "ConditionCheck")
-    } | {"dynamodb:Query", "dynamodb:Scan"}
-    services = {action.partition(":")[0] for action in allowed}
-    assert services == {"sms-voice", "connect", "dynamodb", "sqs", "logs", "iam", "cloudformation"}
+@pytest.mark.parametrize("type_name", types.type_names())
+def test_policies_grant_every_permission_of_type(type_name: str, resources: dict[str, Any]) -> None:
+    reads, releases = needs(type_name)
+    lacking = {
+        "TelephonyReadPolicy": reads - actions(resources, "TelephonyReadPolicy"),
+        "TelephonyReleasePolicy": releases - actions(resources, "TelephonyReleasePolicy"),
+        "TelephonyPolicy": {*types.by_type(type_name).permissions} - actions(resources, *POLICIES),
+    }
+    assert not any(lacking.values()), f"add the actions of {type_name} to these policies: {lacking}"
 
 
-def test_roles_are_passed_to_the_sms_service_only_and_only_if_named(resources: dict[str, Any]) -> None:
+def test_policies_grant_only_what_types_and_functions_need(resources: dict[str, Any]) -> None:
+    reads, releases = (set().union(*found) for found in zip(*map(needs, types.type_names()), strict=True))
+    assert actions(resources, "TelephonyReadPolicy") == reads
+    assert actions(resources, "TelephonyReleasePolicy") == releases
+    permissions = {action for name in types.type_names() for action in types.by_type(name).permissions}
+    others = {action for action in actions(resources) - permissions if not action.startswith(("sqs:", "logs:"))}
+    assert others == {
+        *(f"dynamodb:{name}Item" for name in ("Get", "Put", "Update", "Delete", "ConditionCheck")),
+        *("dynamodb:Query", "dynamodb:Scan", "cloudformation:DescribeStacks", "cloudformation:DescribeStackResource"),
+    }
+
+
+def test_sweep_can_release_only_if_parameter_allows_it(resources: dict[str, Any], template: dict[str, Any]) -> None:
+    attached = {name: role["Properties"]["ManagedPolicyArns"] for name, role in of_type(resources, ROLE).items()}
+    every = [{"Ref": name} for name in POLICIES]
+    release = {"Fn::If": ["SweepReleaseAllowed", every[1], {"Ref": "AWS::NoValue"}]}
+    assert attached == {"ProviderRole": every, "ContinuationRole": every, "SweepRole": [every[0], release]}
+    assert template["Parameters"]["AllowSweepRelease"]["Default"] == "false"
+    unconditional = actions(resources, "SweepRole", "TelephonyReadPolicy")
+    writes = {action for action in unconditional if not action.partition(":")[2].startswith((*READS, "Scan", "Query"))}
+    assert writes == {"logs:CreateLogStream", "logs:PutLogEvents", "dynamodb:UpdateItem"}
+
+
+def test_roles_are_passed_only_if_listed_and_only_to_sms_service(resources: dict[str, Any]) -> None:
     document = resources["TelephonyPolicy"]["Properties"]["PolicyDocument"]
-    (passing,) = [statement["Fn::If"] for statement in document["Statement"] if "Fn::If" in statement]
-    assert passing[0] == "PassesRoles"
-    assert passing[1]["Action"] == "iam:PassRole"
-    assert passing[1]["Resource"] == {"Fn::Split": [",", {"Ref": "TwoWayChannelRoleArns"}]}
-    assert passing[1]["Condition"] == {"StringEquals": {"iam:PassedToService": "sms-voice.amazonaws.com"}}
-    assert passing[2] == {"Ref": "AWS::NoValue"}
+    ((condition, statement, otherwise),) = [one["Fn::If"] for one in document["Statement"] if "Fn::If" in one]
+    assert condition == "HasTwoWayChannelRoles"
+    assert statement["Action"] == "iam:PassRole"
+    assert statement["Resource"] == {"Fn::Split": [",", {"Ref": "TwoWayChannelRoleArns"}]}
+    assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "sms-voice.amazonaws.com"}}
+    assert otherwise == {"Ref": "AWS::NoValue"}
 
 
-def test_a_number_is_changed_or_released_only_if_it_carries_our_tag(resources: dict[str, Any]) -> None:
-    found = set()
+def test_writes_to_numbers_require_ownership_tags(resources: dict[str, Any]) -> None:
+    purchased, changed = set(), set()
     for statement in statements(resources):
-        numbers = [name for name in named(statement) if "phone-number/" in name or "sender-id/" in name or name == "*"]
-        changing = OWN & set(listed(statement))
-        if statement["Effect"] == "Allow" and numbers and changing:
-            assert statement.get("Condition") == TAGGED, statement["Sid"]
-            found |= changing
-    assert found == OWN
+        numbers = [one for one in listed(statement["Resource"]) if not any(part in str(one) for part in NOT_OWNED)]
+        if not numbers or statement["Effect"] == "Deny":
+            continue
+        for action, verb in re.findall(r"((?:sms-voice|connect):(\w+))", str(statement["Action"])):
+            # An association is a dependent action of a purchase, before the number has its tags.
+            if verb == "TagResource":
+                assert statement.get("Condition") in (OWNED, TAGGED_ON_PURCHASE), statement["Sid"]
+            elif verb.startswith(PURCHASES):
+                assert statement.get("Condition") == TAGGED_ON_PURCHASE, statement["Sid"]
+                purchased.add(action)
+            elif not verb.startswith((*READS, "Associate")):
+                assert statement.get("Condition") == OWNED, statement["Sid"]
+                changed.add(action)
+    assert {"sms-voice:RequestPhoneNumber", "connect:ClaimPhoneNumber"} <= purchased
+    assert {"sms-voice:ReleaseSenderId", "connect:ReleasePhoneNumber"} <= changed
 
 
-def test_nothing_is_bought_or_tagged_anew_without_our_tag(resources: dict[str, Any]) -> None:
-    found = set()
-    for statement in statements(resources):
-        numbers = [name for name in named(statement) if "phone-number/" in name or name == "*"]
-        buying = BUYS & set(listed(statement))
-        if numbers and buying:
-            assert statement.get("Condition") == BOUGHT_WITH_TAG, statement["Sid"]
-            found |= buying
-        if any(action.endswith(":TagResource") for action in listed(statement)):
-            assert statement.get("Condition") in (TAGGED, BOUGHT_WITH_TAG), statement["Sid"]
-    assert found == BUYS
-
-
-def test_nobody_takes_ownership_tags_away(resources: dict[str, Any]) -> None:
+def test_ownership_tags_cannot_be_removed(resources: dict[str, Any]) -> None:
     (deny,) = [statement for statement in statements(resources) if statement["Effect"] == "Deny"]
-    assert listed(deny) == ["sms-voice:UntagResource", "connect:UntagResource"]
-    assert named(deny) == ["*"]
+    assert deny["Action"] == ["sms-voice:UntagResource", "connect:UntagResource"]
+    assert deny["Resource"] == "*"
     assert deny["Condition"] == {"ForAnyValue:StringLike": {"aws:TagKeys": "cfn-telephony:*"}}
 
 
-def test_the_sweep_releases_only_where_that_is_asked_for(resources: dict[str, Any], parameters: dict[str, Any]) -> None:
-    assert parameters["ReleaseSuspects"]["Default"] == "false"
-    release = resources["SweepReleasePolicy"]
-    assert release["Condition"] == "ReleasesSuspects"
-    assert release["Properties"]["Roles"] == [{"Ref": "SweepRole"}]
-    (own,) = resources["SweepRole"]["Properties"]["Policies"]
-    reading = {"Describe", "List", "Scan", "Query"}
-    writing = [
-        action
-        for statement in own["PolicyDocument"]["Statement"]
-        for action in listed(statement)
-        if not any(action.split(":")[1].startswith(verb) for verb in reading)
-    ]
-    assert writing == ["logs:CreateLogStream", "logs:PutLogEvents", "dynamodb:UpdateItem"]
-    assert "ManagedPolicyArns" not in resources["SweepRole"]["Properties"]
+def test_sweep_runs_daily_with_maximum_timeout(resources: dict[str, Any]) -> None:
+    function = resources["SweepFunction"]["Properties"]
+    assert function["Handler"] == "telephony.handlers.sweep.handler"
+    assert function["Timeout"] == 900
+    assert [*function["Events"].values()] == [{"Type": "Schedule", "Properties": {"Schedule": "rate(1 day)"}}]
 
 
-def test_the_sweep_runs_daily_and_may_take_its_time(resources: dict[str, Any]) -> None:
-    sweep = resources["SweepFunction"]["Properties"]
-    assert sweep["Handler"] == "telephony.handlers.sweep.handler"
-    assert sweep["Timeout"] == 900
-    (schedule,) = sweep["Events"].values()
-    assert schedule == {"Type": "Schedule", "Properties": {"Schedule": "rate(1 day)"}}
-    assert sweep["Environment"]["Variables"] == {"RELEASE_SUSPECTS": {"Ref": "ReleaseSuspects"}}
+def test_environment_variables_are_read_by_code(template: dict[str, Any]) -> None:
+    shared = template["Globals"]["Function"]["Environment"]["Variables"]
+    assert shared["CALL_RATES"] == {"Ref": "CallRates"}
+    own = template["Resources"]["SweepFunction"]["Properties"]["Environment"]["Variables"]
+    assert own == {"ALLOW_SWEEP_RELEASE": {"Ref": "AllowSweepRelease"}}
+    code = "".join(path.read_text() for path in (ROOT / "functions/telephony").rglob("*.py"))
+    assert {name for name in {*shared, *own} if f'"{name}"' not in code and not name.startswith("POWERTOOLS_")} == set()
 
 
-def test_every_function_is_told_the_rates_of_the_account(template: dict[str, Any]) -> None:
-    variables = template["Globals"]["Function"]["Environment"]["Variables"]
-    assert variables["CALL_RATES"] == {"Ref": "CallRates"}
-    assert set(variables) >= {"STATE_TABLE", "ALLOWED_RESPONSE_HOSTS"}
-
-
-@pytest.mark.parametrize(
-    ("rates", "read"),
-    [
+def test_call_rates_parameter_accepts_only_valid_rates(template: dict[str, Any]) -> None:
+    pattern = re.compile(template["Parameters"]["CallRates"]["AllowedPattern"])
+    for rates, parsed in (
         ("", {}),
         ("connect=5", {"connect": 5.0}),
-        (
-            "connect=5,pinpoint-sms-voice-v2.RequestPhoneNumber=2.5",
-            {"connect": 5.0, "pinpoint-sms-voice-v2.RequestPhoneNumber": 2.5},
-        ),
-        ("connect", None),
-        ("connect=", None),
-        ("connect=fast", None),
-        ("connect=5,", None),
-    ],
-)
-def test_only_rates_that_the_functions_can_read_are_accepted(
-    parameters: dict[str, Any], rates: str, read: dict[str, float] | None
-) -> None:
-    accepted = re.fullmatch(parameters["CallRates"]["AllowedPattern"], rates)
-    assert bool(accepted) == (read is not None)
-    if read is not None:
-        assert _read_rates(rates) == read
+        ("connect=5,sms.RequestPhoneNumber=2.5", {"connect": 5.0, "sms.RequestPhoneNumber": 2.5}),
+    ):
+        assert pattern.fullmatch(rates)
+        assert _read_rates(rates) == parsed
+    for rates in ("connect", "connect=", "connect=fast", "connect=5,"):
+        assert not pattern.fullmatch(rates)
