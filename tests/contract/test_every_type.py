@@ -4,12 +4,10 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 
 from telephony.cloudformation import request
@@ -117,17 +115,6 @@ def test_its_events_hold_nothing_real(described: Described) -> None:
         assert "X-Amz-Signature=" + "0" * 64 in text
 
 
-def test_the_template_grants_what_it_calls(described: Described) -> None:
-    template = cfn_yaml.load(str(ROOT / "template.yaml"))
-    granted = set(_granted(template["Resources"]["TelephonyPolicy"]))
-    lacking = [action for action in described.resource.permissions if action not in granted]
-    statement = yaml.safe_dump(
-        [{"Sid": f"Call{described.name}", "Effect": "Allow", "Action": lacking, "Resource": ["what it works on"]}],
-        sort_keys=False,
-    )
-    assert not lacking, f"TelephonyPolicy in template.yaml lacks:\n{statement}"
-
-
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_lints_and_says_what_becomes_of_its_numbers(path: Path, complaints: dict[str, list[str]]) -> None:
     assert complaints.get(path.name, []) == []
@@ -173,15 +160,3 @@ def test_no_two_examples_want_the_same_sender_id() -> None:
         parameters = cfn_yaml.load(str(path)).get("Parameters", {})
         wanted += [parameters["SenderId"]["Default"]] if "SenderId" in parameters else []
     assert len(wanted) == len(set(wanted))
-
-
-def _granted(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        if value.get("Effect") == "Allow":
-            actions = value["Action"]
-            yield from [actions] if isinstance(actions, str) else actions
-        for member in value.values():
-            yield from _granted(member)
-    elif isinstance(value, list):
-        for member in value:
-            yield from _granted(member)

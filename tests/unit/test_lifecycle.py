@@ -132,7 +132,9 @@ def test_what_passes_with_time_is_waited_for_and_is_a_failure_after_that() -> No
     assert now().retry(Calls(*[RetryableError(HandlerErrorCode.ACCESS_DENIED, "a")] * 2)) == "answer"
 
     with pytest.raises(HandlerError) as refused:
-        now().retry(Calls(*[RetryableError(HandlerErrorCode.ACCESS_DENIED, "a", "b", aws_code="C", aws_reason="R")] * 999))
+        now().retry(
+            Calls(*[RetryableError(HandlerErrorCode.ACCESS_DENIED, "a", "b", aws_code="C", aws_reason="R")] * 999)
+        )
     assert type(refused.value) is HandlerError
     assert (refused.value.error_code, str(refused.value)) == (HandlerErrorCode.ACCESS_DENIED, "AccessDenied: a b")
     assert (refused.value.aws_code, refused.value.aws_reason) == ("C", "R")

@@ -184,7 +184,7 @@ class Buying:
         """Close a purchase that comes to nothing, as far as is known."""
         if self.unsure:
             ledger.close(self.record, PurchaseState.UNKNOWN)
-            count("UnknownPurchases", ResourceType=self.resource.type_name)
+            count("UnknownPurchases")
         else:
             ledger.close(self.record, PurchaseState.REFUSED)
         return why.as_final()
@@ -343,4 +343,4 @@ def reconcile(invocation: Invocation, record: PurchaseRecord) -> None:
     elif record.state is not PurchaseState.UNKNOWN:
         # Tags can come late: the sweep looks again, and nobody waits for it.
         ledger.close(record, PurchaseState.UNKNOWN)
-        count("UnknownPurchases", ResourceType=record.resource_type)
+        count("UnknownPurchases")
