@@ -8,6 +8,7 @@ import pytest
 
 from telephony import resources
 from telephony.errors import HandlerError
+from telephony.model.validation import parse
 from tests.conftest import CONNECT, SECRET, SMS, Laptop
 from tests.contract.cloudformation.events import stringified
 from tests.contract.declarations import SIMULATOR, SMS_SENDER_ID, Kind, template
@@ -31,7 +32,7 @@ def refusal(laptop: Laptop, properties: dict[str, Any], resource_type: str = TYP
 def told(properties: dict[str, Any], resource_type: str = TYPE) -> list[str]:
     """The same lines, from the declaration alone: what reads it makes no call that could be counted."""
     with pytest.raises(HandlerError) as refused:
-        resources.by_type(resource_type).properties.parse(stringified(properties))
+        parse(resources.by_type(resource_type).properties, stringified(properties))
     return str(refused.value).splitlines()[1:]
 
 

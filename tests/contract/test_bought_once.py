@@ -427,16 +427,17 @@ def test_a_run_that_waited_in_line_looks_for_what_another_has_bought_meanwhile(l
     from telephony.errors import UnknownOutcomeError  # noqa: PLC0415
     from telephony.lifecycle import ledger  # noqa: PLC0415
     from telephony.lifecycle.invocation import Invocation  # noqa: PLC0415
-    from telephony.lifecycle.purchase import Buying, buy  # noqa: PLC0415
+    from telephony.lifecycle.purchase import Purchaser, purchase  # noqa: PLC0415
+    from telephony.model.validation import parse  # noqa: PLC0415
 
     kind, issued = connect_phone_number(connect_instance(laptop)), time.time()
     request = Request(
         "Create", STACK_ID, str(uuid.uuid4()), "Number", kind.type, "", None, kind.properties, issued, 3600
     )
-    rate_limiter.start_invocation(until=issued + 3600)
+    rate_limiter.start_invocation(deadline=issued + 3600)
     slow, other = (Invocation(request, ends_at=issued + 600) for _ in range(2))
     resource = resources.by_type(kind.type)
-    desired = resource.properties.parse(kind.properties)
+    desired = parse(resource.properties, kind.properties)
     record = ledger.PurchaseRecord(
         resource=ledger.resource_key(STACK_ID, "Number"),
         request_id=request.request_id,
@@ -453,11 +454,11 @@ def test_a_run_that_waited_in_line_looks_for_what_another_has_bought_meanwhile(l
     laptop.telecom.fault(CONNECT, "ClaimPhoneNumber", "lose_answer")
     laptop.telecom.fault(CONNECT, "ListPhoneNumbersV2", "error", code="InternalServiceException", status=500, times=50)
     with pytest.raises(UnknownOutcomeError):
-        buy(other, resources.by_type(kind.type), desired)
+        purchase(other, resources.by_type(kind.type), desired)
     laptop.telecom.clear_faults()
     assert laptop.held() == {kind.held: 1}
 
     time.sleep(1.2)  # the other's lease
-    bought, observed = Buying(slow, resource, desired, record, unsure=False, look=False, behind=True).run()
+    bought, observed = Purchaser(slow, resource, desired, record, contended=True).run()
 
     assert [observed.physical_id] == laptop.ids() == [bought.physical_id]

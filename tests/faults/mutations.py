@@ -17,25 +17,25 @@ def _without_ledger() -> None:
     """A ledger that agrees to everything and remembers nothing."""
     from telephony.lifecycle import ledger  # noqa: PLC0415 - in the child, after its environment is set
 
-    empty: dict[str, Any] = dict.fromkeys((field.name for field in attrs.fields(ledger.History)), None)
+    empty: dict[str, Any] = dict.fromkeys((name for name in ("purchases", "protected_at")), None)
     empty["purchases"] = []
     replaced: dict[str, Callable[..., Any]] = {
         "history": lambda _: ledger.History(**empty),
         "refresh": lambda record: record,
-        "suspects": lambda: iter(()),
+        "unknown_purchases": lambda: iter(()),
         "open_purchase": lambda *_, **__: ledger.OpenResult.WRITTEN,
         "acquire_lease": lambda record, owner: attrs.evolve(record, lease_owner=owner, lease_until=float("inf")),
-        "bought": lambda record, physical_id: attrs.evolve(
+        "mark_bought": lambda record, physical_id: attrs.evolve(
             record, state=ledger.PurchaseState.BOUGHT, physical_id=physical_id
         ),
-        "ready": lambda record, physical_id: attrs.evolve(
+        "mark_ready": lambda record, physical_id: attrs.evolve(
             record, state=ledger.PurchaseState.READY, physical_id=physical_id
         ),
         "cancel": lambda record: attrs.evolve(record, canceled=True),
     }
     for name, function in vars(ledger).copy().items():
         ours = inspect.isfunction(function) and function.__module__ == ledger.__name__
-        if ours and not name.startswith("_") and name not in {"resource_key", "leased"}:  # Which touch no table.
+        if ours and not name.startswith("_") and name not in {"resource_key", "with_lease"}:  # Which touch no table.
             setattr(ledger, name, replaced.pop(name, _yes))
     assert not replaced, f"gone from the ledger, so that this mutation has to follow: {sorted(replaced)}"
 
@@ -53,7 +53,8 @@ def _without_token() -> None:
 
 def _without_tags() -> None:
     """No ownership tags, so that nothing is found by them."""
-    from telephony.model.resource import Owner, Purchase  # noqa: PLC0415
+    from telephony.model.resource import Purchase  # noqa: PLC0415
+    from telephony.model.tags import Owner  # noqa: PLC0415
 
     Purchase.ownership_tags = property(lambda _: {})  # type: ignore[assignment, method-assign]
     Purchase.matches = lambda *_: False  # type: ignore[method-assign]

@@ -20,7 +20,7 @@ CLIENTS = {
     "dynamodb": "dynamodb",
 }
 """The functions that give a client, and whose."""
-OF_THE_STORE = {"_call", "_pages"}
+OF_THE_STORE = {"_call", "_paginate"}
 """Functions of state_table.py that are given the name of a method."""
 
 

@@ -13,7 +13,7 @@ import crhelper
 import crhelper.resource_helper
 import pytest
 
-from telephony.handlers.router import Dispatcher
+from telephony.handlers.router import Router
 
 EVENT = {"StackId": "s", "RequestId": "r", "LogicalResourceId": "Number", "ResponseURL": "...", "RequestType": "Create"}
 
@@ -60,7 +60,7 @@ def test_upstream_makes_its_clients_through_the_boto3_of_its_module(no_clients: 
 
 
 def test_our_dispatcher_makes_no_client_and_leaves_boto3_where_it_was(no_clients: list[str]) -> None:
-    Dispatcher()
+    Router()
 
     assert no_clients == []
     assert crhelper.resource_helper.boto3 is boto3
@@ -71,7 +71,7 @@ def test_our_dispatcher_leaves_logging_as_it_was() -> None:
     root.setLevel(logging.ERROR)
     try:
         before = (root.level, list(root.handlers), [handler.formatter for handler in root.handlers])
-        Dispatcher()
+        Router()
         assert (root.level, list(root.handlers), [handler.formatter for handler in root.handlers]) == before
     finally:
         root.setLevel(logging.WARNING)
@@ -79,7 +79,7 @@ def test_our_dispatcher_leaves_logging_as_it_was() -> None:
 
 def test_our_dispatcher_leaves_the_libraries_quiet() -> None:
     """The signed URL and what is bought for whom stand in their lines at DEBUG."""
-    Dispatcher()
+    Router()
 
     for name in ("crhelper", "urllib3", "botocore", "boto3"):
         assert logging.getLogger(name).getEffectiveLevel() >= logging.INFO
@@ -115,7 +115,7 @@ def test_init_sets_the_timeout_and_then_hands_the_function_to_wrap_function(no_c
 
 
 def test_init_alone_sends_nothing_and_starts_nothing() -> None:
-    dispatcher, threads = Dispatcher(), threading.active_count()
+    dispatcher, threads = Router(), threading.active_count()
     dispatcher.create(lambda *_: "outcome")
 
     assert dispatcher(EVENT, None) == "outcome"  # type: ignore[comparison-overlap]
@@ -126,7 +126,7 @@ def test_init_alone_sends_nothing_and_starts_nothing() -> None:
 
 @pytest.mark.parametrize("error", [ValueError("v"), KeyError("k"), SystemExit(1)])
 def test_what_is_raised_stays_raised(error: BaseException) -> None:
-    dispatcher = Dispatcher()
+    dispatcher = Router()
 
     def fail(*_: Any) -> None:
         raise error
@@ -138,7 +138,7 @@ def test_what_is_raised_stays_raised(error: BaseException) -> None:
 
 
 def test_a_function_that_gives_nothing_is_a_defect_and_no_success() -> None:
-    dispatcher = Dispatcher()
+    dispatcher = Router()
     dispatcher.create(lambda *_: None)
 
     with pytest.raises(RuntimeError):
@@ -146,7 +146,7 @@ def test_a_function_that_gives_nothing_is_a_defect_and_no_success() -> None:
 
 
 def test_nothing_of_an_event_is_left_for_the_next_one() -> None:
-    dispatcher = Dispatcher()
+    dispatcher = Router()
     dispatcher.create(lambda *_: "first")
     dispatcher(EVENT, None)
     dispatcher.update(lambda *_: None)
