@@ -1,4 +1,4 @@
-"""The shared TLS context, and the HTTP connection pool for responses to CloudFormation."""
+"""The TLS context of all connections, and the connection pool for responses to CloudFormation."""
 
 import os
 import ssl
@@ -10,10 +10,9 @@ import urllib3
 
 @cache
 def context() -> ssl.SSLContext:
-    """Return a context that trusts AWS_CA_BUNDLE (file or directory), else CA_DIRECTORY, else the system's store.
+    """Return a context that trusts AWS_CA_BUNDLE (file or directory), else CA_DIRECTORY, else the system's roots.
 
-    From a directory indexed by hash, OpenSSL reads only the certificates that a host needs. Loading a whole bundle
-    costs as much as forty handshakes.
+    From an indexed directory, OpenSSL loads only the required root. Loading a bundle costs as much as forty handshakes.
     """
     trusted = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("CA_DIRECTORY") or None
     if trusted and Path(trusted).is_dir():
@@ -23,7 +22,7 @@ def context() -> ssl.SSLContext:
 
 @cache
 def pool() -> urllib3.PoolManager:
-    """Return a pool without retries and redirects. cloudformation/response.py decides what is retried."""
+    """Return a pool without retries and redirects: response.py handles failed deliveries."""
     return urllib3.PoolManager(
         maxsize=2,
         retries=urllib3.Retry(0, redirect=False),
