@@ -40,7 +40,7 @@ _TABLE: tuple[tuple[str, Evidence, str] | tuple[str, Evidence, str, bool], ...] 
     ("sms.token.mismatch", "inferred", "[API] ClientToken; no error for other parameters is modelled by name"),
     ("sms.token.failure", "observed", "[TF] pinpointsmsvoicev2/sender_id.go: a token repeats its failure"),
     # Phone numbers of the SMS service
-    ("sms.number.synchronous", "modelled", "[API] RequestPhoneNumber answers PhoneNumber and MonthlyLeasingPrice"),
+    ("sms.number.synchronous", "modelled", "[API] RequestPhoneNumber returns PhoneNumber and MonthlyLeasingPrice"),
     ("sms.number.activation", "observed", "[TF] pinpointsmsvoicev2/phone_number.go waits PENDING -> ACTIVE"),
     ("sms.number.registration", "observed", "[TF] #43295: regulated numbers stay PENDING for days"),
     ("sms.number.quota", "documented", "[UG] quotas: 25 phone numbers; Reason PHONE_NUMBERS_PER_ACCOUNT"),
@@ -67,14 +67,14 @@ _TABLE: tuple[tuple[str, Evidence, str] | tuple[str, Evidence, str, bool], ...] 
     ("sms.describe.owner", "modelled", "[API] 'Owner and PhoneNumberIds parameters can't be used at the same time'"),
     # Sender IDs
     ("sms.sender_id.upper_case", "observed", "[TF] sender_id documentation: stored in upper case"),
-    ("sms.sender_id.mixed_case", "observed", "[TF] sender_id.go: DescribeSenderIds answers 'Transactional'"),
+    ("sms.sender_id.mixed_case", "observed", "[TF] sender_id.go: DescribeSenderIds returns 'Transactional'"),
     ("sms.sender_id.default_type", "observed", "[TF] sender_id documentation: default is TRANSACTIONAL"),
     ("sms.sender_id.letters", "modelled", "[API] RequestSenderId SenderId: a letter; no hyphen first or last"),
     ("sms.sender_id.country", "documented", "[UG] sender-id: not in US, CA, CN; Reason SENDER_ID_NOT_SUPPORTED"),
     ("sms.sender_id.quota", "documented", "[UG] quotas: 200 sender IDs; Reason SENDER_IDS_PER_ACCOUNT"),
     ("sms.sender_id.unknown", "observed", "[TF] sender_id.go: ResourceNotFoundException"),
     ("sms.sender_id.propagation", "observed", "[TF] sender_id.go: SENDER_ID_REQUIRES_REGISTRATION after release"),
-    # Disabled: the error tells the caller that it does not own the sender ID. Without it, the request succeeds.
+    # Disabled: the error shows the caller that it does not own the sender ID. Without it, the request succeeds.
     ("sms.sender_id.exists", "inferred", "[API] Reason RESOURCE_ALREADY_EXISTS", False),
     ("sms.sender_id.protected", "inferred", "[API] DeletionProtectionEnabled: 'the sender ID can't be deleted'"),
     ("sms.sender_id.pool", "inferred", "[API] ConflictException Reason SENDER_ID_ASSOCIATED_TO_POOL"),

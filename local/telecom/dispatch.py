@@ -23,7 +23,7 @@ from local.telecom.behaviours import behaves
 from local.telecom.connect.responses import TelecomConnectResponse
 from local.telecom.errors import ModelledError
 from local.telecom.faults import Fault
-from local.telecom.modelled import error_answer
+from local.telecom.modelled import error_response
 from local.telecom.sms_voice.responses import SmsVoiceResponse
 
 type Answer = tuple[int, Mapping[str, Any], bytes]
@@ -100,7 +100,7 @@ def answer(service: Service, request: Request) -> Answer:
     return int(status), headers, body.encode() if isinstance(body, str) else body
 
 
-def fault_answer(service: Service, operation: str, fault: Fault) -> Answer:
+def fault_response(service: Service, operation: str, fault: Fault) -> Answer:
     """Return the error that the fault specifies, in the service's wire format."""
     error = ModelledError("any.fault", fault.message or "Rate exceeded")
     error.code = fault.code or service.throttle
@@ -111,7 +111,9 @@ def fault_answer(service: Service, operation: str, fault: Fault) -> Answer:
         setattr(error, xform_name(name), value)
     model = get_service_model(service.name)
     known = model.operation_model(operation) if operation in model.operation_names else OperationModel({}, model)
-    status, headers, body = error_answer(service.name, known, error, fault.status or _status(service.name, error.code))
+    status, headers, body = error_response(
+        service.name, known, error, fault.status or _status(service.name, error.code)
+    )
     return status, headers, body.encode()
 
 

@@ -22,6 +22,7 @@ class ModelledResponse(BaseResponse):  # type: ignore[misc]
     service: str
     calls_per_second: Mapping[str, float]  # by operation; "" is the default
     burst: float
+    throttling: type[ModelledError]
 
     def __init__(self) -> None:
         super().__init__(service_name=self.service)
@@ -38,10 +39,6 @@ class ModelledResponse(BaseResponse):  # type: ignore[misc]
         """Return the message of the error for an operation that is not implemented."""
         return f"The operation {operation} is not implemented in the local {self.service} service."
 
-    def throttled(self) -> ModelledError:
-        """Return the service's throttling error."""
-        raise NotImplementedError
-
     def perform(self, operation: OperationModel, parameters: dict[str, Any]) -> Any:
         """Execute the operation. Returns its output in botocore's form, or a finished moto response."""
         raise NotImplementedError
@@ -54,15 +51,15 @@ class ModelledResponse(BaseResponse):  # type: ignore[misc]
             return self._failed(OperationModel({}, model), self.not_implemented(str(name)))
         operation = model.operation_model(name)
         try:
-            answer = self._execute(operation)
+            output = self._execute(operation)
         except ModelledError as error:
             return self._failed(operation, error)
         except ModelBroken as broken:
             body = json.dumps({"__type": "ModelBroken", "Message": str(broken)})
             return 500, {"Content-Type": "application/json"}, body
-        if isinstance(answer, tuple):  # moto's own operation, serialized by moto
-            return answer
-        return self._finished(self.serialized(ActionResult(answer)))
+        if isinstance(output, tuple):  # moto's own operation, serialized by moto
+            return output
+        return self._finished(self.serialized(ActionResult(output)))
 
     def _execute(self, operation: OperationModel) -> Any:
         current, name = world.current(), str(operation.name)
@@ -70,7 +67,7 @@ class ModelledResponse(BaseResponse):  # type: ignore[misc]
             rate = self.calls_per_second.get(name, self.calls_per_second[""])
             bucket = (self.service, self.current_account, self.region, name)
             if not current.rates.take_turn(bucket, current.clock.now(), rate, self.burst):
-                raise self.throttled()
+                raise self.throttling("any.rate", "Rate exceeded")
         try:
             parameters = self._parameters(operation)
         except (ValueError, UnicodeDecodeError) as error:
@@ -80,12 +77,12 @@ class ModelledResponse(BaseResponse):  # type: ignore[misc]
             rules = "; ".join(f"'{item.path}': {item.rule}" if item.path else item.rule for item in found)
             message = f"{len(found)} validation error(s) detected in {name}: {rules}"
             raise self.invalid_input(operation, found, message)
-        answer = self.perform(operation, parameters)
-        if not isinstance(answer, tuple):
-            check_output(self.service, operation, answer)
-        elif answer[0] < HTTPStatus.BAD_REQUEST:
-            check_output(self.service, operation, json.loads(answer[2] or "{}"))
-        return answer
+        output = self.perform(operation, parameters)
+        if not isinstance(output, tuple):
+            check_output(self.service, operation, output)
+        elif output[0] < HTTPStatus.BAD_REQUEST:
+            check_output(self.service, operation, json.loads(output[2] or "{}"))
+        return output
 
     def backend_in(self, shared: Any) -> Any:
         """Return the backend of the caller's account and Region. `shared` is the service's BackendDict."""
@@ -110,26 +107,26 @@ class ModelledResponse(BaseResponse):  # type: ignore[misc]
         return parser.parse(sent)
 
     def _failed(self, operation: OperationModel, error: ModelledError) -> tuple[int, dict[str, Any], str]:
-        return self._finished(error_answer(self.service, operation, error))
+        return self._finished(error_response(self.service, operation, error))
 
-    def _finished(self, answer: tuple[int, dict[str, Any], str]) -> tuple[int, dict[str, Any], str]:
-        status, headers, body = answer
+    def _finished(self, response: tuple[int, dict[str, Any], str]) -> tuple[int, dict[str, Any], str]:
+        status, headers, body = response
         headers, body = self._enrich_response(headers | self.response_headers, body)
         return status, headers, body
 
 
-def check_output(service: str, operation: OperationModel, answer: Any) -> None:
+def check_output(service: str, operation: OperationModel, output: Any) -> None:
     """Raise ModelBroken if the output does not conform to the model."""
     shape = operation.output_shape
-    found = violations(service, str(operation.name), shape, answer, output=True) if shape else []
-    if not shape and answer:
-        found = [Violation("", f"the model has no output, but {sorted(answer)} is returned")]
+    found = violations(service, str(operation.name), shape, output, output=True) if shape else []
+    if not shape and output:
+        found = [Violation("", f"the model has no output, but {sorted(output)} is returned")]
     if found:
         lines = "; ".join(f"{item.path}: {item.rule}" for item in found)
         raise ModelBroken(f"{service}.{operation.name} returns what the model does not allow: {lines}")
 
 
-def error_answer(
+def error_response(
     service: str, operation: OperationModel, error: ModelledError, status: int | None = None
 ) -> tuple[int, dict[str, Any], str]:
     """Return an error in the service's wire format: status, headers, body."""
@@ -147,8 +144,8 @@ def error_answer(
     serializer = get_serializer_class(service, model.protocol)(
         operation_model=operation, value_picker=XFormedAttributePicker()
     )
-    answer = serializer.serialize(error)
-    return status or error.status, dict(answer["headers"]), answer["body"]
+    serialized = serializer.serialize(error)
+    return status or error.status, dict(serialized["headers"]), serialized["body"]
 
 
 @cache

@@ -56,13 +56,8 @@ class Options:
 
     def as_json(self) -> dict[str, Any]:
         """Return the options as JSON values; infinity is None."""
-        return {name: _plain(value) for name, value in dataclasses.asdict(self).items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, frozenset):
-        return sorted(value)
-    return None if value == math.inf else value
+        values = dataclasses.asdict(self) | {"on": sorted(self.on), "off": sorted(self.off)}
+        return {name: None if value == math.inf else value for name, value in values.items()}
 
 
 def _convert(kind: Any, name: str, value: Any) -> Any:

@@ -18,7 +18,7 @@ from moto.core.request import Request
 
 from local.telecom import held, world
 from local.telecom.clock import Clock
-from local.telecom.dispatch import Answer, Service, answer, error_code, fault_answer, refusal, service_of, token_of
+from local.telecom.dispatch import Answer, Service, answer, error_code, fault_response, refusal, service_of, token_of
 from local.telecom.faults import Fault, take
 from local.telecom.options import Options
 
@@ -162,7 +162,7 @@ class TelecomServer:
     def _inject(self, service: Service, operation: str, request: Request, call: Call, fault: Fault) -> Answer | Fault:
         call.fault = fault.kind
         if fault.kind in ("throttle", "error"):
-            response = fault_answer(service, operation, fault)
+            response = fault_response(service, operation, fault)
             call.ok, call.error = False, error_code(*response)
             return response
         if fault.kind == "reset":

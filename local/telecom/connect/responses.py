@@ -19,6 +19,7 @@ class TelecomConnectResponse(ModelledResponse, ConnectResponse):  # type: ignore
     service = "connect"
     # Administrator guide, API throttling quotas: RateLimit 2 per second, BurstLimit 5.
     calls_per_second = {"": 2.0}  # noqa: RUF012
+    throttling = Throttling
     burst = 5.0
 
     def __init__(self) -> None:
@@ -54,7 +55,3 @@ class TelecomConnectResponse(ModelledResponse, ConnectResponse):  # type: ignore
             if "InvalidRequestException" not in names and "InvalidParameterException" in names:
                 return InvalidParameter("any.not_built", message)
         return InvalidRequest("any.not_built", message)
-
-    def throttled(self) -> ModelledError:
-        """Return ThrottlingException."""
-        return Throttling("any.rate", "Rate exceeded")

@@ -1,20 +1,7 @@
 """Errors of pinpoint-sms-voice-v2. The HTTP statuses are from the API Reference; botocore's model has none."""
 
-from typing import Protocol
-
 from local.telecom.errors import ModelledError
-
-
-class Resource(Protocol):
-    """A resource that an error can identify."""
-
-    @property
-    def kind(self) -> str:
-        """The ResourceType, for example `phone-number`."""
-
-    @property
-    def id(self) -> str:
-        """The ResourceId."""
+from local.telecom.sms_voice.records import Keyword, Record
 
 
 class Conflict(ModelledError):
@@ -22,7 +9,7 @@ class Conflict(ModelledError):
 
     code = "ConflictException"
 
-    def __init__(self, behaviour: str, reason: str, resource: Resource) -> None:
+    def __init__(self, behaviour: str, reason: str, resource: Record | Keyword) -> None:
         message = f"Conflict, Reason: {reason}, ResourceType: {resource.kind}, ResourceId: {resource.id}"
         super().__init__(behaviour, message, reason=reason, resource_type=resource.kind, resource_id=resource.id)
 

@@ -97,13 +97,8 @@ class Pools(PhoneNumbers, SenderIds):
         found = matching(self._members(pool), parameters, _MEMBER_FILTERS)
         page, more = self.page([(pool.members[identity.arn], identity) for identity in found], parameters)
         listed = [
-            {
-                "OriginationIdentityArn": identity.arn,
-                "OriginationIdentity": identity.id,
-                "IsoCountryCode": identity.country,
-                "NumberCapabilities": identity.capabilities,
-            }
-            | present(PhoneNumber=identity.number if isinstance(identity, PhoneNumber) else None)
+            _identity_members(identity)
+            | present(NumberCapabilities=identity.capabilities, PhoneNumber=getattr(identity, "number", None))
             for identity in page
         ]
         return {"PoolArn": pool.arn, "PoolId": pool.id, "OriginationIdentities": listed} | more
@@ -161,13 +156,12 @@ class Pools(PhoneNumbers, SenderIds):
         raise ResourceNotFound("sms.pool.identity", "sender-id", name)
 
     def _membership(self, pool: Pool, identity: Identity) -> Json:
-        return {
-            "PoolArn": pool.arn,
-            "PoolId": pool.id,
-            "OriginationIdentityArn": identity.arn,
-            "OriginationIdentity": identity.id,
-            "IsoCountryCode": identity.country,
-        }
+        return {"PoolArn": pool.arn, "PoolId": pool.id} | _identity_members(identity)
+
+
+def _identity_members(identity: Identity) -> Json:
+    country = identity.country
+    return {"OriginationIdentityArn": identity.arn, "OriginationIdentity": identity.id, "IsoCountryCode": country}
 
 
 def _comparisons(identity: Identity, pool: Pool) -> list[tuple[str, bool]]:

@@ -8,10 +8,6 @@ from local.telecom.behaviours import behaves
 from local.telecom.clock import timestamp
 from local.telecom.rules import Json, TagStore
 
-# Sample messages of the two keywords that every number has ([UG] keywords: HELP and STOP are default keywords).
-_HELP = ("AUTOMATIC_RESPONSE", "This is an automated message service. Reply STOP to opt out.")
-_STOP = ("OPT_OUT", "You have been opted out and will receive no further messages.")
-
 
 @dataclass
 class Keyword:
@@ -29,7 +25,13 @@ class Keyword:
 
 
 def _default_keywords() -> dict[str, Keyword]:
-    return {"HELP": Keyword(1, "HELP", _HELP[1], _HELP[0]), "STOP": Keyword(2, "STOP", _STOP[1], _STOP[0])}
+    """Return the keywords that every number has ([UG] keywords), with sample messages."""
+    help_message = "This is an automated message service. Reply STOP to opt out."
+    stop_message = "You have been opted out and will receive no further messages."
+    return {
+        "HELP": Keyword(1, "HELP", help_message, "AUTOMATIC_RESPONSE"),
+        "STOP": Keyword(2, "STOP", stop_message, "OPT_OUT"),
+    }
 
 
 @dataclass(kw_only=True)

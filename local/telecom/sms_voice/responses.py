@@ -17,6 +17,7 @@ class SmsVoiceResponse(ModelledResponse):
     service = "pinpoint-sms-voice-v2"
     # User guide, quotas: 1 request per second for every operation that is implemented here, except this one.
     calls_per_second = {"": 1.0, "ListTagsForResource": 10.0}  # noqa: RUF012
+    throttling = Throttling
     burst = 1.0
 
     @property
@@ -41,7 +42,3 @@ class SmsVoiceResponse(ModelledResponse):
     def not_implemented(self, operation: str) -> ModelledError:
         """Return ValidationException, which every operation models."""
         return Validation("any.not_built", "UNKNOWN_OPERATION", message=self.not_implemented_message(operation))
-
-    def throttled(self) -> ModelledError:
-        """Return ThrottlingException."""
-        return Throttling("any.rate", "Rate exceeded")
