@@ -38,19 +38,19 @@ class LocalAws:
     is the `host:port` of ResponseURLs, for the parameter AllowedResponseHosts. `env` configures sam, aws and boto3.
     """
 
-    def __init__(self, telecom_arguments: tuple[str, ...] = ()) -> None:
+    def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="cfn-telephony-"))
         self._processes: list[subprocess.Popen[bytes]] = []
         try:
-            self._start(telecom_arguments)
+            self._start()
         except BaseException:
             self.close()
             raise
 
-    def _start(self, telecom_arguments: tuple[str, ...]) -> None:
+    def _start(self) -> None:
         certificate, key = self._certificate()
         tls = ("--cert", certificate, "--key", key)
-        telecom = self._run("telecom", sys.executable, "-m", "local.telecom", "--port", "0", *tls, *telecom_arguments)
+        telecom = self._run("telecom", sys.executable, "-m", "local.telecom", "--port", "0", *tls)
         self._wait("telecom", telecom, lambda: self._log("telecom.out").endswith("\n"))
         urls = json.loads(self._log("telecom.out").splitlines()[0])
         self.status_url: str = urls["page"]
