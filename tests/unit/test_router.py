@@ -1,155 +1,94 @@
-"""What is leaned on in crhelper, one test each: they fail where upstream changes it."""
+"""Everything that the router relies on in crhelper. These tests fail if crhelper changes it."""
 
 from __future__ import annotations
 
-import inspect
 import logging
 import threading
+from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
 
 import boto3
-import crhelper
-import crhelper.resource_helper
 import pytest
+from crhelper import CfnResource, resource_helper
 
-from telephony.handlers.router import Router
+from telephony.cloudformation.request import Request
+from telephony.cloudformation.response import Outcome
+from telephony.handlers import router
+from telephony.lifecycle.invocation import Invocation
 
-EVENT = {"StackId": "s", "RequestId": "r", "LogicalResourceId": "Number", "ResponseURL": "...", "RequestType": "Create"}
 
-
-class Upstream(crhelper.CfnResource):  # type: ignore[misc]
-    """crhelper as it is, but for the clients it makes and the answer it would send."""
-
-    def __init__(self, **options: Any) -> None:
-        self.sent: list[Any] = []
-        super().__init__(**options)
-
-    def _send(self, *arguments: Any, **_: Any) -> None:
-        self.sent.append(arguments)
+def invocation(request_type: Any) -> Invocation:
+    return Invocation(Request(request_type, "s", "r", "Number", "t", "u", None, {}, None, 3600), ends_at=0)
 
 
 @pytest.fixture
-def no_clients(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    made: list[str] = []
-    monkeypatch.setattr(boto3, "client", lambda name, **_: made.append(name))
-    return made
+def created(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The names of the clients that the constructor of crhelper creates."""
+    names: list[str] = []
+    monkeypatch.setattr(boto3, "client", lambda name, **_: names.append(name))
+    router._router.cache_clear()
+    yield names
+    router._router.cache_clear()
 
 
-def test_the_version_is_the_one_that_was_looked_into() -> None:
+def test_version_is_the_reviewed_one() -> None:
     assert metadata.version("crhelper") == "2.0.12"
 
 
-def test_the_constructor_takes_what_it_is_given() -> None:
-    assert set(inspect.signature(crhelper.CfnResource.__init__).parameters) == {
-        "self",
-        "json_logging",
-        "log_level",
-        "boto_level",
-        "polling_interval",
-        "sleep_on_delete",
-        "ssl_verify",
-    }
+def test_crhelper_creates_clients_through_boto3_of_its_module(created: list[str]) -> None:
+    assert resource_helper.boto3 is boto3
+    CfnResource()
+
+    assert created == ["lambda", "events", "logs"]
 
 
-def test_upstream_makes_its_clients_through_the_boto3_of_its_module(no_clients: list[str]) -> None:
-    assert crhelper.resource_helper.boto3 is boto3
-    Upstream()
+def test_router_creates_no_clients_and_restores_boto3(created: list[str]) -> None:
+    router._router()
 
-    assert no_clients == ["lambda", "events", "logs"]
-
-
-def test_our_dispatcher_makes_no_client_and_leaves_boto3_where_it_was(no_clients: list[str]) -> None:
-    Router()
-
-    assert no_clients == []
-    assert crhelper.resource_helper.boto3 is boto3
+    assert created == []
+    assert resource_helper.boto3 is boto3
 
 
-def test_our_dispatcher_leaves_logging_as_it_was() -> None:
+@pytest.mark.usefixtures("created")
+def test_router_does_not_change_logging() -> None:
     root = logging.getLogger()
     root.setLevel(logging.ERROR)
     try:
         before = (root.level, list(root.handlers), [handler.formatter for handler in root.handlers])
-        Router()
+        router._router()
         assert (root.level, list(root.handlers), [handler.formatter for handler in root.handlers]) == before
     finally:
         root.setLevel(logging.WARNING)
-
-
-def test_our_dispatcher_leaves_the_libraries_quiet() -> None:
-    """The signed URL and what is bought for whom stand in their lines at DEBUG."""
-    Router()
-
-    for name in ("crhelper", "urllib3", "botocore", "boto3"):
+    for name in ("crhelper", "urllib3", "botocore", "boto3"):  # At DEBUG they log signed URLs and requests.
         assert logging.getLogger(name).getEffectiveLevel() >= logging.INFO
 
 
-@pytest.mark.parametrize("verb", ["create", "update", "delete"])
-def test_functions_are_registered_by_verb_and_routed_to_by_request_type(no_clients: list[str], verb: str) -> None:
-    del no_clients
-    upstream, called = Upstream(), []
-    for name in ("create", "update", "delete"):
-        getattr(upstream, name)(lambda event, context, name=name: called.append((name, event, context)))
-    upstream._set_timeout = lambda: None
+@pytest.mark.usefixtures("created")
+def test_requests_are_routed_by_type_and_start_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    executed: list[Any] = []
 
-    upstream._crhelper_init(EVENT | {"RequestType": verb.capitalize()}, "context")
+    def execute_once(received: Invocation, operation: Any) -> Outcome:
+        executed.append((received.request.request_type, operation))
+        return Outcome("SUCCESS", "id")
 
-    assert called == [(verb, EVENT | {"RequestType": verb.capitalize()}, "context")]
+    monkeypatch.setattr(router.outcome_cache, "execute_once", execute_once)
+    threads = threading.active_count()
 
+    for request_type in ("Create", "Update", "Delete"):
+        assert router.route(invocation(request_type)).physical_resource_id == "id"
 
-def test_init_sets_the_timeout_and_then_hands_the_function_to_wrap_function(no_clients: list[str]) -> None:
-    del no_clients
-    upstream, order = Upstream(), []
-
-    @upstream.create  # type: ignore[untyped-decorator]
-    def function(event: Any, context: Any) -> None: ...
-
-    upstream._set_timeout = lambda: order.append("timeout")
-    upstream._wrap_function = order.append
-
-    assert upstream._crhelper_init(EVENT, "context") is True
-    assert order == ["timeout", function]
-    assert (upstream._event, upstream._context) == (EVENT, "context")
-    assert upstream.sent == []
-
-
-def test_init_alone_sends_nothing_and_starts_nothing() -> None:
-    dispatcher, threads = Router(), threading.active_count()
-    dispatcher.create(lambda *_: "outcome")
-
-    assert dispatcher(EVENT, None) == "outcome"  # type: ignore[comparison-overlap]
+    assert executed == [(name.capitalize(), operation) for name, operation in router._OPERATIONS.items()]
     assert threading.active_count() == threads
-    assert dispatcher._timer is None
-    assert dispatcher._send_response is False
 
 
+@pytest.mark.usefixtures("created")
 @pytest.mark.parametrize("error", [ValueError("v"), KeyError("k"), SystemExit(1)])
-def test_what_is_raised_stays_raised(error: BaseException) -> None:
-    dispatcher = Router()
-
-    def fail(*_: Any) -> None:
+def test_exceptions_propagate(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def fail(*_: Any) -> Outcome:
         raise error
 
-    dispatcher.create(fail)
+    monkeypatch.setattr(router.outcome_cache, "execute_once", fail)
 
     with pytest.raises(type(error)):
-        dispatcher(EVENT, None)
-
-
-def test_a_function_that_gives_nothing_is_a_defect_and_no_success() -> None:
-    dispatcher = Router()
-    dispatcher.create(lambda *_: None)
-
-    with pytest.raises(RuntimeError):
-        dispatcher(EVENT, None)
-
-
-def test_nothing_of_an_event_is_left_for_the_next_one() -> None:
-    dispatcher = Router()
-    dispatcher.create(lambda *_: "first")
-    dispatcher(EVENT, None)
-    dispatcher.update(lambda *_: None)
-
-    with pytest.raises(RuntimeError):
-        dispatcher(EVENT | {"RequestType": "Update"}, None)
+        router.route(invocation("Create"))
