@@ -14,7 +14,7 @@ from crhelper import CfnResource, resource_helper
 
 from telephony.cloudformation.request import Request
 from telephony.cloudformation.response import Outcome
-from telephony.handlers import router
+from telephony.handlers import outcome_cache, router
 from telephony.lifecycle.invocation import Invocation
 
 
@@ -72,7 +72,7 @@ def test_requests_are_routed_by_type_and_start_no_thread(monkeypatch: pytest.Mon
         executed.append((received.request.request_type, operation))
         return Outcome("SUCCESS", "id")
 
-    monkeypatch.setattr(router.outcome_cache, "execute_once", execute_once)
+    monkeypatch.setattr(outcome_cache, "execute_once", execute_once)
     threads = threading.active_count()
 
     for request_type in ("Create", "Update", "Delete"):
@@ -88,7 +88,7 @@ def test_exceptions_propagate(monkeypatch: pytest.MonkeyPatch, error: BaseExcept
     def fail(*_: Any) -> Outcome:
         raise error
 
-    monkeypatch.setattr(router.outcome_cache, "execute_once", fail)
+    monkeypatch.setattr(outcome_cache, "execute_once", fail)
 
     with pytest.raises(type(error)):
         router.route(invocation("Create"))
