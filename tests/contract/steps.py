@@ -166,14 +166,16 @@ class HeldCall:
 
 
 @contextmanager
-def hold_call(laptop: Laptop, call: str, when: Literal["before", "after"] = "after") -> Iterator[HeldCall]:
-    """Hold the next call of `service.Operation`, before or after it takes effect."""
+def hold_call(
+    laptop: Laptop, call: str, when: Literal["before", "after"] = "after", *, skip: int = 0
+) -> Iterator[HeldCall]:
+    """Hold the next call of `service.Operation`, or a later one, before or after it takes effect."""
     held, serve, calls = HeldCall(), laptop.telecom.serve, count()
 
     def held_serve(request: Any) -> Any:
         service = service_of(request.headers)
         named = f"{service.name}.{service.operation_of(request)}" if service else ""
-        if named != call or next(calls) > 0:
+        if named != call or next(calls) != skip:
             return serve(request)
         if when == "before":
             held.hold()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 import uuid
 from contextlib import ExitStack
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import attrs
 import pytest
 
+from telephony import clock, settings
 from tests.conftest import CONNECT, SMS, Laptop, connect_instance, forget_container
 from tests.contract.cloudformation import AsyncInvoker
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind, connect_phone_number
@@ -344,8 +346,8 @@ def test_ledger_records_purchase_and_its_owner(laptop: Laptop, kind: Kind) -> No
     assert int(outcome["expiration"]["N"]) > 0
 
 
-def test_invocation_that_waited_for_its_lease_finds_purchase_of_another(laptop: Laptop) -> None:
-    """The ledger record was written without a lease; another delivery took the lease, claimed a number and failed."""
+def test_invocation_without_lease_finds_purchase_of_another(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record was written without a lease; another delivery took the lease, claimed a number and failed."""
     from telephony.handlers import provider  # noqa: PLC0415
 
     kind = connect_phone_number(connect_instance(laptop))
@@ -353,12 +355,12 @@ def test_invocation_that_waited_for_its_lease_finds_purchase_of_another(laptop: 
     taken = {"code": "InvalidParameterException", "message": "Phone number not available"}
     with (
         AsyncInvoker(provider.handler, delays=(), timeout=20) as once,
-        hold_call(laptop, f"{STATE}.UpdateItem", "before") as lease,
+        hold_call(laptop, f"{STATE}.TransactWriteItems", skip=1) as record,
     ):
         request_id = attrs.evolve(laptop, invoker=once).post(
             "Create", resource_type=kind.type, properties=kind.properties
         )
-        lease.wait()
+        record.wait()
         [slow] = once.invocations
         laptop.telecom.fault(CONNECT, "ClaimPhoneNumber", "error", **taken)
         laptop.telecom.fault(CONNECT, "ClaimPhoneNumber", "lose_answer")
@@ -367,7 +369,9 @@ def test_invocation_that_waited_for_its_lease_finds_purchase_of_another(laptop: 
         wait_until(lambda: once.invocations[-1].outcome)
         assert laptop.held() == {kind.held: 1}
         laptop.telecom.clear_faults()
-        lease.release()
+        lease = settings.settings().lease
+        monkeypatch.setattr(clock, "now", lambda: time.time() + lease + 1)
+        record.release()
         once.settle(30)
 
     assert [run.outcome for run in once.invocations] == ["returned", "raised"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import Any
 
@@ -29,9 +28,6 @@ from tests.contract.steps import (
     send_create,
     wait_until,
 )
-
-NOT_CREATED = re.compile(r"not-created:[0-9a-f-]{36}")
-TEN_DLC = {"IsoCountryCode": "US", "NumberType": "TEN_DLC", "NumberCapabilities": ["SMS"]}
 
 
 @pytest.mark.shows("a purchase that is refused")
@@ -74,7 +70,7 @@ def test_delete_without_create_succeeds_without_a_call(laptop: Laptop, kind: Kin
 @pytest.mark.parametrize(
     ("kind", "properties", "error_code", "facts"),
     [
-        (SMS_PHONE_NUMBER, TEN_DLC, "InvalidRequest", ["RegistrationId"]),
+        (SMS_PHONE_NUMBER, SIMULATOR | {"NumberType": "TEN_DLC"}, "InvalidRequest", ["RegistrationId"]),
         (SMS_PHONE_NUMBER, SIMULATOR | {"OptOutListName": "nowhere"}, "NotFound", ["nowhere"]),
         (SMS_PHONE_NUMBER, SIMULATOR | {"PoolId": "pool-" + 32 * "0"}, "NotFound", ["pool-"]),
         (
@@ -97,11 +93,8 @@ def test_refusal_of_the_service_names_property_or_quota(
     failed = send_create(laptop, kind, properties=properties)
 
     assert_reason(failed, error_code, *facts)
-    assert NOT_CREATED.fullmatch(failed["PhysicalResourceId"])
+    assert failed["PhysicalResourceId"] == f"not-created:{failed['RequestId']}"
     assert laptop.calls() == {kind.buys: 1}
-
-
-HELP = {"MandatoryKeywords": {"HELP": {"Message": "Call."}}}
 
 
 @pytest.mark.shows("a Delete of a protected number")
@@ -110,7 +103,7 @@ HELP = {"MandatoryKeywords": {"HELP": {"Message": "Call."}}}
     [
         ("UpdatePhoneNumber", {"SelfManagedOptOutsEnabled": True}),
         ("UpdatePhoneNumber", {"SelfManagedOptOutsEnabled": True} | PROTECTED),
-        ("PutKeyword", HELP | PROTECTED),
+        ("PutKeyword", PROTECTED | {"MandatoryKeywords": {"HELP": {"Message": "Call."}}}),
     ],
 )
 def test_create_that_fails_after_purchase_returns_real_id_and_rollback_releases(
