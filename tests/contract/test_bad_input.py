@@ -8,6 +8,7 @@ import pytest
 
 from telephony import resources
 from telephony.errors import HandlerError
+from telephony.model.validation import parse
 from tests.conftest import CONNECT, SECRET, Laptop
 from tests.contract.cloudformation.events import stringified
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind, template

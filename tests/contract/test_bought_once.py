@@ -369,7 +369,7 @@ def test_invocation_without_lease_finds_purchase_of_another(laptop: Laptop, monk
         wait_until(lambda: once.invocations[-1].outcome)
         assert laptop.held() == {kind.held: 1}
         laptop.telecom.clear_faults()
-        lease = settings.settings().lease
+        lease = settings.settings().lease_duration
         monkeypatch.setattr(clock, "now", lambda: time.time() + lease + 1)
         record.release()
         once.settle(30)

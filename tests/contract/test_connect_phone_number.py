@@ -266,7 +266,7 @@ def test_tags_and_description_are_set_by_the_claim(laptop: Laptop, kind: Kind) -
 def test_delete_during_claim_waits_for_it_and_releases(laptop: Laptop, kind: Kind) -> None:
     laptop.telecom.configure(claim_seconds=3600)
     fields: dict[str, Any] = {"resource_type": kind.type, "properties": kind.properties}
-    with environment(PATIENCE_SECONDS="30"):
+    with environment(RETRY_PERIOD_SECONDS="30"):
         created = laptop.post("Create", **fields)
         wait_until(lambda: any(row["purchase_state"]["S"] == "BOUGHT" for row in laptop.purchases()))
         deleted = laptop.post("Delete", physical_id=GENERATED_ID, **fields)

@@ -198,7 +198,7 @@ def test_delete_waits_until_number_has_left_its_pool_if_allowed(laptop: Laptop, 
     pool = create_pool(laptop)
     stack, _ = deploy(laptop, SMS_PHONE_NUMBER, **LIFT_AND_LEAVE, PoolId=pool, DeletionProtectionEnabled=protected)
 
-    with environment(PATIENCE_SECONDS="30"):
+    with environment(RETRY_PERIOD_SECONDS="30"):
         assert stack.delete() == "DELETE_COMPLETE", stack.reasons("Number")
 
     assert laptop.held() == {"phone_numbers": 1}  # the other member of the pool

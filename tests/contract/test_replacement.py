@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from telephony import resources
 from tests.conftest import SMS, Laptop
 from tests.contract.cloudformation import Stack
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind, template, with_failing_sibling
@@ -43,11 +44,14 @@ def replacing(kind: Kind) -> dict[str, Any]:
 
 
 @pytest.mark.shows("a change that needs another number")
-@pytest.mark.parametrize("allowed", [None, "false", "phone-00000000000000000000000000000000"])
+@pytest.mark.parametrize("allowed", [None, "false", "another ID"])
 def test_replacement_is_refused_unless_it_is_allowed(laptop: Laptop, kind: Kind, allowed: str | None) -> None:
     stack, first = deploy(laptop, kind)
 
-    changed = template(kind.properties | kind.replacing | {"AllowReplacement": allowed}, kind)
+    another = resources.by_type(kind.type).properties.id_example
+    changed = template(
+        kind.properties | kind.replacing | {"AllowReplacement": another if allowed == "another ID" else allowed}, kind
+    )
     assert_rolled_back(stack, changed, "NotUpdatable", first, "AllowReplacement", *kind.replacing)
 
     assert laptop.ids() == [first]

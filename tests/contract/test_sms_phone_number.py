@@ -334,7 +334,7 @@ def test_equivalent_declaration_does_not_replace_the_number(laptop: Laptop, regi
 def test_new_role_is_waited_for(laptop: Laptop) -> None:
     laptop.telecom.configure(role_propagation_seconds=0.2)
 
-    with environment(PATIENCE_SECONDS="30"):
+    with environment(RETRY_PERIOD_SECONDS="30"):
         deploy(laptop, SMS_PHONE_NUMBER, **TWO_WAY)
 
     assert laptop.held() == {"phone_numbers": 1}

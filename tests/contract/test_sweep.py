@@ -400,7 +400,7 @@ def test_retained_number_is_not_released_however_late_its_create_was_answered(
 ) -> None:
     """The response was in time for CloudFormation, but within the provider's margin before the ServiceTimeout."""
     with (
-        environment(SERVICE_MARGIN_SECONDS="120"),
+        environment(SERVICE_TIMEOUT_MARGIN_SECONDS="120"),
         short_invocations(laptop, 4000) as unhurried,
         hold_call(laptop, SMS_PHONE_NUMBER.buys) as purchase,
     ):
