@@ -1,4 +1,4 @@
-"""What reaches the consumer of an on-failure queue: Lambda's invocation record, inside an SQS event."""
+"""The event that the consumer of an on-failure queue receives: Lambda's invocation record inside an SQS event."""
 
 import hashlib
 import json
@@ -16,8 +16,9 @@ QUEUE_ARN = f"arn:aws:sqs:{REGION}:{ACCOUNT}:on-failure"
 def failure_record(
     event: dict[str, Any], error: BaseException, *, request_id: str, function_arn: str, attempts: int
 ) -> dict[str, Any]:
-    """The record of an event whose retries are spent: Lambda Developer Guide, "Capturing records of Lambda asynchronous
-    invocations". `responsePayload` is what the Python runtime reports of an unhandled exception.
+    """The record of an event after its last retry. `responsePayload` is the Python runtime's error report.
+
+    Source: Lambda Developer Guide, "Capturing records of Lambda asynchronous invocations".
     """
     return {
         "version": "1.0",
