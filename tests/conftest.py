@@ -81,23 +81,11 @@ def telecom_server() -> Iterator[TelecomServer]:
         yield server
 
 
-@attrs.frozen
-class Clients:
-    """The test's own clients, independent of the provider's."""
-
-    sms: PinpointSMSVoiceV2Client
-    connect: ConnectClient
-    dynamodb: DynamoDBClient
-
-
 @pytest.fixture(scope="session")
-def clients(telecom_server: TelecomServer) -> Clients:
-    url = telecom_server.url
-    return Clients(
-        sms=boto3.client("pinpoint-sms-voice-v2", endpoint_url=url),
-        connect=boto3.client("connect", endpoint_url=url),
-        dynamodb=boto3.client("dynamodb", endpoint_url=url),
-    )
+def clients(telecom_server: TelecomServer) -> dict[str, Any]:
+    """The tests' own clients, independent of the provider's."""
+    names: dict[str, Any] = {"sms": SMS, "connect": CONNECT, "dynamodb": "dynamodb"}
+    return {name: boto3.client(service, endpoint_url=telecom_server.url) for name, service in names.items()}
 
 
 @attrs.frozen
@@ -115,11 +103,10 @@ class Laptop:
 
     def calls(self, service: str = "") -> dict[str, int]:
         """Count the calls of one telecom service by operation, or of all of them by `service.Operation`."""
-        counted = {name: n for name, n in self.telecom.calls().items() if not name.startswith("dynamodb.")}
+        calls = self.telecom.calls().items()
         if service:
-            prefix = f"{service}."
-            counted = {name.removeprefix(prefix): n for name, n in counted.items() if name.startswith(prefix)}
-        return counted
+            return {name.split(".")[1]: n for name, n in calls if name.startswith(f"{service}.")}
+        return {name: n for name, n in calls if not name.startswith("dynamodb.")}
 
     def calls_of(self, act: Callable[[], object]) -> dict[str, int]:
         """Count the telecom calls that `act()` causes."""
@@ -196,13 +183,15 @@ class Laptop:
 class LogRecorder(logging.Handler):
     """Records every log line as Lambda would write it."""
 
-    def __init__(self, lines: list[str], formatter: logging.Formatter | None) -> None:
+    def __init__(self, own: logging.Logger) -> None:
         super().__init__(logging.NOTSET)
-        self.setFormatter(formatter)
-        self._lines = lines
+        self.lines: list[str] = []
+        self._formatters = {own.name: own.handlers[0].formatter}
+        self._default = logging.Formatter("%(name)s %(message)s")
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._lines.append(self.format(record))
+        formatter = self._formatters.get(record.name) or self._default
+        self.lines.append(formatter.format(record))
 
 
 @pytest.fixture
@@ -210,20 +199,13 @@ def written() -> Iterator[list[str]]:
     """Every log line of the provider and of all libraries, at every level."""
     from telephony.observability import logger  # noqa: PLC0415
 
-    lines: list[str] = []
-    root, own = logging.getLogger(), logging.getLogger(logger.name)
-    recorders = {
-        own: LogRecorder(lines, logger.handlers[0].formatter),
-        root: LogRecorder(lines, logging.Formatter("%(name)s %(message)s")),
-    }
+    root, recorder = logging.getLogger(), LogRecorder(logging.getLogger(logger.name))
     level = root.level
-    for source, recorder in recorders.items():
-        source.addHandler(recorder)
+    root.addHandler(recorder)
     root.setLevel(logging.DEBUG)
-    yield lines
+    yield recorder.lines
     root.setLevel(level)
-    for source, recorder in recorders.items():
-        source.removeHandler(recorder)
+    root.removeHandler(recorder)
 
 
 def forget_container() -> None:
@@ -257,13 +239,13 @@ def container(sink: AnswerSink, telecom_server: TelecomServer) -> Iterator[None]
 
 @pytest.fixture
 def laptop(
-    sink: AnswerSink, telecom_server: TelecomServer, clients: Clients, container: None, written: list[str]
+    sink: AnswerSink, telecom_server: TelecomServer, clients: dict[str, Any], container: None, written: list[str]
 ) -> Iterator[Laptop]:
     """A provider without any purchase. After the test, no log line, exception, item or response contains a secret."""
     del container
     telecom_server.reset()
     telecom_server.options = Options()
-    clients.dynamodb.create_table(
+    clients["dynamodb"].create_table(
         TableName="state",
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
         AttributeDefinitions=[
@@ -278,9 +260,7 @@ def laptop(
     services = Laptop(
         telecom=telecom_server,
         sink=sink,
-        sms=clients.sms,
-        connect=clients.connect,
-        dynamodb=clients.dynamodb,
+        **clients,
         table="state",
         invoker=unbound,
         cloudformation=unbound,

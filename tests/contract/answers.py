@@ -6,7 +6,7 @@ It rejects
 - any method except PUT: 403, because the signature covers the method;
 - a non-empty content type: 403. URLs in the older form (AWSAccessKeyId, Expires, Signature) sign an empty content type;
   the newer form signs only the host. (cfn-response, in the CloudFormation User Guide, sends `content-type: ''`.)
-- a body without Content-Length: 411 MissingContentLength (S3, "Error responses").
+- a body without Content-Length: 411 (S3, "Error responses", MissingContentLength).
 
 A URL stays valid after its request is complete, because S3 doesn't know stacks. CloudFormation uses the first response
 (see `AnswerSink.subscribe`).
@@ -26,7 +26,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import quote, urlencode
 
@@ -38,26 +37,15 @@ Mode = Literal["403", "404", "503", "307", "slow", "silent", "reset"]
 """`slow`: stored at once, acknowledged `seconds` later. `silent`: not stored, never answered. `reset`: not stored,
 connection reset. 403, 404, 503 and 307: not stored, S3's response with that status."""
 
-_ERROR_CODES = {
-    307: "TemporaryRedirect",
-    403: "AccessDenied",
-    404: "NoSuchBucket",
-    411: "MissingContentLength",
-    503: "SlowDown",
-}
-_STATUS: dict[str, int | None] = {"slow": 200, "silent": None, "reset": None}
-
 
 @dataclass(frozen=True)
 class Put:
-    """One HTTP request to the server. `status` is None if the server didn't respond."""
+    """One HTTP request to the server."""
 
     request_id: str | None
     path: str
-    headers: dict[str, str]
     body: bytes
     at: float
-    status: int | None
     stored: bool
 
 
@@ -104,9 +92,7 @@ class AnswerSink:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -168,18 +154,15 @@ class AnswerSink:
         """The stored responses to the request, parsed, in order. Raises ValueError if one isn't JSON."""
         return [json.loads(put.body) for put in self.puts if put.request_id == request_id and put.stored]
 
-    def receive(
-        self, method: str, target: str, headers: dict[str, str], body: bytes | None
-    ) -> tuple[Mode | str, float]:
+    def receive(self, method: str, target: str, content_type: str, body: bytes | None) -> tuple[Mode | str, float]:
         """Record a request. Return a status or a mode, and the delay of `slow`."""
         with self._lock:
             issued = self._issued.get(target)
             request_id = issued.request_id if issued else None
             fault = self._next_fault(request_id)
-            verdict = fault.mode if fault else _refusal(method, issued, headers, body, self._now()) or "200"
+            verdict = fault.mode if fault else _refusal(method, issued, content_type, body, self._now()) or "200"
             stored = verdict in ("200", "slow")
-            status = _STATUS[verdict] if verdict in _STATUS else int(verdict)
-            self._puts.append(Put(request_id, target, headers, body or b"", self._now(), status, stored))
+            self._puts.append(Put(request_id, target, body or b"", self._now(), stored))
             listener = self._listeners.pop(request_id, None) if stored and request_id else None
         if listener and body is not None:
             listener(body)
@@ -193,11 +176,9 @@ class AnswerSink:
         return None
 
 
-def _refusal(
-    method: str, issued: _Issued | None, headers: dict[str, str], body: bytes | None, now: float
-) -> str | None:
+def _refusal(method: str, issued: _Issued | None, content_type: str, body: bytes | None, now: float) -> str | None:
     """Return the status with which S3 rejects this request, or None. See the module's docstring."""
-    if issued is None or method != "PUT" or headers.get("content-type") or now > issued.expires_at:
+    if issued is None or method != "PUT" or content_type or now > issued.expires_at:
         return "403"
     return "411" if body is None else None
 
@@ -213,22 +194,17 @@ class _Server(ThreadingHTTPServer):
         self.sink = sink
         self._context = context
         self._open: set[ssl.SSLSocket] = set()
-        self._open_lock = threading.Lock()
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         with self._context.wrap_socket(request, server_side=True) as connection:
-            with self._open_lock:
-                self._open.add(connection)
+            self._open.add(connection)
             try:
                 _Handler(connection, client_address, self)
             finally:
-                with self._open_lock:
-                    self._open.discard(connection)
+                self._open.discard(connection)
 
     def close_connections(self) -> None:
-        with self._open_lock:
-            connections = list(self._open)
-        for connection in connections:
+        for connection in list(self._open):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
@@ -238,7 +214,6 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    wbufsize = -1  # sends headers and body in one piece: Nagle's algorithm and delayed ACK would slow down two
     server: _Server
 
     def do_PUT(self) -> None:
@@ -247,8 +222,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = None if length is None else self.rfile.read(int(length))
         if length is None:
             self._drain()
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        verdict, seconds = sink.receive(self.command, self.path, headers, body)
+        verdict, seconds = sink.receive(self.command, self.path, self.headers.get("content-type", ""), body)
         if verdict == "silent":
             sink.closing.wait()
             self.close_connection = True
@@ -258,19 +232,16 @@ class _Handler(BaseHTTPRequestHandler):
             sink.closing.wait(seconds if verdict == "slow" else 0)
             self._answer(200 if verdict == "slow" else int(verdict))
 
-    do_GET = do_HEAD = do_POST = do_DELETE = do_PUT  # noqa: N815 - http.server's names
+    do_POST = do_PUT  # noqa: N815 - http.server's name
 
     def _answer(self, status: int) -> None:
-        code = _ERROR_CODES.get(status)
-        body = f"<Error><Code>{code}</Code></Error>".encode() if code and self.command != "HEAD" else b""
         self.send_response(status)
         if status == 307:
             self.send_header("Location", f"https://{self.server.sink.host}/redirected{self.path}")
         if status == 411:  # the start of the next request is unknown
             self.send_header("Connection", "close")
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", "0")
         self.end_headers()
-        self.wfile.write(body)
 
     def _drain(self) -> None:
         """Read the body: closing a connection with unread bytes would reset it."""

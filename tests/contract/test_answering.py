@@ -145,39 +145,24 @@ def test_delivery_to_an_unreachable_host_fails(laptop: Laptop, unreachable: str)
 
 
 @pytest.mark.shows("all retries spent", "an answer that is refused")
-def test_continuation_delivers_the_response_after_all_retries(laptop: Laptop, kind: Kind) -> None:
+@pytest.mark.parametrize("request_type", ["Create", "Update", "Delete"])
+def test_continuation_delivers_the_response_after_all_retries(laptop: Laptop, kind: Kind, request_type: Any) -> None:
+    fields: dict[str, Any] = {"resource_type": kind.type, "properties": kind.properties}
+    if request_type != "Create":
+        fields["physical_id"] = laptop.send("Create", **fields)["PhysicalResourceId"]
+    if request_type == "Update":
+        fields |= {"properties": kind.properties | {"Trigger": "1"}, "old_properties": kind.properties}
     request = str(uuid.uuid4())
     laptop.sink.fail_next(request, "403", 3)
 
-    answer = laptop.send("Create", request_id=request, resource_type=kind.type, properties=kind.properties)
+    answer = laptop.send(request_type, request_id=request, **fields)
 
-    assert [attempt.outcome for attempt in laptop.invoker.invocations] == ["raised"] * 3
+    assert [attempt.outcome for attempt in laptop.invoker.invocations[-3:]] == ["raised"] * 3
     assert len(laptop.invoker.destination) == 1
     assert answer["Status"] == "SUCCESS"
-    assert [answer["PhysicalResourceId"]] == laptop.ids()
     assert len(set(laptop.sink.raw(request))) == 1
+    assert laptop.ids() == ([] if request_type == "Delete" else [answer["PhysicalResourceId"]])
     assert laptop.calls()[kind.buys] == 1
-
-
-@pytest.mark.shows("all retries spent")
-@pytest.mark.parametrize("request_type", ["Update", "Delete"])
-def test_continuation_reports_a_successful_operation(laptop: Laptop, kind: Kind, request_type: Any) -> None:
-    made = laptop.send("Create", resource_type=kind.type, properties=kind.properties)
-    request = str(uuid.uuid4())
-    laptop.sink.fail_next(request, "403", 3)
-    more: dict[str, Any] = {"old_properties": kind.properties} if request_type == "Update" else {}
-
-    answer = laptop.send(
-        request_type,
-        request_id=request,
-        resource_type=kind.type,
-        properties=kind.properties | {"Trigger": "1"},
-        physical_id=made["PhysicalResourceId"],
-        **more,
-    )
-
-    assert answer["Status"] == "SUCCESS"
-    assert len(laptop.invoker.destination) == 1
 
 
 def test_continuation_keeps_only_undelivered_requests_in_the_queue(laptop: Laptop) -> None:
@@ -223,7 +208,8 @@ def test_purchase_response_without_phone_number_id_fails_the_create(laptop: Lapt
     assert answer["PhysicalResourceId"].startswith("not-created:")
 
 
-FOREIGN: list[Any] = [
+COMPLETE = event("Create", response_url="https://example.com/", **CREATE)
+NOT_REQUESTS: list[Any] = [
     {},
     [],
     "text",
@@ -234,40 +220,26 @@ FOREIGN: list[Any] = [
     {"RequestType": "Create"},
     {"CrHelperPoll": True, "CrHelperData": {"PhysicalResourceId": "phone-1"}},
 ]
+for required in ("RequestType", "ResponseURL", "StackId", "RequestId", "LogicalResourceId", "ResourceType"):
+    NOT_REQUESTS += [{name: COMPLETE[name] for name in COMPLETE if name != required}, COMPLETE | {required: ["x"]}]
 
 
-@pytest.mark.shows("an event that is not CloudFormation's")
-def test_foreign_event_is_rejected_without_response(laptop: Laptop) -> None:
+@pytest.mark.shows("an event that is not CloudFormation's", "another resource in the same container")
+def test_other_events_are_rejected_without_response(laptop: Laptop, written: list[str]) -> None:
     laptop.send("Create", **CREATE)
-    puts = len(laptop.sink.puts)
+    puts, lines = len(laptop.sink.puts), len(written)
     laptop.invoker.expected_errors = NotARequestError
 
-    made = laptop.calls_of(lambda: [laptop.invoker.invoke(foreign) for foreign in FOREIGN])
+    made = laptop.calls_of(lambda: [laptop.invoker.invoke(other) for other in NOT_REQUESTS])
 
-    assert len(laptop.invoker.invocations) == 1 + 3 * len(FOREIGN)
-    assert {attempt.outcome for attempt in laptop.invoker.invocations[1:]} == {"raised"}
+    assert [type(run.error) for run in laptop.invoker.invocations[1:]] == [NotARequestError] * 3 * len(NOT_REQUESTS)
     assert len(laptop.sink.puts) == puts
     assert made == {}
     assert laptop.invoker.destination_errors == [], "the continuation would leave the message in the queue"
-
-
-MISSING = ["RequestType", "ResponseURL", "StackId", "RequestId", "LogicalResourceId", "ResourceType"]
-
-
-@pytest.mark.shows("an event that is not CloudFormation's")
-def test_malformed_request_is_rejected_without_response(laptop: Laptop) -> None:
-    laptop.invoker.expected_errors = NotARequestError
-    url = laptop.sink.url_for("stack", "Number", "malformed")
-    for name in MISSING:
-        complete = event("Create", response_url=url, request_id="malformed", **CREATE)
-        laptop.invoker.invoke({field: value for field, value in complete.items() if field != name})
-        laptop.invoker.invoke(complete | {name: ["x"]})
-    laptop.invoker.settle()
-
-    assert {type(attempt.error) for attempt in laptop.invoker.invocations} == {NotARequestError}
-    assert laptop.invoker.destination_errors == [], "the continuation would leave the message in the queue"
-    assert laptop.sink.raw("malformed") == []
-    assert laptop.calls() == {}
+    rejections = [json.loads(line) for line in written[lines:] if line.startswith("{")]
+    assert rejections
+    for line in rejections:
+        assert not {"stack_id", "request_id", "logical_resource_id"} & set(line), "the previous request is not named"
 
 
 @pytest.mark.shows("an event that is not CloudFormation's")
@@ -288,21 +260,6 @@ def test_request_with_foreign_response_host_purchases_nothing(laptop: Laptop, ur
     assert len(laptop.invoker.invocations) == 3
     assert laptop.calls() == {}
     assert laptop.rows() == []
-
-
-@pytest.mark.shows("another resource in the same container")
-def test_rejected_event_is_not_logged_with_the_previous_request(laptop: Laptop, written: list[str]) -> None:
-    laptop.send("Create", **CREATE)
-    before = len(written)
-    laptop.invoker.expected_errors = NotARequestError
-
-    laptop.invoker.invoke({"source": "aws.events"})
-    laptop.invoker.settle()
-
-    rejections = [json.loads(line) for line in written[before:] if line.startswith("{") and '"ERROR"' in line]
-    assert rejections
-    for line in rejections:
-        assert not {"stack_id", "request_id", "logical_resource_id"} & set(line)
 
 
 @pytest.mark.shows("another resource in the same container")

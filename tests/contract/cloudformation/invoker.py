@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 from uuid import uuid4
 
 from tests.contract.cloudformation.destination import failure_record, sqs_event
@@ -62,11 +62,9 @@ class Invocation:
         return f"{request}, attempt {self.attempt}, is still running:\n{''.join(traceback.format_stack(frame))}"
 
 
-@dataclass
-class _Disturbance:
+class _Disturbance(NamedTuple):
     delivery: Delivery
     when: Callable[[Event], bool]
-    times: int
     seconds: float
 
 
@@ -96,9 +94,12 @@ class AsyncInvoker:
         self._idle = threading.Condition()
         self._pending = 0
         self._closing = threading.Event()
-        self._invocations: list[Invocation] = []
-        self._destination: list[Event] = []
-        self._destination_errors: list[BaseException] = []
+        self.invocations: list[Invocation] = []
+        """Every attempt so far, in starting order."""
+        self.destination: list[Event] = []
+        """The SQS events of the on-failure queue."""
+        self.destination_errors: list[BaseException] = []
+        """The exceptions of the on-failure consumer. SQS would redeliver; the simulator doesn't."""
         self._disturbances: list[_Disturbance] = []
         self._defect: BaseException | None = None
         self._defect_raised = False
@@ -117,33 +118,29 @@ class AsyncInvoker:
                 raise
 
     def disturb(
-        self,
-        delivery: Delivery,
-        when: Callable[[Event], bool] = lambda _: True,
-        *,
-        times: int = 1,
-        seconds: float = 0.2,
+        self, delivery: Delivery, when: Callable[[Event], bool] = lambda _: True, *, seconds: float = 0.2
     ) -> None:
-        """Deliver the next `times` events for which `when(event)` is true as `delivery` says."""
-        with self._idle:
-            self._disturbances.append(_Disturbance(delivery, when, times, seconds))
+        """Deliver the next event for which `when(event)` is true as `delivery` says."""
+        self._disturbances.append(_Disturbance(delivery, when, seconds))
 
     def invoke(self, event: Event) -> str:
         """Accept the event and return its request ID at once, as Lambda does with status 202."""
         request_id = str(uuid4())
-        disturbance = self._next_disturbance(event)
-        delivery = disturbance.delivery if disturbance else None
+        disturbance = next((one for one in self._disturbances if one.when(event)), None)
         deliver = partial(self._deliver, json.dumps(event), request_id)
-        if delivery == "twice":
-            self._start(deliver, deliver)
-        elif delivery == "together":
-            meet = partial(threading.Barrier(2).wait, _CLOSE_SECONDS)
-            self._start(meet, deliver)
-            self._start(meet, deliver)
-        elif delivery == "late" and disturbance:
-            self._start(partial(self._closing.wait, disturbance.seconds), deliver)
-        else:
+        if disturbance is None:
             self._start(deliver)
+            return request_id
+        self._disturbances.remove(disturbance)
+        match disturbance.delivery:
+            case "twice":
+                self._start(deliver, deliver)
+            case "together":
+                meet = partial(threading.Barrier(2).wait, _CLOSE_SECONDS)
+                self._start(meet, deliver)
+                self._start(meet, deliver)
+            case "late":
+                self._start(partial(self._closing.wait, disturbance.seconds), deliver)
         return request_id
 
     def settle(self, timeout: float = 20.0) -> None:
@@ -172,34 +169,8 @@ class AsyncInvoker:
 
     def running(self) -> str:
         """The running attempts and their stacks, for error messages."""
-        stacks = [attempt.stack() for attempt in self.invocations if attempt.outcome is None]
+        stacks = [attempt.stack() for attempt in list(self.invocations) if attempt.outcome is None]
         return "\n".join(stacks) or f"No attempt is running; {self._pending} deliveries wait for a retry or a delay."
-
-    @property
-    def invocations(self) -> list[Invocation]:
-        """Every attempt so far, in starting order."""
-        with self._idle:
-            return list(self._invocations)
-
-    @property
-    def destination(self) -> list[Event]:
-        """The SQS events of the on-failure queue."""
-        with self._idle:
-            return list(self._destination)
-
-    @property
-    def destination_errors(self) -> list[BaseException]:
-        """The exceptions of the on-failure consumer. SQS would redeliver; the simulator doesn't."""
-        with self._idle:
-            return list(self._destination_errors)
-
-    def _next_disturbance(self, event: Event) -> _Disturbance | None:
-        with self._idle:
-            for disturbance in self._disturbances:
-                if disturbance.times > 0 and disturbance.when(event):
-                    disturbance.times -= 1
-                    return disturbance
-        return None
 
     def _start(self, *steps: Callable[[], Any]) -> None:
         """Run the steps in a new thread. It starts none of them once the invoker is closing."""
@@ -231,8 +202,7 @@ class AsyncInvoker:
     def _attempt(self, payload: str, request_id: str, attempt: int) -> BaseException | None:
         context = Context(self._timeout, request_id)
         invocation = Invocation(json.loads(payload), request_id, attempt, time.time(), thread_id=threading.get_ident())
-        with self._idle:
-            self._invocations.append(invocation)
+        self.invocations.append(invocation)
         try:
             # The runtime raises an error if the handler's result can't be serialized.
             json.dumps(self._handler(json.loads(payload), context))
@@ -249,15 +219,13 @@ class AsyncInvoker:
             json.loads(payload), error, request_id=request_id, function_arn=self.function_arn, attempts=attempts
         )
         message = sqs_event(record)
-        with self._idle:
-            self._destination.append(message)
+        self.destination.append(message)
         if self._on_failure is None:
             return
         try:
             self._on_failure(message)
         except BaseException as failure:  # noqa: BLE001 - reported to the test
-            with self._idle:
-                self._destination_errors.append(failure)
+            self.destination_errors.append(failure)
             self._check(failure)
 
     def _check(self, error: BaseException) -> None:

@@ -19,10 +19,9 @@ _LONGEST_WAIT = 30.0
 
 
 class Operation:
-    """The requests of one stack operation that are in progress. With `cancels`, the first failure cancels them all."""
+    """The requests of one stack operation that are in progress."""
 
-    def __init__(self, *, cancels: bool = False) -> None:
-        self._cancels = cancels
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: set[SimpleQueue[bytes | None]] = set()
         self.cancelled = False
@@ -37,9 +36,7 @@ class Operation:
         with self._lock:
             self._waiting.discard(inbox)
 
-    def failed(self) -> None:
-        if not self._cancels:
-            return
+    def cancel(self) -> None:
         with self._lock:
             self.cancelled = True
             for inbox in self._waiting:
@@ -54,13 +51,7 @@ class Requests:
         self._sink = sink
         self._stack_id = stack_id
         self._time_scale = time_scale
-        self._lock = threading.Lock()
-        self._sent: list[dict[str, Any]] = []
-
-    @property
-    def sent(self) -> list[dict[str, Any]]:
-        with self._lock:
-            return list(self._sent)
+        self.sent: list[dict[str, Any]] = []
 
     def ask(
         self,
@@ -70,8 +61,7 @@ class Requests:
         properties: dict[str, Any],
         *,
         operation: Operation | None = None,
-        physical_id: str | None = None,
-        old_properties: dict[str, Any] | None = None,
+        **fields: Any,
     ) -> Verdict:
         """Send one event and wait for the first response, the operation's cancellation, or ServiceTimeout.
 
@@ -93,11 +83,9 @@ class Requests:
             resource_type=resource_type,
             service_token=properties["ServiceToken"],
             properties=properties,
-            physical_id=physical_id,
-            old_properties=old_properties,
+            **fields,
         )
-        with self._lock:
-            self._sent.append(request)
+        self.sent.append(request)
         operation = operation or Operation()
         operation.opened(inbox)
         self._invoker.invoke(request)

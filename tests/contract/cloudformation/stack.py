@@ -5,7 +5,6 @@ Each rule names its source. "CFN UG" is the AWS CloudFormation User Guide.
 
 import secrets
 import string
-import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -90,7 +89,7 @@ class CloudFormation:
 
 
 class Stack:
-    """One stack. Public attributes can be read at any time."""
+    """One stack. Its threads share lists and dicts without a lock: CPython's single operations on them are atomic."""
 
     def __init__(self, cloudformation: CloudFormation, name: str) -> None:
         self._cfn = cloudformation
@@ -106,17 +105,14 @@ class Stack:
         self._resources: dict[str, Resource] = {}
         self._leftovers: list[Held] = []
         self._declared: dict[str, Declaration] = {}
-        self._lock = threading.Lock()
 
     @property
     def physical_ids(self) -> dict[str, str]:
-        with self._lock:
-            return {logical_id: resource.physical_id for logical_id, resource in self._resources.items()}
+        return {logical_id: resource.physical_id for logical_id, resource in list(self._resources.items())}
 
     @property
     def attributes(self) -> dict[str, dict[str, str]]:
-        with self._lock:
-            return {logical_id: dict(resource.attributes) for logical_id, resource in self._resources.items()}
+        return {logical_id: resource.attributes for logical_id, resource in list(self._resources.items())}
 
     @property
     def requests(self) -> list[dict[str, Any]]:
@@ -133,13 +129,11 @@ class Stack:
 
     def statuses(self, logical_id: str | None = None) -> list[str]:
         """The statuses of a resource, or of the stack itself, in order."""
-        with self._lock:
-            return [entry.status for entry in self.events if entry.logical_id == (logical_id or self.name)]
+        return [entry.status for entry in list(self.events) if entry.logical_id == (logical_id or self.name)]
 
     def reasons(self, logical_id: str) -> list[str]:
         """The reasons of a resource's failures, in order."""
-        with self._lock:
-            return [e.reason for e in self.events if e.logical_id == logical_id and e.status.endswith("_FAILED")]
+        return [e.reason for e in list(self.events) if e.logical_id == logical_id and e.status.endswith("_FAILED")]
 
     # -- operations ---------------------------------------------------------------------------------------------------
 
@@ -191,18 +185,17 @@ class Stack:
     def _create(self, declared: dict[str, Declaration]) -> str:
         self._declared = declared
         self._move("CREATE_IN_PROGRESS")
-        if self._provision(declared, Operation(cancels=True)):
+        if self._provision(declared, cancels=True):
             return self._move("CREATE_COMPLETE")
         self._move("ROLLBACK_IN_PROGRESS")
         time.sleep(self._cfn.rollback_delay)
-        return self._move(
-            "ROLLBACK_COMPLETE" if self._discard([*map(self._held, self._resources)]) else "ROLLBACK_FAILED"
-        )
+        discarded = self._discard([*map(self._held, self._resources)])
+        return self._move("ROLLBACK_COMPLETE" if discarded else "ROLLBACK_FAILED")
 
     def _update(self, declared: dict[str, Declaration]) -> str:
         before = self._declared
         self._move("UPDATE_IN_PROGRESS")
-        if not self._provision(declared, Operation(cancels=True)):
+        if not self._provision(declared, cancels=True):
             return self._roll_back(before)
         self._declared = declared
         self._move("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
@@ -214,7 +207,7 @@ class Stack:
         time.sleep(self._cfn.rollback_delay)
         originals = [held for held in self._leftovers if held.replaced]
         self._leftovers = [held for held in self._leftovers if not held.replaced]
-        if not self._provision(before, Operation()):
+        if not self._provision(before):
             self._leftovers.extend(originals)
             return self._move("UPDATE_ROLLBACK_FAILED")
         self._move("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS")
@@ -226,13 +219,17 @@ class Stack:
 
     # -- provisioning -------------------------------------------------------------------------------------------------
 
-    def _provision(self, declared: dict[str, Declaration], operation: Operation) -> bool:
-        """Create missing resources and update changed ones. Return True if all succeed."""
+    def _provision(self, declared: dict[str, Declaration], *, cancels: bool = False) -> bool:
+        """Create missing resources and update changed ones. Return True if all succeed.
+
+        `cancels`: the first failure cancels the requests in progress.
+        """
+        operation = Operation()
 
         def converge(logical_id: str) -> bool:
             succeeded = not operation.cancelled and self._converge(logical_id, declared[logical_id], operation)
-            if not succeeded:
-                operation.failed()
+            if cancels and not succeeded:
+                operation.cancel()
             return succeeded
 
         return _in_order({name: declaration.depends_on for name, declaration in declared.items()}, converge)
@@ -254,8 +251,7 @@ class Stack:
         verdict = self._requests.ask("Create", logical_id, declaration.type, properties, operation=operation)
         physical_id = verdict.physical_id or self._generated_id(logical_id)
         resource = Resource(declaration, properties, physical_id, verdict.attributes)
-        with self._lock:
-            self._resources[logical_id] = resource
+        self._resources[logical_id] = resource
         self._note(logical_id, "CREATE_COMPLETE" if verdict.succeeded else "CREATE_FAILED", verdict.reason)
         return verdict.succeeded
 
@@ -277,10 +273,10 @@ class Stack:
         returned = verdict.physical_id or before.physical_id
         if returned != before.physical_id:
             if verdict.succeeded or self._cfn.failed_update_id == "new":
-                self._leave(replace(before, replaced=True))
+                self._leftovers.append(replace(before, replaced=True))
                 resource.physical_id = returned
             else:
-                self._leave(Held(logical_id, returned, declaration, properties, retained=False))
+                self._leftovers.append(Held(logical_id, returned, declaration, properties, retained=False))
         # The properties as sent, even after a failure: a rollback Update swaps them.
         resource.declaration, resource.properties = declaration, properties
         if not verdict.succeeded:
@@ -344,12 +340,11 @@ class Stack:
         elif not any(self._delete_once(held) for _ in range(attempts)):
             if not drop:
                 if not self._is_current(held):
-                    self._leave(held)
+                    self._leftovers.append(held)
                 return False
             self.dropped.append((held.logical_id, held.physical_id))
         if self._is_current(held):
-            with self._lock:
-                del self._resources[held.logical_id]
+            del self._resources[held.logical_id]
         return True
 
     def _delete_once(self, held: Held) -> bool:
@@ -371,14 +366,9 @@ class Stack:
         resource = self._resources.get(held.logical_id)
         return resource is not None and resource.physical_id == held.physical_id
 
-    def _leave(self, held: Held) -> None:
-        with self._lock:
-            self._leftovers.append(held)
-
     def _take_leftovers(self) -> list[Held]:
         """Return and clear the leftovers, except an ID that a rollback made current again."""
-        with self._lock:
-            taken, self._leftovers = self._leftovers, []
+        taken, self._leftovers = self._leftovers, []
         return [held for held in taken if not self._is_current(held)]
 
     # -- events ------------------------------------------------------------------------------
@@ -388,15 +378,13 @@ class Stack:
         return f"{self.name}-{logical_id}-{suffix}"
 
     def _note(self, logical_id: str, status: str, reason: str = "", *, physical_id: str = "") -> None:
-        with self._lock:
-            resource = self._resources.get(logical_id)
-            known = physical_id or (resource.physical_id if resource else "")
-            self.events.append(StackEvent(time.time(), logical_id, status, reason, known))
+        resource = self._resources.get(logical_id)
+        known = physical_id or (resource.physical_id if resource else "")
+        self.events.append(StackEvent(time.time(), logical_id, status, reason, known))
 
     def _move(self, status: str) -> str:
         self.status = status
-        with self._lock:
-            self.events.append(StackEvent(time.time(), self.name, status, "", self.stack_id))
+        self.events.append(StackEvent(time.time(), self.name, status, "", self.stack_id))
         return status
 
 
