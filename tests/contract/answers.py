@@ -126,13 +126,11 @@ class AnswerSink:
 
     def subscribe(self, request_id: str, first: Callable[[bytes], None]) -> None:
         """Call `first`, in the server's thread, with the body of the first response to the request."""
-        with self._lock:
-            self._listeners[request_id] = first
+        self._listeners[request_id] = first
 
     def fail_next(self, request_id: str | None, mode: Mode, times: int = 1, *, seconds: float = 1.0) -> None:
         """Make the next `times` PUTs of this request (None: of any) fail. `seconds` is the delay of `slow`."""
-        with self._lock:
-            self._faults.append(_Fault(request_id, mode, times, seconds))
+        self._faults.append(_Fault(request_id, mode, times, seconds))
 
     @property
     def puts(self) -> list[Put]:
@@ -160,7 +158,9 @@ class AnswerSink:
             issued = self._issued.get(target)
             request_id = issued.request_id if issued else None
             fault = self._next_fault(request_id)
-            verdict = fault.mode if fault else _refusal(method, issued, content_type, body, self._now()) or "200"
+            allowed = issued is not None and method == "PUT" and not content_type and self._now() <= issued.expires_at
+            verdict = ("411" if body is None else "200") if allowed else "403"
+            verdict = fault.mode if fault else verdict
             stored = verdict in ("200", "slow")
             self._puts.append(Put(request_id, target, body or b"", self._now(), stored))
             listener = self._listeners.pop(request_id, None) if stored and request_id else None
@@ -174,13 +174,6 @@ class AnswerSink:
                 fault.times -= 1
                 return fault
         return None
-
-
-def _refusal(method: str, issued: _Issued | None, content_type: str, body: bytes | None, now: float) -> str | None:
-    """Return the status with which S3 rejects this request, or None. See the module's docstring."""
-    if issued is None or method != "PUT" or content_type or now > issued.expires_at:
-        return "403"
-    return "411" if body is None else None
 
 
 class _Server(ThreadingHTTPServer):

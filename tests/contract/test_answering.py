@@ -35,9 +35,7 @@ def short_invocations(laptop: Laptop, seconds: float) -> AbstractContextManager[
 def test_response_has_exactly_the_documented_fields(laptop: Laptop, kind: Kind) -> None:
     answer = laptop.send("Create", resource_type=kind.type, properties=kind.properties)
 
-    assert set(answer) == {
-        *("Status", "PhysicalResourceId", "StackId", "RequestId", "LogicalResourceId", "Data"),
-    }
+    assert set(answer) == {"Status", "PhysicalResourceId", "StackId", "RequestId", "LogicalResourceId", "Data"}
     assert all(isinstance(value, str) for value in answer["Data"].values())
 
 

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
@@ -22,8 +22,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 
 @pytest.fixture(params=TYPES, ids=lambda described: described.name)
 def described(request: pytest.FixtureRequest) -> Described:
-    found: Described = request.param
-    return found
+    return cast("Described", request.param)
 
 
 @pytest.fixture(scope="session")

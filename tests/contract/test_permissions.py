@@ -13,7 +13,7 @@ from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 from telephony import resources
 from telephony.aws import clients, services
 from telephony.handlers import sweep
-from tests.conftest import CONNECT, KINDS, SMS, Configure, Context, Laptop, connect_instance
+from tests.conftest import CONNECT, KINDS, SMS, Configure, Context, Laptop, VirtualClock, connect_instance
 from tests.contract.cloudformation import Stack
 from tests.contract.declarations import (
     SIMULATOR,
@@ -246,9 +246,9 @@ _lifetimes: dict[str, Lifetime] = {}
 
 
 @pytest.fixture
-def lifetimes(laptop: Laptop, stacks: StacksApi) -> dict[str, Lifetime]:
+def lifetimes(laptop: Laptop, stacks: StacksApi, virtual_clock: VirtualClock) -> dict[str, Lifetime]:
     """The lifetimes by type. They are recorded once per test process."""
-    del stacks
+    del stacks, virtual_clock
     laptop.telecom.configure(claim_release_limit=100)
     for name in TYPES:
         assert name in TYPE_SPECIFIC, f"{name} needs an entry in TYPE_SPECIFIC"

@@ -13,7 +13,6 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
 from uuid import uuid4
 
@@ -107,9 +106,7 @@ class AsyncInvoker:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         self._closing.set()
         try:
             self.settle(_CLOSE_SECONDS)
@@ -126,20 +123,21 @@ class AsyncInvoker:
     def invoke(self, event: Event) -> str:
         """Accept the event and return its request ID at once, as Lambda does with status 202."""
         request_id = str(uuid4())
-        disturbance = next((one for one in self._disturbances if one.when(event)), None)
         deliver = partial(self._deliver, json.dumps(event), request_id)
-        if disturbance is None:
-            self._start(deliver)
-            return request_id
-        self._disturbances.remove(disturbance)
-        match disturbance.delivery:
-            case "twice":
+        with self._idle:
+            disturbance = next((one for one in self._disturbances if one.when(event)), None)
+            if disturbance:
+                self._disturbances.remove(disturbance)
+        match disturbance:
+            case None:
+                self._start(deliver)
+            case _Disturbance("twice"):
                 self._start(deliver, deliver)
-            case "together":
+            case _Disturbance("together"):
                 meet = partial(threading.Barrier(2).wait, _CLOSE_SECONDS)
                 self._start(meet, deliver)
                 self._start(meet, deliver)
-            case "late":
+            case _Disturbance("late"):
                 self._start(partial(self._closing.wait, disturbance.seconds), deliver)
         return request_id
 

@@ -31,7 +31,6 @@ class StackEvent(NamedTuple):
     logical_id: str
     status: str
     reason: str
-    physical_id: str
 
 
 @dataclass(frozen=True)
@@ -98,6 +97,8 @@ class Stack:
         self.status = ""
         self.events: list[StackEvent] = []
         self._requests = Requests(cloudformation.invoker, cloudformation.sink, self.stack_id, cloudformation.time_scale)
+        self.requests = self._requests.sent
+        """Every event sent for the stack, in order."""
         self.retained: list[tuple[str, str]] = []
         """(logical ID, physical ID) of resources retained by a policy."""
         self.dropped: list[tuple[str, str]] = []
@@ -114,18 +115,10 @@ class Stack:
     def attributes(self) -> dict[str, dict[str, str]]:
         return {logical_id: resource.attributes for logical_id, resource in list(self._resources.items())}
 
-    @property
-    def requests(self) -> list[dict[str, Any]]:
-        """Every event sent for the stack, in order."""
-        return self._requests.sent
-
     def sent(self, logical_id: str) -> list[tuple[str, str]]:
         """(RequestType, PhysicalResourceId or "") of a resource's requests, in order."""
-        return [
-            (request["RequestType"], request.get("PhysicalResourceId", ""))
-            for request in self.requests
-            if request["LogicalResourceId"] == logical_id
-        ]
+        requests = [request for request in list(self.requests) if request["LogicalResourceId"] == logical_id]
+        return [(request["RequestType"], request.get("PhysicalResourceId", "")) for request in requests]
 
     def statuses(self, logical_id: str | None = None) -> list[str]:
         """The statuses of a resource, or of the stack itself, in order."""
@@ -291,16 +284,9 @@ class Stack:
 
     def _resolved(self, declaration: Declaration) -> dict[str, Any]:
         """Return the properties as an event contains them, including ServiceToken."""
-        pseudo = {
-            "AWS::StackName": self.name,
-            "AWS::StackId": self.stack_id,
-            "AWS::Region": REGION,
-            "AWS::AccountId": ACCOUNT,
-            "AWS::NoValue": None,
-        }
 
         def ref(name: str) -> str | None:
-            return pseudo[name] if name in pseudo else self._resources[name].physical_id
+            return None if name == "AWS::NoValue" else self._resources[name].physical_id
 
         def get_att(logical_id: str, attribute: str) -> str:
             return self._resources[logical_id].attributes[attribute]
@@ -335,7 +321,7 @@ class Stack:
 
     def _discard_one(self, held: Held, *, attempts: int, drop: bool) -> bool:
         if held.retained:
-            self._note(held.logical_id, "DELETE_SKIPPED", physical_id=held.physical_id)
+            self._note(held.logical_id, "DELETE_SKIPPED")
             self.retained.append((held.logical_id, held.physical_id))
         elif not any(self._delete_once(held) for _ in range(attempts)):
             if not drop:
@@ -348,12 +334,11 @@ class Stack:
         return True
 
     def _delete_once(self, held: Held) -> bool:
-        self._note(held.logical_id, "DELETE_IN_PROGRESS", physical_id=held.physical_id)
+        self._note(held.logical_id, "DELETE_IN_PROGRESS")
         verdict = self._requests.ask(
             "Delete", held.logical_id, held.declaration.type, held.properties, physical_id=held.physical_id
         )
-        status = "DELETE_COMPLETE" if verdict.succeeded else "DELETE_FAILED"
-        self._note(held.logical_id, status, verdict.reason, physical_id=held.physical_id)
+        self._note(held.logical_id, "DELETE_COMPLETE" if verdict.succeeded else "DELETE_FAILED", verdict.reason)
         return verdict.succeeded
 
     def _held(self, logical_id: str) -> Held:
@@ -377,14 +362,12 @@ class Stack:
         suffix = "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(12))
         return f"{self.name}-{logical_id}-{suffix}"
 
-    def _note(self, logical_id: str, status: str, reason: str = "", *, physical_id: str = "") -> None:
-        resource = self._resources.get(logical_id)
-        known = physical_id or (resource.physical_id if resource else "")
-        self.events.append(StackEvent(time.time(), logical_id, status, reason, known))
+    def _note(self, logical_id: str, status: str, reason: str = "") -> None:
+        self.events.append(StackEvent(time.time(), logical_id, status, reason))
 
     def _move(self, status: str) -> str:
         self.status = status
-        self.events.append(StackEvent(time.time(), self.name, status, "", self.stack_id))
+        self._note(self.name, status)
         return status
 
 
