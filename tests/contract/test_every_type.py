@@ -12,6 +12,7 @@ from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 
 from telephony.cloudformation import request
 from telephony.model.properties import Properties, fields
+from telephony.model.validation import parse
 from tests.conftest import KINDS, Laptop, connect_instance
 from tools import events, generate
 from tools.types import ROOT, Described, every_type, nested_in
@@ -63,7 +64,7 @@ def test_module_class_and_type_have_the_same_name(described: Described) -> None:
     assert resource.properties.__name__ == f"{described.name}Properties"
     assert issubclass(resource.properties, Properties)
     assert described.description.endswith("."), "the module's docstring starts with `Custom::Name: description.`"
-    assert re.fullmatch(resource.id_pattern, resource.id_example)
+    assert re.fullmatch(resource.properties.id_pattern, resource.properties.id_example)
 
 
 def test_generated_files_are_current(described: Described) -> None:
