@@ -23,7 +23,6 @@ from tests.faults.workers import WorkerPool
 _console = Console(highlight=False, markup=False, soft_wrap=True)
 _ROOT = Path(__file__).parents[2]
 _REPORT = _ROOT / "build" / "faults-report.json"
-_TABLE = _ROOT / "build" / "faults-table.md"
 _SHOWN_RESULTS = 20
 _PROGRESS = 200
 """Scenarios between two progress lines."""
@@ -45,7 +44,7 @@ def main() -> int:
         sys.path.insert(0, str(_ROOT / "functions"))
     with WorkerPool(1 if arguments.repro else arguments.jobs) as workers:
         if arguments.repro:
-            result = workers.run_with_log(Scenario.parse(arguments.repro))
+            result = workers.run_one(Scenario.parse(arguments.repro))
             _console.print(result)
             return int(result.wrong)
         run = _PlanRun(workers, arguments.slice, arguments.only, arguments.seconds or _SECONDS)
@@ -53,7 +52,6 @@ def main() -> int:
         if run.missing == 0 and not arguments.slice and arguments.only == "*":
             good &= run.detects_mutations()
             good &= run.passes_histories(arguments.histories)
-    run.write_table()
     return int(not (good and (run.missing == 0 or arguments.seconds is not None)))
 
 
@@ -68,7 +66,6 @@ class _PlanRun:
     missing: int = 0
     """Scenarios that did not start in time."""
     _report: Report = attrs.field(init=False)
-    _lines: list[str] = attrs.field(factory=list)
     _interrupted: bool = False
 
     def run(self) -> bool:
@@ -84,7 +81,7 @@ class _PlanRun:
             nonlocal total
             report.add(result)
             if result.wrong:
-                _console.print(result if len(report.wrong) <= _SHOWN_RESULTS else f"wrong: {result.name}")
+                _console.print(str(result) if len(report.wrong) <= _SHOWN_RESULTS else f"wrong: {result.name}")
             more = [] if self.slice else self._selected(plan.second_faults(result, recordings))
             total += len(more)
             if report.runs % _PROGRESS == 0:
@@ -112,29 +109,19 @@ class _PlanRun:
             recorded = self.workers.run(plan.mutated(mutation))
             results = self.workers.run(kill for result in recorded for kill in plan.mutated_kills(result))
             found = detections(results)
-            self._print(f"without {mutation}: {found} bought twice or leaked in {len(results)} scenarios")
+            _console.print(f"without {mutation}: {found} bought twice or leaked in {len(results)} scenarios")
             good &= found > 0
         return good
 
     def passes_histories(self, examples: int) -> bool:
-        """Run random histories."""
         try:
             if examples:
                 random_histories.run(self.workers, examples)
         except AssertionError as error:
-            self._print(f"one of {examples} random histories failed:\n{error}")
+            _console.print(f"one of {examples} random histories failed:\n{error}")
             return False
-        self._print(f"{examples} random histories: nothing wrong")
+        _console.print(f"{examples} random histories: nothing wrong")
         return True
-
-    def write_table(self) -> None:
-        """Write the report as Markdown."""
-        lines = [f"- {line}\n" for line in self._lines]
-        _TABLE.write_text("\n".join([self._report.markdown(), "", *lines]), encoding="utf-8")
-
-    def _print(self, line: str) -> None:
-        _console.print(line)
-        self._lines.append(line)
 
     def _selected(self, scenarios: Iterable[Scenario]) -> list[Scenario]:
         return [scenario for scenario in scenarios if fnmatch.fnmatchcase(str(scenario), self.only)]

@@ -55,21 +55,17 @@ class Variant:
     properties: str = ""
 
     def initial(self, context: ScenarioContext) -> Properties:
-        """Return the declaration of the Create."""
         # The instance ARN of the event file is that of AWS's documentation.
         properties: Properties = json.loads(_INSTANCE_ARN.sub(context.instance_arns[0], self.properties))
         return properties | {"Trigger": context.secret} | self.create(context)
 
     def before_replacement(self, context: ScenarioContext) -> Properties:
-        """Return the declaration of a Create that a replacement follows."""
         return self.initial(context) | ({"DeletionProtectionEnabled": False} if self.protected else {})
 
     def updated(self, context: ScenarioContext) -> Properties:
-        """Return the declaration of an Update in place."""
         return self.initial(context) | self.update(context)
 
     def replaced(self, context: ScenarioContext) -> Properties:
-        """Return the declaration of an Update that needs a replacement."""
         return self.initial(context) | (self.replace or self.update)(context) | {"AllowReplacement": True}
 
 

@@ -1,4 +1,4 @@
-"""Client of the environment process, which runs the telecom services, DynamoDB, S3 and the CloudFormation API.
+"""The virtual clock, and the client of the environment process: telecom services, DynamoDB, S3, CloudFormation API.
 
 The environment has its own process (environment_server.py). The worker that forks the provider therefore has no threads
 and none of the services' modules: a fork takes longer the more memory the process uses.
@@ -7,7 +7,9 @@ and none of the services' modules: a fork takes longer the more memory the proce
 from __future__ import annotations
 
 import importlib
+import mmap
 import tempfile
+import time
 from multiprocessing import get_context
 from multiprocessing.managers import BaseManager
 from pathlib import Path
@@ -15,7 +17,33 @@ from typing import Any
 
 import attrs
 
-from tests.faults.virtual_clock import SIZE, VirtualClock
+_DOUBLE = 8
+"""Bytes."""
+
+
+class VirtualClock:
+    """Machine time plus an offset, which all processes of a scenario share in a memory-mapped file."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        with Path(path).open("r+b") as file:
+            self._seconds = memoryview(mmap.mmap(file.fileno(), _DOUBLE)).cast("d")
+
+    @property
+    def offset(self) -> float:
+        """Seconds ahead of machine time."""
+        return self._seconds[0]
+
+    def now(self) -> float:
+        """Return seconds since the epoch. Not for processes that patch `time.time`."""
+        return time.time() + self.offset
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock. Not atomic: only one process may do this at a time."""
+        self._seconds[0] += seconds
+
+    def reset(self) -> None:
+        self._seconds[0] = 0
 
 
 @attrs.frozen
@@ -67,7 +95,7 @@ class Environment:
     def __init__(self) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="faults-")
         path = Path(self._directory.name) / "clock"
-        path.write_bytes(bytes(SIZE))
+        path.write_bytes(bytes(_DOUBLE))
         self.clock = VirtualClock(str(path))
         self._manager = _Manager(ctx=get_context("spawn"))
         self._manager.start()

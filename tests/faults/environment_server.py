@@ -16,8 +16,7 @@ from local.telecom.dispatch import Answer
 from local.telecom.faults import Fault
 from local.telecom.sms_voice.models import pinpointsmsvoicev2_backends
 from tests.contract.answers import AnswerSink
-from tests.faults.environment import Purchase, Response, Snapshot
-from tests.faults.virtual_clock import VirtualClock
+from tests.faults.environment import Purchase, Response, Snapshot, VirtualClock
 
 if TYPE_CHECKING:
     from moto.core.request import Request
@@ -28,17 +27,6 @@ _QUOTA = 1_000_000
 _REQUEST_ID_TAG = "cfn-telephony:request-id"
 _PHYSICAL_IDS = {"phone_numbers": "{id}", "sender_ids": "{country}|{id}", "connect_numbers": "{arn}"}
 """The form of the physical ID by kind of resource; pools are not purchased."""
-
-
-class _ServiceClock(Clock):
-    """Makes the services use the virtual clock."""
-
-    def __init__(self, clock: VirtualClock) -> None:
-        super().__init__()
-        self._clock = clock
-
-    def now(self) -> float:
-        return self._clock.now
 
 
 class RecordingServer(TelecomServer):
@@ -67,7 +55,6 @@ class RecordingServer(TelecomServer):
             self._log.clear()
 
     def held_purchases(self) -> list[Purchase]:
-        """Return all purchases that are not released."""
         return [
             Purchase(_PHYSICAL_IDS[kind].format_map(resource), resource["tags"].get(_REQUEST_ID_TAG))
             for kind, resources in self.held().items()
@@ -91,17 +78,16 @@ class _CloudFormationApi(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
-        """Log nothing."""
+        pass
 
 
 class EnvironmentServer:
     """Environment.server forwards its calls to the public methods of this class."""
 
     def __init__(self, clock: VirtualClock) -> None:
-        service_clock = _ServiceClock(clock)
-        self._telecom = RecordingServer(service_clock)
+        self._telecom = RecordingServer(cast("Clock", clock))
         self._telecom.start()
-        self._sink = AnswerSink(trustme.CA(), now=service_clock.now)
+        self._sink = AnswerSink(trustme.CA(), now=clock.now)
         self._cloudformation = ThreadingHTTPServer(("127.0.0.1", 0), _CloudFormationApi)
         threading.Thread(target=self._cloudformation.serve_forever, args=(0.1,), daemon=True).start()
         self._first_put = 0
@@ -116,9 +102,7 @@ class EnvironmentServer:
             "AWS_REGION": _REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CA_BUNDLE": self._sink.ca_file,
-            "AWS_ENDPOINT_URL_PINPOINT_SMS_VOICE_V2": url,
-            "AWS_ENDPOINT_URL_CONNECT": url,
-            "AWS_ENDPOINT_URL_DYNAMODB": url,
+            **{f"AWS_ENDPOINT_URL_{name}": url for name in ("PINPOINT_SMS_VOICE_V2", "CONNECT", "DYNAMODB")},
             "AWS_ENDPOINT_URL_CLOUDFORMATION": f"http://127.0.0.1:{self._cloudformation.server_port}",
             "ALLOWED_RESPONSE_HOSTS": self._sink.host,
             "STATE_TABLE": _TABLE,
@@ -130,8 +114,8 @@ class EnvironmentServer:
         with self._sink._lock:
             self._sink._puts.clear()
             self._sink._issued.clear()
-        credentials = {"region_name": _REGION, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        clients: Any = boto3.Session(**cast("Any", credentials))
+        credentials: Any = {"region_name": _REGION, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        clients: Any = boto3.Session(**credentials)
         clients.client("dynamodb", endpoint_url=self._telecom.url).create_table(
             TableName=_TABLE,
             KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],

@@ -6,13 +6,13 @@ Each is a function in FOLLOW_UPS that invokes the provider with the fault, then 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
 from tests.faults.declarations import Properties
 from tests.faults.invocation import InjectedFault, Invocation
-from tests.faults.simulation import SentRequest, StackSimulation
+from tests.faults.simulation import NO_RESPONSE, SentRequest, StackSimulation
 
 type RequestKind = Literal["create", "update", "replace", "delete", "cleanup", "rollback"]
 REQUEST_KINDS: tuple[RequestKind, ...] = ("create", "update", "replace", "delete", "cleanup", "rollback")
@@ -29,18 +29,23 @@ class FaultedRequest:
     declared: Properties
     """The properties that the request declares."""
     fault: InjectedFault | None
-    calls: list[str]
-    """The calls of the request without a fault, for faults of kind error and throttle."""
     second_fault: InjectedFault | None = None
     """Hits the next invocation; with `canceled-while-running`, the same one after it resumes."""
 
 
-def _invoke(simulation: StackSimulation, faulted: FaultedRequest) -> None:
-    simulation.invoke(faulted.sent, faulted.fault, calls=faulted.calls)
+def issue(
+    simulation: StackSimulation, kind: RequestKind, before: Properties, declared: Properties, **faults: Any
+) -> FaultedRequest:
+    if kind == "create":
+        sent = simulation.send("Create", declared, may_purchase=True)
+    elif kind in {"delete", "cleanup"}:
+        sent = simulation.send("Delete", declared, physical_id=simulation.physical_id)
+    else:
+        sent = simulation.update(before, declared, may_purchase=kind == "replace")
+    return FaultedRequest(kind, sent, before, declared, **faults)
 
 
 def _process_response(simulation: StackSimulation, faulted: FaultedRequest) -> None:
-    """CloudFormation processes the response that it received."""
     sent = faulted.sent
     if faulted.kind == "create":
         simulation.after_create(sent, faulted.declared)
@@ -49,17 +54,17 @@ def _process_response(simulation: StackSimulation, faulted: FaultedRequest) -> N
     elif faulted.kind == "rollback":
         simulation.after_rollback(sent, faulted.declared, faulted.before)
     else:
-        verdict = simulation.verdict(sent)
-        if verdict is not None and verdict.succeeded:
-            simulation.after_delete(sent.physical_id)
+        verdict, physical_id = simulation.verdict(sent), sent.event["PhysicalResourceId"]
+        if verdict.succeeded:
+            simulation.after_delete(physical_id)
         else:
             simulation.findings.failed += 1
-            simulation.delete(sent.physical_id, faulted.declared)
+            simulation.delete(physical_id, faulted.declared)
 
 
 def _process_response_if_any(simulation: StackSimulation, faulted: FaultedRequest) -> bool:
     """CloudFormation processes the response if it was stored before the fault."""
-    if simulation.verdict(faulted.sent) is None:
+    if simulation.verdict(faulted.sent).reason == NO_RESPONSE:
         return False
     _process_response(simulation, faulted)
     return True
@@ -74,7 +79,7 @@ def _abandon(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     elif faulted.kind == "rollback":  # ContinueUpdateRollback sends it again.
         simulation.roll_back(faulted.declared, faulted.before, faulted.second_fault)
     else:
-        simulation.delete(faulted.sent.physical_id, faulted.declared, faulted.second_fault)
+        simulation.delete(faulted.sent.event["PhysicalResourceId"], faulted.declared, faulted.second_fault)
 
 
 def _pause(simulation: StackSimulation, faulted: FaultedRequest) -> Invocation | None:
@@ -93,31 +98,31 @@ def _resume(simulation: StackSimulation, faulted: FaultedRequest, paused: Invoca
 
 def retries(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     """Lambda retries after one and two minutes; then the continuation function runs."""
-    _invoke(simulation, faulted)
+    simulation.invoke(faulted.sent, faulted.fault)
     simulation.run_retries(faulted.sent, faulted.second_fault)
     _process_response(simulation, faulted)
 
 
 def retries_exhausted(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     """Only the continuation function runs."""
-    _invoke(simulation, faulted)
-    simulation.advance(180)
+    simulation.invoke(faulted.sent, faulted.fault)
+    simulation.clock.advance(180)
     simulation.run_continuation(faulted.sent)
     _process_response(simulation, faulted)
 
 
 def timed_out(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     """Nothing runs the request again; its ServiceTimeout ends after an hour."""
-    _invoke(simulation, faulted)
-    simulation.advance(3600)
+    simulation.invoke(faulted.sent, faulted.fault)
+    simulation.clock.advance(3600)
     if not _process_response_if_any(simulation, faulted):
         _abandon(simulation, faulted)
 
 
 def canceled(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     """CloudFormation cancels the request after seconds and sends the next one; then Lambda retries the first."""
-    _invoke(simulation, faulted)
-    simulation.advance(4)
+    simulation.invoke(faulted.sent, faulted.fault)
+    simulation.clock.advance(4)
     _abandon(simulation, faulted)
     simulation.check_losses()
     simulation.run_retries(faulted.sent)
@@ -125,7 +130,7 @@ def canceled(simulation: StackSimulation, faulted: FaultedRequest) -> None:
 
 def ignored_response(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     """The retries send a response, which CloudFormation ignores because it has canceled the request."""
-    _invoke(simulation, faulted)
+    simulation.invoke(faulted.sent, faulted.fault)
     simulation.run_retries(faulted.sent)
     _abandon(simulation, faulted)
 
@@ -155,8 +160,8 @@ def concurrent(simulation: StackSimulation, faulted: FaultedRequest) -> None:
 
 def deleted_after_response(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     """CloudFormation received the response and deletes the number by its ID; then Lambda retries the Create."""
-    _invoke(simulation, faulted)
-    _delete_created(simulation, faulted, faulted.second_fault)
+    simulation.invoke(faulted.sent, faulted.fault)
+    _delete_created(simulation, faulted)
     simulation.check_losses()
     simulation.run_retries(faulted.sent)
 
@@ -168,25 +173,23 @@ def deleted_while_running(simulation: StackSimulation, faulted: FaultedRequest) 
     _resume(simulation, faulted, paused)
 
 
-def _delete_created(
-    simulation: StackSimulation, faulted: FaultedRequest, second_fault: InjectedFault | None = None
-) -> None:
+def _delete_created(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     if not _process_response_if_any(simulation, faulted):
         raise AssertionError(f"{faulted.fault} is before the response")
     if simulation.physical_id is not None:
-        simulation.delete(simulation.physical_id, faulted.declared, second_fault)
+        simulation.delete(simulation.physical_id, faulted.declared, faulted.second_fault)
 
 
 def rolled_back(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     """The retries succeed; then CloudFormation rolls back because another resource failed."""
-    _invoke(simulation, faulted)
+    simulation.invoke(faulted.sent, faulted.fault)
     simulation.run_retries(faulted.sent, faulted.second_fault)
     verdict = simulation.verdict(faulted.sent)
-    if verdict is None or not verdict.succeeded:
+    if verdict.succeeded:
+        simulation.physical_id, simulation.declared = verdict.physical_id, faulted.declared
+        simulation.roll_back(faulted.before, faulted.declared)
+    else:
         _process_response(simulation, faulted)
-        return
-    simulation.physical_id, simulation.declared = verdict.physical_id, faulted.declared
-    simulation.roll_back(faulted.before, faulted.declared)
 
 
 def stack_deleted(simulation: StackSimulation, faulted: FaultedRequest) -> None:
@@ -195,8 +198,7 @@ def stack_deleted(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     DeleteStack is refused in UPDATE_IN_PROGRESS ("Stack ... cannot be deleted while in status UPDATE_IN_PROGRESS",
     aws-toolkit-azure-devops issue 317). Where rollback is disabled, another resource's failure does not end this one's
     Update ("A failure in one path doesn't affect other provisioning paths", CloudFormation User Guide, "Choose how to
-    handle failures when provisioning resources"): it ends by its response, or by its ServiceTimeout. The stack is then
-    UPDATE_FAILED and can be deleted.
+    handle failures when provisioning resources"): only its response or its ServiceTimeout ends it.
     """
     _delete_without_rollback(simulation, faulted, 3600)
 
@@ -211,8 +213,8 @@ def rollback_failed(simulation: StackSimulation, faulted: FaultedRequest) -> Non
 
 
 def _delete_without_rollback(simulation: StackSimulation, faulted: FaultedRequest, delay: float) -> None:
-    _invoke(simulation, faulted)
-    simulation.advance(delay)
+    simulation.invoke(faulted.sent, faulted.fault)
+    simulation.clock.advance(delay)
     if _process_response_if_any(simulation, faulted):
         return
     assert simulation.physical_id is not None

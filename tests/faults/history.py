@@ -5,12 +5,10 @@ After every step, the held numbers are those that CloudFormation knows.
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 
-from tests.faults.declarations import VARIANTS, Properties
-from tests.faults.follow_ups import FOLLOW_UPS, RUNNING, FaultedRequest, RequestKind
+from tests.faults.declarations import VARIANTS
+from tests.faults.follow_ups import FOLLOW_UPS, RUNNING, FaultedRequest, RequestKind, issue
 from tests.faults.invocation import InjectedFault
 from tests.faults.scenario import ScenarioResult, ScenarioRunner
 from tests.faults.simulation import StackSimulation
@@ -48,7 +46,7 @@ def run_history(runner: ScenarioRunner, history: History) -> ScenarioResult:
     simulation = runner.begin(VARIANTS[history.variant], behavior=history.behavior)
     try:
         for number, step in enumerate(history.steps):
-            simulation.advance(900)
+            simulation.clock.advance(900)
             _run_step(simulation, step, number)
             simulation.check()
             if simulation.findings.wrong:
@@ -62,52 +60,34 @@ def run_history(runner: ScenarioRunner, history: History) -> ScenarioResult:
 
 
 def _run_step(simulation: StackSimulation, step: Step, number: int) -> None:
-    exists = simulation.physical_id is not None
     if step.action == "redeliver":
-        kept = [sent for sent in simulation.sent if simulation.now - sent.issued_at < _MAXIMUM_EVENT_AGE]
+        kept = [sent for sent in simulation.sent if simulation.clock.now() - sent.issued_at < _MAXIMUM_EVENT_AGE]
         if kept:
             simulation.invoke(kept[step.choice % len(kept)])
-    elif exists and step.action == "retain":
+    elif simulation.physical_id is not None and step.action == "retain":
         # The resource leaves the template with its number retained, and is declared again later.
         simulation.retained.add(str(simulation.physical_id))
         simulation.physical_id, simulation.declared = None, {}
-        simulation.advance(_DAYS)
+        simulation.clock.advance(_DAYS)
     else:
-        faulted = _send(simulation, step, number) if exists else _send_create(simulation, step, number)
+        faulted = _issue(simulation, step, number)
         pauses = step.fault is not None and step.fault.kind == "pause"
         after = {"create": _AFTER_CREATE, "delete": _AFTER_DELETE}.get(faulted.kind, _AFTER_UPDATE)
         follow_ups = RUNNING if pauses else after
         FOLLOW_UPS[follow_ups[step.choice % len(follow_ups)]](simulation, faulted)
 
 
-def _send_create(simulation: StackSimulation, step: Step, number: int) -> FaultedRequest:
-    new = _declaration(simulation, 0, number)
-    return FaultedRequest("create", simulation.send("Create", new, may_purchase=True), new, new, step.fault, [])
-
-
-def _send(simulation: StackSimulation, step: Step, number: int) -> FaultedRequest:
-    old = simulation.declared
-    if step.action == "delete":
-        sent = simulation.send("Delete", old, physical_id=simulation.physical_id)
-        return FaultedRequest("delete", sent, old, old, step.fault, [])
-    kind: RequestKind = "replace" if step.action == "replace" else "update"
-    alternative = getattr(old, "alternative", 0)
-    new = _declaration(simulation, 1 - alternative if kind == "replace" else alternative, number)
-    sent = simulation.update(old, new, may_purchase=kind == "replace")
-    return FaultedRequest(kind, sent, old, new, step.fault, [])
-
-
-def _declaration(simulation: StackSimulation, alternative: int, number: int) -> Properties:
-    """Return new properties. A change from one alternative to the other needs a replacement."""
-    variant = simulation.variant
-    properties = (variant.replaced if alternative else variant.initial)(simulation.context)
-    tags = [{"Key": "step", "Value": str(number)}]
-    return _Declaration(properties | {"AllowReplacement": True, "Tags": tags}, alternative)
-
-
-class _Declaration(dict[str, Any]):
-    """Properties, and which of the two alternatives they are."""
-
-    def __init__(self, properties: Properties, alternative: int) -> None:
-        super().__init__(properties)
-        self.alternative = alternative
+def _issue(simulation: StackSimulation, step: Step, number: int) -> FaultedRequest:
+    """Issue the request of a step. A replacement alternates between two declarations."""
+    variant, context, old = simulation.variant, simulation.context, simulation.declared
+    if simulation.physical_id is not None and step.action == "delete":
+        return issue(simulation, "delete", old, old, fault=step.fault)
+    kind: RequestKind = "create"
+    replacement = variant.replace(context) if variant.replace else {}
+    replaced = False
+    if simulation.physical_id is not None:
+        kind = "replace" if step.action == "replace" else "update"
+        replaced = (old | replacement == old) != (kind == "replace")
+    declared = variant.initial(context) | (replacement if replaced else {})
+    declared |= {"AllowReplacement": True, "Tags": [{"Key": "step", "Value": str(number)}]}
+    return issue(simulation, kind, old or declared, declared, fault=step.fault)

@@ -1,8 +1,7 @@
 """One invocation of a Lambda function in a child process, with faults injected into its outside calls.
 
 The child is forked from a warm worker, or is a new interpreter. The faults are injected in http.client, which botocore
-and urllib3 share. The provider is not patched, and a call that is added to it becomes a fault point without a change
-here.
+and urllib3 share. The provider is not patched, and every call that is added to it is a fault point.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from botocore.httpsession import URLLib3Session
 
 from tests.contract.cloudformation.destination import failure_record, sqs_event
 from tests.faults import mutations
-from tests.faults.virtual_clock import VirtualClock
+from tests.faults.environment import VirtualClock
 
 type FaultKind = Literal["kill", "pause", "reset", "drop", "error", "throttle"]
 type Status = Literal["returned", "raised", "killed", "paused", "hanging"]
@@ -43,8 +42,6 @@ type Status = Literal["returned", "raised", "killed", "paused", "hanging"]
 _LAMBDA_TIMEOUT = 300.0
 _REAL_TIMEOUT = 30
 """Seconds of machine time after which an invocation counts as hanging."""
-_HARNESS_FAILED = 70
-"""Exit code of a child if the harness fails."""
 _RESERVATION = b'"pk": {"S": "rate"}'
 """In the body of a state table call that reserves a slot of the rate limit and changes nothing else."""
 _SETTINGS = {
@@ -103,12 +100,12 @@ class InvocationSpec:
     """Another invocation runs at the same time, so that a sleep takes real time instead of moving the clock."""
 
 
-@attrs.frozen
+@attrs.define
 class Call:
     """One outside call; `status` is the HTTP status, or None without a response."""
 
     name: str
-    status: int | None
+    status: int | None = None
 
 
 @attrs.frozen
@@ -122,10 +119,7 @@ class InvocationResult:
     value: Any = None
 
     def __str__(self) -> str:
-        calls = [
-            call.name if call.status == http.HTTPStatus.OK else f"{call.name}({call.status or '-'})"
-            for call in self.calls
-        ]
+        calls = [f"{call.name}({call.status or '-'})" for call in self.calls]
         error = f" [{self.error['type']}: {self.error['message']}]" if self.error else ""
         return f"{self.status}: {' '.join(calls)}{error}"
 
@@ -140,7 +134,7 @@ class _ProcessClock:
     def __init__(self, clock: VirtualClock, *, concurrent: bool) -> None:
         self._clock = clock
         self._offset = clock.offset
-        self._traveller = time_machine.travel(clock.now, tick=concurrent).start()
+        self._traveller = time_machine.travel(clock.now(), tick=concurrent).start()
         if not concurrent:
             time.sleep = self.sleep
 
@@ -224,8 +218,6 @@ def initialize_runtime(variables: Mapping[str, str]) -> None:
     os.environ.update(variables)
     os.environ.update(_SETTINGS)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    logging.getLogger().addHandler(logging.StreamHandler(sys.stdout))  # The Lambda runtime adds one too.
-    logging.getLogger().setLevel(logging.DEBUG)
     import telephony  # noqa: PLC0415 - reads the environment
 
     for module in pkgutil.walk_packages(telephony.__path__, "telephony."):
@@ -233,6 +225,8 @@ def initialize_runtime(variables: Mapping[str, str]) -> None:
         for value in list(vars(imported).values()):
             if isinstance(value, functools._lru_cache_wrapper) and value.__module__ == module.name:
                 value()
+    logging.getLogger().addHandler(logging.StreamHandler(sys.stdout))  # The Lambda runtime adds one too.
+    logging.getLogger().setLevel(logging.DEBUG)
 
 
 def warm_up(specs: Iterator[InvocationSpec]) -> None:
@@ -244,7 +238,7 @@ def warm_up(specs: Iterator[InvocationSpec]) -> None:
     before = sum(descriptor.is_socket() for descriptor in descriptors.iterdir())
     logging.disable()
     for spec in specs:
-        with redirect_stdout(io.StringIO()), time_machine.travel(VirtualClock(spec.clock).now, tick=True):
+        with redirect_stdout(io.StringIO()), time_machine.travel(VirtualClock(spec.clock).now(), tick=True):
             _handler(spec)(spec.event, _Context())
     logging.disable(logging.NOTSET)
     for instance in gc.get_objects():
@@ -313,7 +307,7 @@ class Invocation:
                 traceback.print_exc()
                 sys.stderr.flush()
             finally:
-                os._exit(_HARNESS_FAILED)
+                os._exit(1)
 
     def wait(self) -> InvocationResult:
         """Wait until the process ends or is paused."""
@@ -345,25 +339,23 @@ class Invocation:
             self._paused = False
 
     def _result(self, status: Status) -> InvocationResult:
-        names: list[str] = []
-        statuses: dict[int, int] = {}
+        calls: list[Call] = []
         error: dict[str, Any] | None = None
         returned = None
         for line in _text(self._trace).splitlines():
             kind, value = json.loads(line)
             if kind == "call":
-                names.append(_call_name(value))
+                calls.append(Call(_call_name(value)))
             elif kind == "target":
-                names[-1] = value.partition(".")[0].partition("_")[0] + "." + value.rpartition(".")[2]
+                calls[-1].name = value.partition(".")[0].partition("_")[0] + "." + value.rpartition(".")[2]
             elif kind == "status":
-                statuses[len(names) - 1] = value
+                calls[-1].status = value
             elif kind == "reservation":  # As part of a transaction it keeps the transaction's name.
-                names[-1] = names[-1].replace("DynamoDB.UpdateItem", "reservation.UpdateItem")
+                calls[-1].name = calls[-1].name.replace("DynamoDB.UpdateItem", "reservation.UpdateItem")
             elif kind == "returned":
                 returned = value
             else:
                 error = value
-        calls = [Call(name, statuses.get(index)) for index, name in enumerate(names)]
         return InvocationResult("raised" if error else status, calls, _text(self._log), error, returned)
 
 

@@ -56,14 +56,13 @@ def requests() -> list[tuple[str, RequestKind]]:
 
 
 def fault_points(calls: list[str]) -> list[FaultPoint]:
-    """Return the points before and after the effect of each call."""
     return [(call, after) for call in range(len(calls)) for after in (False, True)]
 
 
 def states(calls: list[str]) -> list[FaultPoint]:
     """Return one point per state that a kill can leave: before the first call, and after each call with an effect."""
-    changes = [call for call, name in enumerate(calls) if not _reserves(name) and not _reads(name)]
-    return [(0, False), *((call, True) for call in changes)]
+    reads = [name.partition(".")[2].startswith(_READS) for name in calls]
+    return [(call, after) for call, after in _pause_points(calls) if not after or not reads[call]]
 
 
 def _pause_points(calls: list[str]) -> list[FaultPoint]:
@@ -85,21 +84,12 @@ def _reserves(name: str) -> bool:
     return name.startswith("reservation.")
 
 
-def _reads(name: str) -> bool:
-    return name.partition(".")[2].startswith(_READS)
-
-
 def _possible(follow_up: str, calls: list[str], point: FaultPoint) -> bool:
     responded = point >= (calls.index("response"), True)
-    return (
-        responded
-        if follow_up in follow_ups.NEEDS_RESPONSE
-        else follow_up not in follow_ups.NEEDS_NO_RESPONSE or not responded
-    )
+    return follow_up not in (follow_ups.NEEDS_NO_RESPONSE if responded else follow_ups.NEEDS_RESPONSE)
 
 
 def retried(recordings: Recordings) -> Iterator[Scenario]:
-    """Kill at every fault point, then retries."""
     for (variant, kind), calls in recordings.items():
         for point in fault_points(calls):
             yield Scenario(variant, kind, _at(point, "kill"), "retries")
@@ -141,11 +131,8 @@ def unusual_services(recordings: Recordings) -> Iterator[Scenario]:
     for (variant, kind), calls in recordings.items():
         if variant not in STANDARD or kind not in {"create", "replace"}:
             continue
-        possible = [
-            name
-            for name in follow_ups.AFTER_KILL[kind]
-            if name not in follow_ups.RETRIED_FIRST | follow_ups.NEEDS_RESPONSE
-        ]
+        excluded = follow_ups.RETRIED_FIRST | follow_ups.NEEDS_RESPONSE
+        possible = [name for name in follow_ups.AFTER_KILL[kind] if name not in excluded]
         for behavior in SERVICE_BEHAVIORS:
             if behavior == "default":
                 continue
@@ -158,12 +145,6 @@ def unusual_services(recordings: Recordings) -> Iterator[Scenario]:
                 # Without its token, an invocation that is paused for longer than its lease purchases again.
                 if not behavior.startswith("tokens-forgotten"):
                     yield Scenario(variant, kind, pause, "redelivered-while-running", behavior=behavior)
-
-
-def concurrent(recordings: Recordings) -> Iterator[Scenario]:
-    """Run two deliveries at the same time. The interleaving is random, so this runs several times."""
-    for variant, kind in recordings:
-        yield from [Scenario(variant, kind, None, "concurrent")] * _CONCURRENT_RUNS
 
 
 def second_faults(result: ScenarioResult, recordings: Recordings) -> Iterator[Scenario]:
@@ -192,7 +173,7 @@ def second_faults(result: ScenarioResult, recordings: Recordings) -> Iterator[Sc
 
 def fresh(recordings: Recordings) -> Iterator[Scenario]:
     """Run a sample of the kills with a new interpreter per invocation."""
-    for scenario in list(retried(_standard_creates(recordings)))[::_FRESH_SAMPLE]:
+    for scenario in list(retried({key: recordings[key] for key in STANDARD_CREATES}))[::_FRESH_SAMPLE]:
         yield attrs.evolve(scenario, fresh=True)
 
 
@@ -218,25 +199,22 @@ def _at(point: FaultPoint, kind: FaultKind) -> InjectedFault:
 
 def full(recordings: Recordings) -> list[Scenario]:
     """Return everything but the second faults: the most important scenarios first, shuffled within each group."""
+    # The interleaving of concurrent invocations is random.
+    concurrent = [Scenario(*key, None, "concurrent") for key in recordings for _ in range(_CONCURRENT_RUNS)]
     groups: list[Iterable[Scenario]] = [
         [*retried(recordings), *killed(recordings), *paused(recordings)],
-        [*fresh(recordings), *concurrent(recordings), *unusual_services(recordings)],
+        [*fresh(recordings), *concurrent, *unusual_services(recordings)],
         failed_calls(recordings),
     ]
     return [scenario for group in groups for scenario in sorted(group, key=_shuffled)]
-
-
-def _standard_creates(recordings: Recordings) -> Recordings:
-    return {key: recordings[key] for key in STANDARD_CREATES}
 
 
 def _shuffled(scenario: Scenario) -> int:
     return zlib.crc32(str(scenario).encode())
 
 
-def short(recordings: Recordings) -> list[Scenario]:
-    """Return what `make test` runs: standard Creates with the most important follow-ups."""
-    creates = _standard_creates(recordings)
+def short(creates: Recordings) -> list[Scenario]:
+    """Return what `make test` runs of the standard Creates: the most important follow-ups."""
     return [
         *retried(creates),
         *(scenario for scenario in killed(creates) if scenario.follow_up in {"canceled", "timed-out"}),

@@ -45,7 +45,7 @@ def run(workers: WorkerPool, examples: int) -> None:
     )
     @given(_histories)
     def check(history: History) -> None:
-        result = workers.run_history(history)
+        result = workers.run_one(history)
         assert not result.wrong, str(result)
 
     check()

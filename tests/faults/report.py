@@ -61,12 +61,10 @@ class Report:
 
     @property
     def killed(self) -> int:
-        """The number of fault points that were killed."""
         return sum(len(row.killed) for row in self._rows.values())
 
     @property
     def fault_points(self) -> int:
-        """The number of fault points of the recorded requests."""
         return sum(len(fault_points(calls)) for calls in self.recordings.values())
 
     def markdown(self) -> str:
@@ -84,7 +82,6 @@ class Report:
         return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
     def write(self, path: Path) -> None:
-        """Write the JSON report."""
         path.parent.mkdir(parents=True, exist_ok=True)
         sums = {name: sum(row.counts[name] for row in self._rows.values()) for name in _COLUMNS}
         by = {

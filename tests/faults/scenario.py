@@ -9,7 +9,7 @@ import attrs
 
 from tests.faults.declarations import STANDARD, VARIANTS, Variant
 from tests.faults.environment import Environment
-from tests.faults.follow_ups import FOLLOW_UPS, FaultedRequest, RequestKind
+from tests.faults.follow_ups import FOLLOW_UPS, FaultedRequest, RequestKind, issue
 from tests.faults.invocation import InjectedFault, InvocationResult, warm_up
 from tests.faults.simulation import Findings, StackSimulation
 
@@ -35,16 +35,13 @@ class Scenario:
     """Each invocation runs in a new interpreter."""
 
     def __str__(self) -> str:
-        second = f"~{self.second_fault}" if self.second_fault else ""
-        behavior = f"@{self.behavior}" if self.behavior != "default" else ""
-        mutation = f"%{self.mutation}" if self.mutation else ""
-        fresh = "^fresh" if self.fresh else ""
         name = f"{self.variant}/{self.request}/{self.fault or 'none'}/{self.follow_up}"
-        return f"{name}{second}{behavior}{mutation}{fresh}"
+        name += f"~{self.second_fault}" if self.second_fault else ""
+        name += f"@{self.behavior}" if self.behavior != "default" else ""
+        return name + (f"%{self.mutation}" if self.mutation else "") + ("^fresh" if self.fresh else "")
 
     @classmethod
     def parse(cls, name: str) -> Self:
-        """Parse the form of __str__."""
         match = re.fullmatch(
             r"([a-z0-9-]+)/([a-z]+)/([^/]+)/([a-z-]+)(?:~([^@%^]+))?(?:@([a-z-]+))?(?:%([a-z]+))?(\^fresh)?", name
         )
@@ -97,12 +94,7 @@ class ScenarioRunner:
     def warm_up(self) -> None:
         """Run a Create of each type in this process, which all invocations are forked from."""
         simulations = [self.begin(VARIANTS[name]) for name in STANDARD]
-        warm_up(
-            simulation.spec(
-                simulation.send("Create", simulation.variant.initial(simulation.context), may_purchase=True)
-            )
-            for simulation in simulations
-        )
+        warm_up(each.spec(each.send("Create", each.variant.initial(each.context))) for each in simulations)
 
     def recorded_calls(self, variant: str, request: RequestKind) -> list[str]:
         """Return the calls of a request without a fault. Raises AssertionError if it fails."""
@@ -115,7 +107,6 @@ class ScenarioRunner:
         return self._recorded[key]
 
     def begin(self, variant: Variant, **options: Any) -> StackSimulation:
-        """Begin the simulation of a new stack."""
         if self._begun % _SCENARIOS_PER_RESET == 0:
             self._environment.clock.reset()
             self._instance_arns = self._environment.server.reset()
@@ -125,7 +116,6 @@ class ScenarioRunner:
         )
 
     def run(self, scenario: Scenario, *, keep_log: bool = False) -> ScenarioResult:
-        """Run a scenario."""
         calls = []
         if scenario.fault is not None and scenario.fault.kind in {"error", "throttle"}:
             calls = self.recorded_calls(scenario.variant, scenario.request)
@@ -133,69 +123,61 @@ class ScenarioRunner:
             VARIANTS[scenario.variant], behavior=scenario.behavior, mutation=scenario.mutation, fresh=scenario.fresh
         )
         try:
-            faulted = _prepare(simulation, scenario, calls)
+            faulted = _prepare(simulation, scenario)
+            simulation.recorded_calls = calls
             prepared = len(simulation.results)
             first_call = len(simulation.snapshot().calls) if scenario.fault is None else 0
             FOLLOW_UPS[scenario.follow_up](simulation, faulted)
             simulation.check()
             if simulation.physical_id is not None:
-                simulation.advance(60)
+                simulation.clock.advance(60)
                 simulation.delete(simulation.physical_id, simulation.declared or faulted.declared)
             simulation.check(last=True)
             results = simulation.results[prepared:]
-            _check_fault(scenario.fault, results[0])
+            expected = {"kill": "killed", "pause": "paused"}.get(scenario.fault.kind if scenario.fault else "")
+            # A signal that was not sent proves nothing.
+            assert expected in {None, results[0].status}, f"{scenario.fault} was not injected: {results[0]}"
         except AssertionError as error:
             return ScenarioResult(str(scenario), simulation.findings, [], [], simulation.log, str(error))
         finally:
             simulation.terminate_invocations()
-        named = (
-            _operations(simulation, first_call, [call.name for call in results[0].calls])
-            if scenario.fault is None
-            else []
-        )
+        named = _operations(simulation, first_call, results[0]) if scenario.fault is None else []
         following = [simulation.resumed] if simulation.resumed else results[1:2]
         next_calls = [call.name for result in following for call in result.calls]
         log = simulation.log if keep_log or simulation.findings.wrong else []
         return ScenarioResult(str(scenario), simulation.findings, named, next_calls, log)
 
 
-def _operations(simulation: StackSimulation, first: int, calls: list[str]) -> list[str]:
+def _operations(simulation: StackSimulation, first: int, result: InvocationResult) -> list[str]:
     """Name the calls as the services log them, which do not log the response. Reservations keep their name."""
     logged = iter(simulation.snapshot().calls[first:])
-    named = [(name, None if name == "response" else ".".join(next(logged)[:2])) for name in calls]
-    return [name if served is None or name.startswith("reservation.") else served for name, served in named]
+    served = [call.name if call.name == "response" else ".".join(next(logged)[:2]) for call in result.calls]
+    names = zip((call.name for call in result.calls), served, strict=True)
+    return [name if name.startswith("reservation.") else operation for name, operation in names]
 
 
-def _check_fault(fault: InjectedFault | None, result: InvocationResult) -> None:
-    """Raise AssertionError if a signal was not sent: the scenario would prove nothing."""
-    expected = {"kill": "killed", "pause": "paused"}
-    if fault is not None and result.status != expected.get(fault.kind, result.status):
-        raise AssertionError(f"{fault} was not injected: {result.status} after {len(result.calls)} calls")
-
-
-def _prepare(simulation: StackSimulation, scenario: Scenario, calls: list[str]) -> FaultedRequest:
+def _prepare(simulation: StackSimulation, scenario: Scenario) -> FaultedRequest:
     """Run everything before the request that the fault hits, and issue that request."""
     variant, context, kind = simulation.variant, simulation.context, scenario.request
+    faults = {"fault": scenario.fault, "second_fault": scenario.second_fault}
     replaces = kind in {"replace", "cleanup", "rollback"}
-    before = declared = (variant.before_replacement if replaces else variant.initial)(context)
+    initial = (variant.before_replacement if replaces else variant.initial)(context)
     if kind == "create":
-        sent = simulation.send("Create", declared, may_purchase=True)
-        return FaultedRequest(kind, sent, before, declared, scenario.fault, calls, scenario.second_fault)
-    simulation.create(before)
-    simulation.advance(600)
-    old_id = str(simulation.physical_id)
-    if kind != "delete":
-        declared = (variant.replaced if replaces else variant.updated)(context)
-        sent = simulation.update(before, declared, may_purchase=replaces)
-    if kind in {"cleanup", "rollback"}:
-        verdict = simulation.complete(sent)
-        if verdict is None or not verdict.succeeded or verdict.physical_id == old_id:
-            raise AssertionError(f"the replacement failed: {verdict}")
+        return issue(simulation, kind, initial, initial, **faults)
+    simulation.create(initial)
+    simulation.clock.advance(600)
+    if kind == "delete":
+        return issue(simulation, kind, initial, initial, **faults)
+    changed = (variant.replaced if replaces else variant.updated)(context)
+    if kind in {"update", "replace"}:
+        return issue(simulation, kind, initial, changed, **faults)
+    old_id = simulation.physical_id
+    verdict = simulation.complete(simulation.update(initial, changed, may_purchase=True))
+    if not verdict.succeeded or verdict.physical_id == old_id:
+        raise AssertionError(f"the replacement failed: {verdict}")
+    if kind == "cleanup":
+        faulted = issue(simulation, kind, initial, initial, **faults)
         simulation.physical_id = verdict.physical_id
-    if kind == "rollback":
-        before, declared = declared, before
-        sent = simulation.update(before, declared)
-    elif kind in {"delete", "cleanup"}:
-        declared = before
-        sent = simulation.send("Delete", declared, physical_id=old_id)
-    return FaultedRequest(kind, sent, before, declared, scenario.fault, calls, scenario.second_fault)
+        return faulted
+    simulation.physical_id = verdict.physical_id
+    return issue(simulation, kind, changed, initial, **faults)

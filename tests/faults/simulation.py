@@ -11,16 +11,17 @@ import secrets
 import string
 import uuid
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, cast
 
 import attrs
 
-from tests.contract.cloudformation.events import event
+from tests.contract.cloudformation.events import RequestType, event
 from tests.contract.cloudformation.verdict import MAX_ANSWER_BYTES, Verdict, judge
 from tests.faults.declarations import Properties, ScenarioContext, Variant
 from tests.faults.environment import Environment, Purchase, Snapshot
 from tests.faults.invocation import InjectedFault, Invocation, InvocationResult, InvocationSpec, continuation_event
 
+NO_RESPONSE = "no response"
 _LOGICAL_ID = "Number"
 _RETRY_DELAYS = (60.0, 120.0)
 """Seconds before each of Lambda's retries (Lambda Developer Guide, asynchronous invocation)."""
@@ -43,25 +44,15 @@ SERVICE_BEHAVIORS: Mapping[str, dict[str, Any]] = {
 class SentRequest:
     """A request of CloudFormation and the state of its asynchronous invocation."""
 
+    request_id: str
     event: dict[str, Any]
     may_purchase: bool
     issued_at: float
     attempts: int = 0
-    result: InvocationResult | None = None
+    returned: bool = False
+    error: dict[str, Any] | None = None
     completed: bool = False
     """Lambda runs the event no more, neither by retry nor by the continuation function."""
-
-    @property
-    def request_id(self) -> str:
-        return str(self.event["RequestId"])
-
-    @property
-    def physical_id(self) -> str:
-        return str(self.event["PhysicalResourceId"])
-
-    @property
-    def returned(self) -> bool:
-        return self.result is not None and self.result.status == "returned"
 
 
 @attrs.define
@@ -82,7 +73,6 @@ class Findings:
 
     @property
     def wrong(self) -> bool:
-        """Whether the provider broke a promise."""
         allowed = {"leaked_before_sweep", "unknown", "failed"}
         return any(value for name, value in self.nonzero.items() if name not in allowed)
 
@@ -122,7 +112,6 @@ class StackSimulation:
         self.sent: list[SentRequest] = []
         self.results: list[InvocationResult] = []
         self.resumed: InvocationResult | None = None
-        """The result of an invocation that was paused."""
         self.findings = Findings()
         self.log: list[str] = []
         self.physical_id: str | None = None
@@ -133,50 +122,35 @@ class StackSimulation:
         """Numbers that a DeletionPolicy has retained."""
         self._started: list[Invocation] = []
         self._queue_records: list[str] = []
-
-    @property
-    def now(self) -> float:
-        return self.clock.now
-
-    def advance(self, seconds: float) -> None:
-        self.clock.advance(seconds)
+        self.recorded_calls: list[str] = []
+        """The calls of the first request with a fault, for faults of kind error and throttle."""
 
     def send(
-        self,
-        request_type: Literal["Create", "Update", "Delete"],
-        properties: Properties,
-        *,
-        may_purchase: bool = False,
-        physical_id: str | None = None,
-        old_properties: Properties | None = None,
+        self, request_type: RequestType, properties: Properties, *, may_purchase: bool = False, **fields: Any
     ) -> SentRequest:
         """Issue a request. Lambda does not run it yet."""
         request_id = str(uuid.uuid4())
         request = event(
             request_type,
-            response_url=self.server.create_response_url(self.stack_id, _LOGICAL_ID, request_id, self.now),
+            response_url=self.server.create_response_url(self.stack_id, _LOGICAL_ID, request_id, self.clock.now()),
             stack_id=self.stack_id,
             request_id=request_id,
             logical_id=_LOGICAL_ID,
             resource_type=self.variant.type_name,
             properties=properties,
-            physical_id=physical_id,
-            old_properties=old_properties,
+            **fields,
         )
-        self.sent.append(SentRequest(request, may_purchase, self.now))
-        self.advance(2)  # The signed URL has a resolution of one second.
-        self.log.append(f"{request_type} {physical_id or ''} is sent")
+        self.sent.append(SentRequest(request_id, request, may_purchase, self.clock.now()))
+        self.clock.advance(2)  # The signed URL has a resolution of one second.
+        self.log.append(f"{request_type} {fields.get('physical_id', '')} is sent")
         return self.sent[-1]
 
     def spec(self, request: SentRequest, fault: InjectedFault | None = None, **more: Any) -> InvocationSpec:
         return InvocationSpec(request.event, self.clock.path, fault=fault, mutation=self.mutation, **more)
 
-    def invoke(
-        self, request: SentRequest, fault: InjectedFault | None = None, *, calls: list[str] | None = None
-    ) -> InvocationResult:
-        """Run the provider once. A fault that the service itself injects needs the `calls` of this invocation."""
+    def invoke(self, request: SentRequest, fault: InjectedFault | None = None) -> InvocationResult:
         if fault is not None and fault.kind in {"error", "throttle"}:
-            self._inject_in_service(request, fault, calls or [])
+            self._inject_in_service(request, fault)
         invocation = Invocation(self.spec(request, fault), fresh=self.fresh)
         result = self.record(request, invocation.wait(), fault)
         self.server.clear_faults()
@@ -191,22 +165,22 @@ class StackSimulation:
             invocation.terminate()
 
     def record(
-        self, request: SentRequest, result: InvocationResult, fault: InjectedFault | None = None
+        self, sent: SentRequest, result: InvocationResult, fault: InjectedFault | None = None
     ) -> InvocationResult:
         if result.status != "paused":
-            request.attempts += 1
-            request.result = result
+            sent.attempts += 1
+            sent.returned, sent.error = result.status == "returned", result.error
         self.findings.hanging += result.status == "hanging"
         self.results.append(result)
-        self.log.append(f"{request.event['RequestType']} {fault or ''} {result}")
+        self.log.append(f"{sent.event['RequestType']} {fault or ''} {result}")
         return result
 
-    def _inject_in_service(self, request: SentRequest, fault: InjectedFault, calls: list[str]) -> None:
-        if calls[fault.call] == "response":
+    def _inject_in_service(self, request: SentRequest, fault: InjectedFault) -> None:
+        # The service counts the calls of an operation; a reservation is a call of DynamoDB.
+        served = [call.replace("reservation.", "dynamodb.") for call in self.recorded_calls]
+        if served[fault.call] == "response":
             self.server.reject_response(request.request_id, fault.times)
             return
-        # The service counts the calls of an operation; a reservation is a call of DynamoDB.
-        served = [call.replace("reservation.", "dynamodb.") for call in calls]
         service, operation = served[fault.call].split(".", 1)
         earlier = served[: fault.call].count(served[fault.call])
         self.server.inject_fault(service, operation, fault.kind, fault.times, earlier)
@@ -217,7 +191,7 @@ class StackSimulation:
         The fault hits the first retry.
         """
         while not request.returned and request.attempts < 1 + len(_RETRY_DELAYS):
-            self.advance(_RETRY_DELAYS[request.attempts - 1])
+            self.clock.advance(_RETRY_DELAYS[request.attempts - 1])
             self.invoke(request, fault if request.attempts == 1 else None)
         if request.returned:
             request.completed = True
@@ -226,10 +200,9 @@ class StackSimulation:
 
     def run_continuation(self, request: SentRequest) -> None:
         """Run the continuation function until it reports no failure."""
-        self.advance(20)
+        self.clock.advance(20)
         for _ in range(_REDELIVERIES):
-            error = request.result.error if request.result else None
-            queued = continuation_event(request.event, error, request.attempts)
+            queued = continuation_event(request.event, request.error, request.attempts)
             # The request payload contains the signed URL: Lambda put it there. No other field may contain a secret.
             body = json.loads(queued["Records"][0]["body"]) | {"requestPayload": None}
             self._queue_records.append(json.dumps(body))
@@ -237,19 +210,18 @@ class StackSimulation:
             result = self.record(request, Invocation(spec, fresh=self.fresh).wait())
             if result.status == "returned" and not result.value["batchItemFailures"]:
                 break
-            self.advance(60)
+            self.clock.advance(60)
         request.completed = True
 
-    def complete(self, request: SentRequest, fault: InjectedFault | None = None) -> Verdict | None:
+    def complete(self, request: SentRequest, fault: InjectedFault | None = None) -> Verdict:
         """Run the request with all retries. Returns CloudFormation's verdict."""
         self.invoke(request, fault)
         self.run_retries(request)
         return self.verdict(request)
 
-    def verdict(self, request: SentRequest) -> Verdict | None:
-        """Return CloudFormation's verdict on the first response; None without a response."""
+    def verdict(self, request: SentRequest) -> Verdict:
         responses = self.server.stored_responses(request.request_id)
-        return judge(responses[0], request.event) if responses else None
+        return judge(responses[0], request.event) if responses else Verdict(succeeded=False, reason=NO_RESPONSE)
 
     def generated_id(self) -> str:
         """Return a physical ID as CloudFormation generates it for a Create without a response."""
@@ -258,7 +230,7 @@ class StackSimulation:
 
     def create(self, properties: Properties) -> None:
         verdict = self.complete(self.send("Create", properties, may_purchase=True))
-        if verdict is None or not verdict.succeeded:
+        if not verdict.succeeded:
             raise AssertionError(f"the preparation failed: {verdict}\n" + "\n".join(self.log))
         self.physical_id, self.declared = verdict.physical_id, properties
 
@@ -266,11 +238,11 @@ class StackSimulation:
         """Delete a number. If the Delete fails, the operator deletes the stack once more."""
         for injected in (fault, None):
             verdict = self.complete(self.send("Delete", properties, physical_id=physical_id), injected)
-            if verdict is not None and verdict.succeeded:
+            if verdict.succeeded:
                 self.after_delete(physical_id)
                 return
-            self.log.append(f"the Delete failed: {verdict.reason if verdict else 'no response'}")
-            self.advance(300)
+            self.log.append(f"the Delete failed: {verdict.reason}")
+            self.clock.advance(300)
         self.findings.undeletable += 1
 
     def update(self, old: Properties, new: Properties, *, may_purchase: bool = False) -> SentRequest:
@@ -279,37 +251,36 @@ class StackSimulation:
     def roll_back(self, old: Properties, new: Properties, fault: InjectedFault | None = None) -> None:
         """Update the resource back from `new` to `old`."""
         request = self.update(new, old)
-        self.invoke(request, fault)
-        self.run_retries(request)
+        self.complete(request, fault)
         self.after_rollback(request, old, new)
 
     def after_create(self, request: SentRequest, properties: Properties) -> None:
         """Process the response to a Create: after a failure CloudFormation deletes the resource."""
         verdict = self.verdict(request)
-        if verdict is not None and verdict.succeeded:
+        if verdict.succeeded:
             self.physical_id, self.declared = verdict.physical_id, properties
-            return
-        self._record_failure(verdict)
-        self.delete((verdict.physical_id if verdict else None) or self.generated_id(), properties)
+        else:
+            self._record_failure(verdict)
+            self.delete(verdict.physical_id or self.generated_id(), properties)
 
     def after_update(self, request: SentRequest, old: Properties, new: Properties) -> None:
         """Process the response to an Update: clean up the replaced number, or roll back after a failure."""
         verdict = self.verdict(request)
-        if verdict is not None and verdict.succeeded:
+        if verdict.succeeded:
             self._replace_id(verdict, old, new)
             return
         self._record_failure(verdict)
         self.roll_back(old, new)
-        if verdict and verdict.physical_id not in {None, self.physical_id}:
+        if verdict.physical_id not in {None, self.physical_id}:
             self.delete(str(verdict.physical_id), new)
 
     def after_rollback(self, request: SentRequest, old: Properties, new: Properties) -> None:
         """Process the response to a rollback: clean up the number that the Update purchased."""
         verdict = self.verdict(request)
-        if verdict is None or not verdict.succeeded:
+        if verdict.succeeded:
+            self._replace_id(verdict, new, old)
+        else:
             self._record_failure(verdict)
-            return
-        self._replace_id(verdict, new, old)
 
     def after_delete(self, physical_id: str) -> None:
         if self.physical_id == physical_id:
@@ -320,9 +291,9 @@ class StackSimulation:
         if replaced not in {None, self.physical_id}:
             self.delete(str(replaced), old)
 
-    def _record_failure(self, verdict: Verdict | None) -> None:
+    def _record_failure(self, verdict: Verdict) -> None:
         self.findings.failed += 1
-        self.log.append(f"FAILED: {verdict.reason if verdict else 'no response'}")
+        self.log.append(f"FAILED: {verdict.reason}")
 
     def check(self, *, last: bool = False) -> None:
         """Compare the held numbers with CloudFormation's state; with `last`, check everything else too."""
@@ -340,8 +311,7 @@ class StackSimulation:
             self._check_all(self.snapshot())
 
     def snapshot(self) -> Snapshot:
-        snapshot: Snapshot = self.server.snapshot(self.stack_id)
-        return snapshot
+        return cast("Snapshot", self.server.snapshot(self.stack_id))
 
     def check_losses(self, snapshot: Snapshot | None = None) -> None:
         """Check that the resource's number and all retained numbers are still held."""
@@ -355,7 +325,7 @@ class StackSimulation:
         return [held for held in snapshot.held if held.physical_id not in {self.physical_id, *self.retained}]
 
     def _sweep(self) -> None:
-        self.advance(_ALL_TAGS_VISIBLE)
+        self.clock.advance(_ALL_TAGS_VISIBLE)
         spec = InvocationSpec({}, self.clock.path, "sweep", mutation=self.mutation)
         result = Invocation(spec).wait()
         self.results.append(result)
@@ -377,7 +347,8 @@ class StackSimulation:
             responses = [response for response in snapshot.responses if response.request_id == request.request_id]
             stored = [response.body for response in responses if response.stored]
             findings.contradicted += len({response.body for response in responses}) > 1
-            findings.unanswered += request.completed and not (stored and _valid(stored[0], request.event))
+            valid = stored and len(stored[0]) <= MAX_ANSWER_BYTES and judge(stored[0], request.event).physical_id
+            findings.unanswered += request.completed and not valid
         findings.secrets_seen = self._count_secrets(snapshot)
 
     def _count_secrets(self, snapshot: Snapshot) -> int:
@@ -397,7 +368,3 @@ class StackSimulation:
                 first = min(positions)
                 self.log.append(f"a secret is in: {place[max(0, first - 300) : first + 100]}")
         return found
-
-
-def _valid(body: bytes, request: dict[str, Any]) -> bool:
-    return len(body) <= MAX_ANSWER_BYTES and judge(body, request).physical_id is not None

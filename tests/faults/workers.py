@@ -8,8 +8,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
-from types import TracebackType
-from typing import Self
 
 from tests.faults.environment import Environment
 from tests.faults.follow_ups import RequestKind
@@ -44,25 +42,17 @@ def _run(scenario: Scenario | History, *, keep_log: bool = False) -> ScenarioRes
         return ScenarioResult(str(scenario), Findings(), [], [], [], traceback.format_exc())
 
 
-class WorkerPool:
-    """Runs scenarios in `jobs` worker processes. Use as a context manager."""
+class WorkerPool(ProcessPoolExecutor):
+    """Runs scenarios in worker processes. Use as a context manager."""
 
     def __init__(self, jobs: int) -> None:
-        self._jobs = jobs
         # Not forked: the workers fork the invocations, and each page that they inherit makes a fork slower.
-        self._executor = ProcessPoolExecutor(jobs, get_context("spawn"), _start)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._executor.shutdown()
+        super().__init__(jobs, get_context("spawn"), _start)
+        self._jobs = jobs
 
     def record(self, requests: Iterable[tuple[str, RequestKind]]) -> dict[tuple[str, RequestKind], list[str]]:
         """Return the calls of each request without a fault. Raises AssertionError if one fails."""
-        futures = {request: self._executor.submit(_record, *request) for request in requests}
+        futures = {request: self.submit(_record, *request) for request in requests}
         return {request: future.result() for request, future in futures.items()}
 
     def run(
@@ -77,16 +67,13 @@ class WorkerPool:
         results = []
         while running or (waiting and proceed()):
             while waiting and len(running) < self._jobs and proceed():
-                running.add(self._executor.submit(_run, waiting.popleft()))
+                running.add(self.submit(_run, waiting.popleft()))
             completed, running = wait(running, return_when=FIRST_COMPLETED)
             for future in completed:
                 results.append(future.result())
                 waiting.extendleft(done(results[-1]))
         return results
 
-    def run_with_log(self, scenario: Scenario) -> ScenarioResult:
-        """Run one scenario and return its log."""
-        return self._executor.submit(_run, scenario, keep_log=True).result()
-
-    def run_history(self, history: History) -> ScenarioResult:
-        return self._executor.submit(_run, history).result()
+    def run_one(self, scenario: Scenario | History) -> ScenarioResult:
+        """Run one scenario or history and return its log."""
+        return self.submit(_run, scenario, keep_log=True).result()
