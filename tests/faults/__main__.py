@@ -45,7 +45,7 @@ def main() -> int:
     with WorkerPool(1 if arguments.repro else arguments.jobs) as workers:
         if arguments.repro:
             result = workers.run_one(Scenario.parse(arguments.repro))
-            _console.print(result)
+            _console.print(str(result))
             return int(result.wrong)
         run = _PlanRun(workers, arguments.slice, arguments.only, arguments.seconds or _SECONDS)
         good = run.run()
