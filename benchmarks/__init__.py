@@ -1,1 +1,1 @@
-"""`make bench`: this provider beside what people use today, side by side in one run, ratios only."""
+"""Compares this provider with other custom resource handlers in one run. Results are reported as ratios."""

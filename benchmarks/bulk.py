@@ -1,10 +1,10 @@
-"""Many numbers in one stack, at one call per second: who gets theirs, when, after how many calls, billed for how long.
+"""Simulates many Creates in one stack at a rate limit of one call per second, with several retry strategies.
 
-Time is virtual, what waits and retries is real: this provider from its handler down (rate, ledger, Powertools and the
-SDK against the local services and moto's DynamoDB), and botocore's own retries, which are all that the peers have. Full
-jitter, capped, until the deadline is what a careful author would write by hand.
+Time is virtual. Waits and retries are real: the provider runs from its handler down (rate limiter, ledger, Powertools,
+SDK) against the local services and moto's DynamoDB. The other handlers rely on botocore's retries. Full jitter with a
+cap is what a handler's author would add by hand.
 
-`python -m benchmarks.bulk SEEDS COUNT...` prints the storms as JSON: it moves the time of its whole process.
+`python -m benchmarks.bulk COUNT...` prints the results as JSON. It replaces the clock of its whole process.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import json
 import logging
 import os
 import random
-import statistics
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from io import BytesIO
-from typing import Any, Literal, cast
+from statistics import median
+from types import SimpleNamespace
+from typing import Any, cast
 
 import attrs
 import boto3
@@ -28,249 +30,205 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto.core.request import Request
 
+from benchmarks.services import REGION, SIMULATOR, create_table
 from benchmarks.virtual_time import VirtualTime
 from local.telecom import Options, world
 from local.telecom.dispatch import answer, service_of
-from local.telecom.rate import Rates
 
-REGION = "us-east-1"
-_BEGINNING = 1_900_000_000.0
-_LAMBDA = 600.0
-"""Seconds that an invocation may take, as template.yaml has it."""
-_MARGIN = 15.0
+_START = 1_900_000_000.0
+_TIMEOUT = 600.0
+"""Timeout of the Lambda function in seconds, as in template.yaml."""
+_RESPONSE_MARGIN = 15.0
 _ARRIVAL = 1.0
-"""Seconds within which all the events come."""
-_LATENCY = {"dynamodb": 0.01}
-_OTHER_LATENCY = 0.1
-_UNEVEN = 0.2
-"""Each way takes so much more or less, as a share of it: calls do not arrive as evenly as they are sent."""
-_RETRY_AFTER = (60.0, 120.0)
-"""Lambda runs an asynchronous invocation again after one minute, and after two more (Lambda developer guide)."""
-_CAP = 5.0
+"""All events arrive within this many seconds."""
+_DYNAMODB_LATENCY, _LATENCY, _VARIATION = 0.01, 0.1, 0.2
+"""Seconds of a round trip, and its random variation: calls do not arrive as evenly as they are sent."""
+_LAMBDA_RETRIES = (60.0, 120.0)
+"""Lambda retries a failed asynchronous invocation after one minute and after two more (Lambda developer guide)."""
+_SEEDS, _JITTER_CAP = 5, 5.0
+
+type Strategies = Mapping[str, Mapping[str, Any]]
+"""The results of each retry strategy, by name."""
+PROVIDER, JITTER = "cfn-telephony", "full jitter, 5 s cap"
 
 
 @attrs.define
-class Storm:
-    """What became of so many Creates at once."""
+class Simulation:
+    """Concurrent Creates with one retry strategy."""
 
     count: int
+    seed: int
     created: int = 0
-    last: float = 0.0
-    """Seconds from the first event to the last SUCCESS."""
     calls: int = 0
-    """Of the telecom service, refused ones included."""
-    billed: float = 0.0
-    """Seconds of all invocations together."""
-    retries: int = 0
-    """Invocations that Lambda had to run again."""
+    """Calls to the telecom service, including rejected ones."""
+    lambda_retries: int = 0
+    _completed_at: float = 0.0
+    _billed_seconds: float = 0.0
+    clock: VirtualTime = attrs.field(factory=lambda: VirtualTime(_START))
 
-    @property
-    def result(self) -> dict[str, float]:
-        """The figures, with the keys of the report."""
-        made = max(1, self.created)
+    def __attrs_post_init__(self) -> None:
+        """Make the latencies and the jitter of every library repeatable."""
+        random.seed(self.seed)
+
+    def run(self, create: Callable[[int], bool]) -> dict[str, float]:
+        """Invoke `create` for each number, which returns whether it succeeded, and return the results."""
+        arrivals = random.Random(self.seed)  # noqa: S311 - a simulation
+
+        def invocation(number: int) -> None:
+            started = self.clock.now
+            if create(number):
+                self.created += 1
+                self._completed_at = self.clock.now
+            self._billed_seconds += self.clock.now - started
+
+        self.clock.run([(arrivals.uniform(0, _ARRIVAL), partial(invocation, number)) for number in range(self.count)])
         return {
             "created": self.created,
             "failed": self.count - self.created,
-            "stretch": self.last / self.count,
-            "calls_per_number": self.calls / made,
-            "billed_seconds_per_number": self.billed / made,
-            "lambda_retries": self.retries,
+            "stretch": (self._completed_at - _START) / self.count,
+            "calls_per_number": self.calls / max(1, self.created),
+            "billed_seconds_per_number": self._billed_seconds / max(1, self.created),
+            "lambda_retries": self.lambda_retries,
         }
 
+    def wait_for_lambda_retry(self, seconds: float) -> None:
+        """Wait between two invocations, which is not billed."""
+        self.lambda_retries += 1
+        self.clock.sleep(seconds)
+        self._billed_seconds -= seconds
 
-def _way(latency: float) -> float:
-    """Seconds of one way of a call."""
-    return latency / 2 * random.uniform(1 - _UNEVEN, 1 + _UNEVEN)  # noqa: S311 - a simulation
-
-
-class _Raw(BytesIO):
-    def stream(self) -> Iterator[bytes]:
-        """The body, as urllib3 streams it."""
-        yield self.read()
-
-
-class _Wire:
-    """In the place of HTTP below botocore: the local services of one world, as far away as AWS is."""
-
-    def __init__(self, moment: VirtualTime, storm: Storm) -> None:
-        self._moment, self._storm = moment, storm
-        self._world = world.World(Options(rate=True, phone_numbers=10_000))
-
-    def __call__(self, request: Any, **_: Any) -> AWSResponse:
-        body = request.body.encode() if isinstance(request.body, str) else request.body or b""
-        headers = {
-            name: value.decode() if isinstance(value, bytes) else str(value) for name, value in request.headers.items()
-        }
-        arrived = Request.from_primitives(request.method, request.url, headers, body)
-        service = service_of(arrived.headers)
-        if service is None:
-            raise RuntimeError(f"nobody answers {request.url}")
-        latency = _LATENCY.get(service.name, _OTHER_LATENCY)
-        self._storm.calls += service.name != "dynamodb"
-        self._moment.sleep(_way(latency))
-        with world.entered(self._world):
-            status, answered, content = answer(service, arrived)
-        self._moment.sleep(_way(latency))
-        return AWSResponse(request.url, status, cast("Any", HeadersDict(answered)), _Raw(content))
+    def travel(self, latency: float = _LATENCY) -> None:
+        """Take the time of one direction of a round trip."""
+        self.clock.sleep(latency / 2 * random.uniform(1 - _VARIATION, 1 + _VARIATION))  # noqa: S311 - a simulation
 
     def session(self) -> boto3.Session:
-        """A session whose clients call here."""
+        """Return a session whose clients call new local services instead of AWS."""
+        services = world.World(Options(rate=True, phone_numbers=10_000))
+
+        def send(request: Any, **_: Any) -> AWSResponse:
+            body = request.body.encode() if isinstance(request.body, str) else request.body or b""
+            headers = {
+                name: value.decode() if isinstance(value, bytes) else str(value)
+                for name, value in request.headers.items()
+            }
+            received = Request.from_primitives(request.method, request.url, headers, body)
+            service = service_of(received.headers)
+            if service is None:
+                raise RuntimeError(f"no local service for {request.url}")
+            dynamodb = service.name == "dynamodb"
+            self.calls += not dynamodb
+            self.travel(_DYNAMODB_LATENCY if dynamodb else _LATENCY)
+            with world.entered(services):
+                status, answered, content = answer(service, received)
+            self.travel(_DYNAMODB_LATENCY if dynamodb else _LATENCY)
+            return AWSResponse(request.url, status, cast("Any", HeadersDict(answered)), _Body(content))
+
         core = botocore.session.Session()
-        core.register("before-send", cast("Any", self))
+        core.register("before-send", cast("Any", send))
         return boto3.Session("bench", "bench", region_name=REGION, botocore_session=core)
 
 
-def _invocations(storm: Storm, moment: VirtualTime, seed: int, work: Callable[[int], bool]) -> Storm:
-    """Let all the events come, and each be worked on in an invocation of its own. `work` says whether it got one."""
-    arrivals = random.Random(seed)  # noqa: S311 - a simulation
-
-    def invocation(number: int) -> Callable[[], None]:
-        def run() -> None:
-            begun = moment.now
-            if work(number):
-                storm.created += 1
-                storm.last = max(storm.last, moment.now - _BEGINNING)
-            storm.billed += moment.now - begun
-
-        return run
-
-    moment.run([(arrivals.uniform(0, _ARRIVAL), invocation(number)) for number in range(storm.count)])
-    return storm
+class _Body(BytesIO):
+    def stream(self) -> Iterator[bytes]:
+        """Yield the body, like urllib3."""
+        yield self.read()
 
 
-def peers_retries(count: int, mode: Literal["legacy", "standard"], seed: int) -> Storm:
-    """What crhelper, cfn-handler and cfnresponse come to: a client of their own, and botocore's retries as they are."""
-    storm, moment = Storm(count), VirtualTime(_BEGINNING)
-    random.seed(seed)
-    session = _Wire(moment, storm).session()
+def botocore_retries(mode: Any, count: int, seed: int) -> dict[str, float]:
+    """Simulate crhelper, cfn-handler and cfnresponse: a client with botocore's default number of attempts."""
+    simulation = Simulation(count, seed)
+    session = simulation.session()
 
-    def work(number: int) -> bool:
-        # The mode alone: how often it tries is botocore's default.
+    def create(number: int) -> bool:
         client = session.client("pinpoint-sms-voice-v2", config=Config(retries={"mode": mode}))
         try:
-            client.request_phone_number(
-                IsoCountryCode="US",
-                MessageType="TRANSACTIONAL",
-                NumberCapabilities=["SMS"],
-                NumberType="SIMULATOR",
-                ClientToken=f"token-{number}",
-            )
+            client.request_phone_number(**SIMULATOR, MessageType="TRANSACTIONAL", ClientToken=f"token-{number}")
         except ClientError:
             return False
-        moment.sleep(_OTHER_LATENCY)
+        simulation.clock.sleep(_LATENCY)
         return True
 
-    return _invocations(storm, moment, seed, work)
+    return simulation.run(create)
 
 
-def full_jitter(count: int, seed: int) -> Storm:
-    """A loop around one attempt: a random pause of at most 1, 2, 4, then 5 seconds, until the deadline."""
-    storm, moment = Storm(count), VirtualTime(_BEGINNING)
-    rates = Rates()
-    random.seed(seed)
+def full_jitter(count: int, seed: int) -> dict[str, float]:
+    """Simulate a retry loop: a random delay of at most 1, 2, 4, then 5 seconds, until the deadline."""
+    simulation = Simulation(count, seed)
+    clock, last_success = simulation.clock, 0.0
 
-    def work(_: int) -> bool:
-        deadline, attempt = moment.now + _LAMBDA - _MARGIN, 0
+    def create(_: int) -> bool:
+        nonlocal last_success
+        deadline, attempt = clock.now + _TIMEOUT - _RESPONSE_MARGIN, 0
         while True:
-            storm.calls += 1
-            moment.sleep(_way(_OTHER_LATENCY))
-            taken = rates.take_turn(("RequestPhoneNumber",), moment.now, 1.0, 1.0)
-            moment.sleep(_way(_OTHER_LATENCY))
-            if taken:
-                moment.sleep(_OTHER_LATENCY)
+            simulation.calls += 1
+            simulation.travel()
+            if allowed := clock.now - last_success >= 1:
+                last_success = clock.now
+            simulation.travel()
+            if allowed:
+                clock.sleep(_LATENCY)
                 return True
-            pause = random.uniform(0, min(_CAP, 2.0**attempt))  # noqa: S311 - a simulation
-            if moment.now + pause > deadline:
+            delay = random.uniform(0, min(_JITTER_CAP, 2.0**attempt))  # noqa: S311 - a simulation
+            if clock.now + delay > deadline:
                 return False
-            moment.sleep(pause)
+            clock.sleep(delay)
             attempt += 1
 
-    return _invocations(storm, moment, seed, work)
+    return simulation.run(create)
 
 
-class _Bucket:
-    """In the place of the pool that answers are sent through: S3, as far away as AWS is."""
-
-    def __init__(self, moment: VirtualTime) -> None:
-        self._moment = moment
-        self.succeeded: set[str] = set()
-
-    def urlopen(self, _: str, __: str, *, body: bytes, **___: Any) -> Any:
-        """Take an answer."""
-        self._moment.sleep(_OTHER_LATENCY)
-        told = json.loads(body)
-        if told["Status"] == "SUCCESS":
-            self.succeeded.add(told["RequestId"])
-        return attrs.make_class("Taken", ["status"])(200)
-
-
-class _Context:
-    def __init__(self, moment: VirtualTime) -> None:
-        self._ends, self._moment = moment.now + _LAMBDA, moment
-
-    def get_remaining_time_in_millis(self) -> int:
-        return int((self._ends - self._moment.now) * 1000)
-
-
-def ours(count: int, seed: int) -> Storm:
-    """The provider's handler, with its defaults, in as many invocations as there are events."""
+def provider(count: int, seed: int) -> dict[str, float]:
+    """Simulate the provider's handler with its default settings."""
     os.environ.update(STATE_TABLE="state", AWS_REGION=REGION, POWERTOOLS_METRICS_NAMESPACE="bench")
-    from telephony import transport  # noqa: PLC0415 - reads its environment
+    from telephony import transport  # noqa: PLC0415 - reads the environment
     from telephony.aws import clients  # noqa: PLC0415
-    from telephony.errors import UnknownOutcomeError  # noqa: PLC0415
-    from telephony.handlers import provider  # noqa: PLC0415 - reads its environment
+    from telephony.handlers.provider import handler  # noqa: PLC0415
 
-    storm, moment = Storm(count), VirtualTime(_BEGINNING)
-    random.seed(seed)
-    session, bucket = _Wire(moment, storm).session(), _Bucket(moment)
-    # What a container has of its own begins anew; what it is connected to is the simulation.
-    _forget()
-    for module, name, stand_in in ((clients, "session", session), (transport, "pool", bucket)):
-        setattr(module, name, lambda stand_in=stand_in: stand_in)
-    moment.run([(0.0, lambda: _make_table(session))])
-    moment.now, storm.calls = _BEGINNING, 0
+    simulation = Simulation(count, seed)
+    clock, session, succeeded = simulation.clock, simulation.session(), set()
 
-    def work(number: int) -> bool:
+    def put(_: str, __: str, *, body: bytes, **___: Any) -> Any:
+        clock.sleep(_LATENCY)
+        response = json.loads(body)
+        if response["Status"] == "SUCCESS":
+            succeeded.add(response["RequestId"])
+        return SimpleNamespace(status=200)
+
+    _clear_caches("telephony")
+    pool = SimpleNamespace(urlopen=put)
+    for target, name, replacement in ((clients, "session", session), (transport, "pool", pool)):
+        setattr(target, name, lambda replacement=replacement: replacement)
+    clock.run([(0.0, lambda: create_table(session.client("dynamodb"), "state", "pk", "sk"))])
+    clock.now, simulation.calls = _START, 0
+
+    def create(number: int) -> bool:
         event = _event(number)
-        for pause in (*_RETRY_AFTER, None):
+        for retry_after in (*_LAMBDA_RETRIES, None):
+            ends = clock.now + _TIMEOUT
+            context = SimpleNamespace(get_remaining_time_in_millis=lambda ends=ends: int((ends - clock.now) * 1000))
             try:
-                provider.handler(event, _Context(moment))  # type: ignore[arg-type]
-            except UnknownOutcomeError:
-                if pause is None:
-                    return False
-                storm.retries += 1
-                asleep = moment.now
-                moment.sleep(pause)
-                storm.billed -= moment.now - asleep
+                handler(event, cast("Any", context))
+            except Exception:  # noqa: BLE001 - Lambda retries after any exception
+                if retry_after is not None:
+                    simulation.wait_for_lambda_retry(retry_after)
                 continue
-            return event["RequestId"] in bucket.succeeded
-        return False
+            break
+        return event["RequestId"] in succeeded
 
-    return _invocations(storm, moment, seed, work)
+    return simulation.run(create)
 
 
-def _forget() -> None:
+def _clear_caches(package: str) -> None:
+    """Discard what earlier simulations cached in the package's modules."""
     for name, module in list(sys.modules.items()):
-        if name.split(".")[0] == "telephony":
+        if name.split(".")[0] == package:
             for value in list(vars(module).values()):
                 if hasattr(value, "cache_clear"):
                     value.cache_clear()
 
 
-def _make_table(session: boto3.Session) -> None:
-    session.client("dynamodb").create_table(
-        TableName="state",
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
-
-
 def _event(number: int) -> dict[str, Any]:
-    issued = datetime.fromtimestamp(_BEGINNING, UTC).strftime("%Y%m%dT%H%M%SZ")
+    issued = datetime.fromtimestamp(_START, UTC).strftime("%Y%m%dT%H%M%SZ")
     stack = f"arn:aws:cloudformation:{REGION}:123456789012:stack/bulk/0b1c2d3e-0000-4000-8000-000000000000"
     host = f"cloudformation-custom-resource-response-{REGION.replace('-', '')}.s3.amazonaws.com"
     return {
@@ -281,37 +239,34 @@ def _event(number: int) -> dict[str, Any]:
         "RequestId": f"0b1c2d3e-0000-4000-8000-{number:012d}",
         "LogicalResourceId": f"Number{number}",
         "ResourceType": "Custom::SmsPhoneNumber",
-        "ResourceProperties": {"IsoCountryCode": "US", "NumberType": "SIMULATOR", "NumberCapabilities": ["SMS"]},
+        "ResourceProperties": SIMULATOR,
     }
 
 
-def storms(count: int, seeds: int) -> dict[str, Any]:
-    """Ours and the others: the median of each figure over the seeds, and all of the stretches."""
-    # What the provider does is heavy to simulate and hardly random: the larger, the less often.
-    own_seeds = max(1, min(seeds, 200 // count))
+def measure(count: int) -> dict[str, dict[str, Any]]:
+    """Simulate every strategy with several seeds, and return the median of each result."""
+    # A large simulation takes minutes and hardly depends on the seed.
+    seeds = range(max(1, min(_SEEDS, 200 // count)))
     return {
-        "ours": _summary([ours(count, seed) for seed in range(own_seeds)]),
-        "full jitter, 5 s": _summary([full_jitter(count, seed) for seed in range(seeds)]),
-        "botocore legacy": _summary([peers_retries(count, "legacy", seed) for seed in range(own_seeds)]),
-        "botocore standard": _summary([peers_retries(count, "standard", seed) for seed in range(own_seeds)]),
+        PROVIDER: _summary([provider(count, seed) for seed in seeds]),
+        JITTER: _summary([full_jitter(count, seed) for seed in range(_SEEDS)]),
+        "botocore legacy mode": _summary([botocore_retries("legacy", count, seed) for seed in seeds]),
+        "botocore standard mode": _summary([botocore_retries("standard", count, seed) for seed in seeds]),
     }
 
 
-def _summary(runs: list[Storm]) -> dict[str, Any]:
-    results = [run.result for run in runs]
-    middle: dict[str, Any] = {name: statistics.median(result[name] for result in results) for name in results[0]}
-    middle["failed_at_most"] = max(result["failed"] for result in results)
-    middle["stretches"] = [result["stretch"] for result in results]
-    return middle
+def _summary(runs: list[dict[str, float]]) -> dict[str, Any]:
+    return {name: median(run[name] for run in runs) for name in runs[0]} | {
+        "failed_at_most": max(run["failed"] for run in runs),
+        "stretches": [run["stretch"] for run in runs],
+    }
 
 
 def main() -> None:
-    """One line of JSON for each count."""
-    seeds, *counts = map(int, sys.argv[1:])
+    """Print one JSON object with the results by count."""
     logging.disable(logging.CRITICAL)
-    out, sys.stdout = sys.stdout, open(os.devnull, "w")  # noqa: SIM115, PTH123 - metrics are printed
-    for count in counts:
-        print(json.dumps({"count": count, **storms(count, seeds)}), file=out, flush=True)
+    out, sys.stdout = sys.stdout, open(os.devnull, "w")  # noqa: SIM115, PTH123 - the provider prints metrics
+    json.dump({count: measure(count) for count in map(int, sys.argv[1:])}, out)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One container of one handler: a process that is given events, and what it cost."""
+"""Runs a handler in a process of its own, as a Lambda execution environment does, and measures that process."""
 
 from __future__ import annotations
 
@@ -20,47 +20,51 @@ _WORKER = Path(__file__).with_name("worker.py")
 
 
 class HandlerError(RuntimeError):
-    """The handler raised, or its process ended; the text says with what."""
+    """The handler raised an exception, or its process exited; the message is the traceback or the process's output."""
 
 
 @attrs.frozen
-class Ran:
-    """One event, in seconds."""
+class Duration:
+    """The duration of one invocation, in seconds."""
 
     seconds: float
     slept: float
-    """What it asked to sleep, where sleeping is recorded instead of done."""
-    compiled: int
-    """Source files that were compiled up to here, where that is counted."""
+    """Total of the handler's sleep() calls, if record_sleep replaces them."""
 
 
 class Container:
-    """Use as a context manager; the costs are known when it is left.
+    """An execution environment, as a context manager. The measurements are available after exit.
 
-    switches: of worker.py. counted: under cachegrind, which tells `instructions`; otherwise `cpu_seconds` count.
+    record_sleep: add up the sleep() calls instead of waiting. count_instructions: run under cachegrind.
     """
 
     instructions = 0
     cpu_seconds = 0.0
     peak_mib = 0.0
 
-    def __init__(self, artifact: Artifact, environment: dict[str, str], *switches: str, counted: bool = False) -> None:
-        self._artifact = artifact
+    def __init__(
+        self,
+        artifact: Artifact,
+        environment: dict[str, str],
+        *,
+        record_sleep: bool = False,
+        count_instructions: bool = False,
+    ) -> None:
+        self._name = artifact.name
         self._environment = environment | {"PYTHONPATH": os.pathsep.join(map(str, artifact.path))}
-        self._counted = counted
-        self._switches = switches
+        # -s -S: no site-packages of this machine. Lambda adds none either.
+        self._command = [PYTHON, "-s", "-S", str(_WORKER), artifact.handler, str(int(record_sleep))]
+        self._count_instructions = count_instructions
 
     def __enter__(self) -> Self:
-        """Start it."""
+        """Start the process."""
         self._directory = tempfile.TemporaryDirectory(prefix="container-")
         self._counts = Path(self._directory.name) / "cachegrind"
         self._log = (Path(self._directory.name) / "log").open("w+b")
-        events, self._events = os.pipe()
-        answers, results = os.pipe()
-        # No site: nothing of this machine's Python comes in, and Lambda's adds nothing either.
-        command = [PYTHON, "-s", "-S", str(_WORKER), self._artifact.handler, str(events), str(results)]
-        command += self._switches
-        if self._counted:
+        child_events, self._events = os.pipe()
+        results, child_results = os.pipe()
+        command = [*self._command, str(child_events), str(child_results)]
+        if self._count_instructions:
             options = ["--tool=cachegrind", "--cache-sim=no", f"--cachegrind-out-file={self._counts}"]
             command = [str(VALGRIND), "-q", *options, *command]
         self._process = subprocess.Popen(  # noqa: S603
@@ -69,26 +73,28 @@ class Container:
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
-            pass_fds=(events, results),
+            pass_fds=(child_events, child_results),
         )
-        os.close(events)
-        os.close(results)
-        self._answers = os.fdopen(answers)
+        os.close(child_events)
+        os.close(child_results)
+        self._results = os.fdopen(results)
         return self
 
-    def send(self, event: dict[str, Any]) -> Ran:
-        """Let it work on one event. Raise HandlerError if it did not get through."""
+    def invoke(self, event: dict[str, Any]) -> Duration:
+        """Invoke the handler. Raises HandlerError if it fails."""
         os.write(self._events, json.dumps(event).encode() + b"\n")
-        line = self._answers.readline()
+        line = self._results.readline()
         if not line:
-            raise HandlerError(f"{self._artifact.name} ended:\n{self._said()}")
+            self._log.seek(0)
+            output = self._log.read().decode(errors="replace")[-4000:]
+            raise HandlerError(f"{self._name} exited:\n{output}")
         result = json.loads(line)
-        if result["error"]:
-            raise HandlerError(f"{self._artifact.name}: {result['error']}")
-        return Ran(result["seconds"], result["slept"], result["compiled"])
+        if error := result.pop("error"):
+            raise HandlerError(f"{self._name}: {error}")
+        return Duration(**result)
 
     def __exit__(self, *_: object) -> None:
-        """End it, and read what it cost."""
+        """Stop the process and read its measurements."""
         status = Path(f"/proc/{self._process.pid}/status")
         if status.exists() and (peak := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
             self.peak_mib = int(peak[1]) / 1024
@@ -96,12 +102,8 @@ class Container:
         used = os.wait4(self._process.pid, 0)[2]
         self._process.returncode = 0
         self.cpu_seconds = used.ru_utime + used.ru_stime
-        self._answers.close()
+        self._results.close()
         self._log.close()
         if self._counts.exists():
             self.instructions = int(re.findall(r"^summary: (\d+)", self._counts.read_text(), re.MULTILINE)[-1])
         self._directory.cleanup()
-
-    def _said(self) -> str:
-        self._log.seek(0)
-        return self._log.read().decode(errors="replace")[-4000:]

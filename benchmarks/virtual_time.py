@@ -1,7 +1,7 @@
-"""Discrete-event time: threads that take turns, each of them asleep until the clock has come to its moment.
+"""Discrete-event simulation of time for threads that sleep.
 
-One runs at a time. When it sleeps, the clock jumps to whoever wakes first, so that hours take as long as their work.
-All that reads the time or sleeps is moved with it, unmodified: this provider, Powertools, botocore's retries, moto.
+One thread runs at a time. When it sleeps, the clock jumps to the next thread's wake-up time, so simulated hours take
+only as long as the work in them. Unmodified code uses the virtual clock: this provider, Powertools, botocore and moto.
 """
 
 from __future__ import annotations
@@ -16,56 +16,54 @@ import time_machine
 
 
 class VirtualTime:
-    """Runs tasks from a beginning (seconds since the epoch) on; `sleep` is what a task waits with."""
+    """Runs tasks, starting at a time in seconds since the epoch."""
 
-    def __init__(self, beginning: float) -> None:
-        self.now = beginning
-        self._order = itertools.count()
+    def __init__(self, start: float) -> None:
+        self.now = start
+        self._sequence = itertools.count()
         self._waiting: list[tuple[float, int, threading.Semaphore]] = []
-        self._over = threading.Semaphore(0)
-        self._failed: list[BaseException] = []
+        self._finished = threading.Semaphore(0)
+        self._errors: list[BaseException] = []
 
     def sleep(self, seconds: float) -> None:
-        """Let the others run until it is so much later."""
-        mine = threading.Semaphore(0)
-        self._enqueue(self.now + max(0.0, seconds), mine)
-        self._next()
-        mine.acquire()
+        """Suspend the calling task and run others meanwhile."""
+        wake_up = self._schedule(self.now + max(0.0, seconds))
+        self._run_next()
+        wake_up.acquire()
 
     def run(self, tasks: Iterable[tuple[float, Callable[[], None]]]) -> None:
-        """Run each task to its end, from its moment on, in seconds from now. Raise what the first one raised."""
-        beginning = self.now
-        for after, task in tasks:
-            mine = threading.Semaphore(0)
-            self._enqueue(beginning + after, mine)
-            threading.Thread(target=self._work, args=(mine, task), daemon=True).start()
-        asleep = time.sleep
-        with time_machine.travel(beginning, tick=False) as traveller:
-            self._traveller = traveller
+        """Run each task after a delay in seconds, until all have finished. Raises the first error of a task."""
+        start = self.now
+        for delay, task in tasks:
+            threading.Thread(target=self._work, args=(self._schedule(start + delay), task), daemon=True).start()
+        real_sleep = time.sleep
+        with time_machine.travel(start, tick=False) as self._traveller:
             time.sleep = self.sleep  # type: ignore[assignment]
             try:
-                self._next()
-                self._over.acquire()
+                self._run_next()
+                self._finished.acquire()
             finally:
-                time.sleep = asleep
-        if self._failed:
-            raise self._failed[0]
+                time.sleep = real_sleep
+        if self._errors:
+            raise self._errors[0]
 
-    def _work(self, mine: threading.Semaphore, task: Callable[[], None]) -> None:
-        mine.acquire()
+    def _work(self, wake_up: threading.Semaphore, task: Callable[[], None]) -> None:
+        wake_up.acquire()
         try:
             task()
-        except BaseException as error:  # noqa: BLE001 - raised again where run() was called
-            self._failed.append(error)
-        self._next()
+        except BaseException as error:  # noqa: BLE001 - run() raises it again
+            self._errors.append(error)
+        self._run_next()
 
-    def _enqueue(self, at: float, sleeper: threading.Semaphore) -> None:
-        heapq.heappush(self._waiting, (at, next(self._order), sleeper))
+    def _schedule(self, at: float) -> threading.Semaphore:
+        wake_up = threading.Semaphore(0)
+        heapq.heappush(self._waiting, (at, next(self._sequence), wake_up))
+        return wake_up
 
-    def _next(self) -> None:
-        if not self._waiting or self._failed:
-            self._over.release()
+    def _run_next(self) -> None:
+        if not self._waiting or self._errors:
+            self._finished.release()
             return
-        self.now, _, sleeper = heapq.heappop(self._waiting)
+        self.now, _, wake_up = heapq.heappop(self._waiting)
         self._traveller.move_to(self.now)
-        sleeper.release()
+        wake_up.release()

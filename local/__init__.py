@@ -1,1 +1,1 @@
-"""AWS on a laptop: the telecom services, the launcher and the demo."""
+"""A local AWS: the telecom services, the launcher of ministack, and the demo."""

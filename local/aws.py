@@ -1,4 +1,4 @@
-"""AWS on a laptop: the telecom services and ministack, started together, reached like AWS, gone without a trace."""
+"""Local AWS: starts and stops the telecom services and ministack together."""
 
 from __future__ import annotations
 
@@ -24,51 +24,44 @@ import botocore.session
 
 ROOT = Path(__file__).parent.parent
 REGION = "us-east-1"
-PATIENCE = 60.0
-"""Seconds; the first start compiles ministack's bytecode, every other one takes about two."""
+_TIMEOUT = 60.0  # seconds for a start; the first one compiles ministack's bytecode, others take about two seconds
 
 
 class StartError(RuntimeError):
-    """A part did not start; the text has the end of its log."""
+    """A process did not start. The message contains the end of its log."""
 
 
 class LocalAws:
-    """Runs from its making until `close()`, in a process group and a temporary directory of its own.
+    """A local AWS in its own process group and temporary directory. It runs from construction until `close()`.
 
-    `endpoint`: everything but telecom. `page`: what the telecom services hold and how often each operation was called.
-    `response_host`: the `host:port` of the ResponseURLs, for the parameter AllowedResponseHosts. `env`: the variables
-    with which sam, aws and boto3 reach it.
+    `endpoint` serves everything except telecom, `status_url` the status page of the telecom services. `response_host`
+    is the `host:port` of ResponseURLs, for the parameter AllowedResponseHosts. `env` configures sam, aws and boto3.
     """
 
-    def __init__(self, telecom_arguments: tuple[str, ...] = ()) -> None:
+    def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="cfn-telephony-"))
         self._processes: list[subprocess.Popen[bytes]] = []
         try:
-            self._start(telecom_arguments)
+            self._start()
         except BaseException:
             self.close()
             raise
 
-    def _start(self, telecom_arguments: tuple[str, ...]) -> None:
+    def _start(self) -> None:
         certificate, key = self._certificate()
         tls = ("--cert", certificate, "--key", key)
-        telecom = self._run("telecom", sys.executable, "-m", "local.telecom", "--port", "0", *tls, *telecom_arguments)
+        telecom = self._run("telecom", sys.executable, "-m", "local.telecom", "--port", "0", *tls)
         self._wait("telecom", telecom, lambda: self._log("telecom.out").endswith("\n"))
         urls = json.loads(self._log("telecom.out").splitlines()[0])
-        self.page: str = urls["page"]
+        self.status_url: str = urls["page"]
 
         port = _free_port()
         self.response_host = f"127.0.0.1:{port}"
         self.endpoint = f"https://{self.response_host}"
-        arguments = {
-            "--directory": str(self.directory),
-            "--port": str(port),
-            "--certificate": certificate,
-            "--key": key,
-            "--sms-voice": urls["sms_voice"],
-            "--connect": urls["connect"],
-        }
-        options = [text for pair in arguments.items() for text in pair]
+        options = (
+            *(f"--directory={self.directory}", f"--port={port}", f"--certificate={certificate}", f"--key={key}"),
+            *(f"--sms-voice={urls['sms_voice']}", f"--connect={urls['connect']}"),
+        )
         launcher = self._run("ministack", str(ROOT / ".venv-local/bin/python"), "-m", "local.launcher", *options)
         self.env = {
             "AWS_ENDPOINT_URL": self.endpoint,
@@ -87,31 +80,31 @@ class LocalAws:
             "PATH": f"{ROOT / '.venv-sam/bin'}{os.pathsep}{os.environ['PATH']}",
         }
         self._tls = ssl.create_default_context(cafile=certificate)
-        self._wait("ministack", launcher, self._answers)
+        self._wait("ministack", launcher, self._is_healthy)
 
     def __enter__(self) -> Self:
-        """Itself; it runs already."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close it."""
         self.close()
 
     @property
     def process_group(self) -> int:
-        """The id of the group that all of its processes are in."""
+        """The ID of the process group of all its processes."""
         return self._processes[0].pid
 
     def environment(self) -> dict[str, str]:
-        """`env` within this process's own environment, less every AWS setting of the caller's."""
+        """Return this process's environment with `env` in place of all AWS settings."""
         return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | self.env
 
     def client(self, service: str) -> Any:
-        """A boto3 client of any service, telecom included; reads nothing of the caller's AWS settings."""
+        """Return a boto3 client of any service. It does not use the caller's AWS settings."""
         endpoint = self.env.get(f"AWS_ENDPOINT_URL_{service.upper().replace('-', '_')}", self.endpoint)
-        # Without these, AWS_PROFILE is looked up even where credentials are given.
-        nobodys = dict.fromkeys(("profile", "config_file", "credentials_file"), (None, None, None, None))
-        session = boto3.Session("test", "test", region_name=REGION, botocore_session=botocore.session.Session(nobodys))
+        # Without these, botocore looks up AWS_PROFILE although credentials are given.
+        no_profile = dict.fromkeys(("profile", "config_file", "credentials_file"), (None, None, None, None))
+        session = boto3.Session(
+            "test", "test", region_name=REGION, botocore_session=botocore.session.Session(no_profile)
+        )
         return session.client(
             service,  # type: ignore[call-overload]
             endpoint_url=endpoint,
@@ -119,11 +112,11 @@ class LocalAws:
         )
 
     def sam(self, *arguments: str) -> str:
-        """What the SAM CLI prints, both streams. Raise CalledProcessError, with it as `output`, when it fails."""
+        """Run the SAM CLI and return its stdout and stderr. Raises CalledProcessError, with `output`, if it fails."""
         with subprocess.Popen(  # noqa: S603
             [ROOT / ".venv-sam/bin/sam", *arguments],
             cwd=ROOT,
-            # `sam build` leaves its scratch directories behind.
+            # `sam build` does not delete its temporary directories.
             env=self.environment() | {"TMPDIR": str(self.directory)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -134,7 +127,7 @@ class LocalAws:
             try:
                 output, _ = running.communicate()
             except BaseException:
-                # The make and the pip that it started would go on.
+                # End the processes that it started, such as make and pip, too.
                 os.killpg(running.pid, signal.SIGKILL)
                 raise
         if running.returncode:
@@ -142,20 +135,20 @@ class LocalAws:
         return output
 
     def telecom(self) -> dict[str, Any]:
-        """The page, read."""
-        with urllib.request.urlopen(self.page, context=self._tls, timeout=10) as answer:  # noqa: S310
-            page: dict[str, Any] = json.load(answer)
+        """Return the content of the status page."""
+        with urllib.request.urlopen(self.status_url, context=self._tls, timeout=10) as response:  # noqa: S310
+            page: dict[str, Any] = json.load(response)
         return page
 
     def fault(self, **fault: Any) -> None:
-        """Make the next calls of a telecom operation go wrong; local/telecom/faults.py says how."""
-        request = urllib.request.Request(f"{self.page}/faults", json.dumps(fault).encode(), method="POST")  # noqa: S310
+        """Inject a fault into a telecom operation; see local/telecom/faults.py."""
+        request = urllib.request.Request(f"{self.status_url}/faults", json.dumps(fault).encode(), method="POST")  # noqa: S310
         urllib.request.urlopen(request, context=self._tls, timeout=10).close()  # noqa: S310
 
     def close(self) -> None:
-        """End its processes and remove its directory."""
+        """Kill its processes and delete its directory."""
         if self._processes:
-            # Not SIGTERM: ministack would wait for every open connection, and nothing of it is worth saving.
+            # Not SIGTERM: ministack waits for every open connection, and no state must be saved.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process_group, signal.SIGKILL)
         for process in self._processes:
@@ -163,7 +156,7 @@ class LocalAws:
         _remove(self.directory)
 
     def _certificate(self) -> tuple[str, str]:
-        """A certificate for 127.0.0.1 and its key, as paths of PEM files; it is its own CA bundle."""
+        """Create a self-signed certificate for 127.0.0.1; return the paths of its PEM file and its key."""
         certificate, key = (str(self.directory / name) for name in ("server.crt", "server.key"))
         request = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"]
         names = ["-subj", "/CN=cfn-telephony", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
@@ -172,18 +165,14 @@ class LocalAws:
         return certificate, key
 
     def _run(self, name: str, *command: str) -> subprocess.Popen[bytes]:
-        """Start a part in the common process group; its output goes to NAME.out and NAME.log."""
+        """Start a process in the common process group. Its output is written to NAME.out and NAME.log."""
         with (self.directory / f"{name}.out").open("wb") as out, (self.directory / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(  # noqa: S603
                 command,
                 cwd=ROOT,
-                # Nothing of the caller's but where programs are.
-                env={
-                    "PATH": os.environ["PATH"],
-                    "HOME": str(self.directory),
-                    "TMPDIR": str(self.directory),
-                    "LANG": "C.UTF-8",
-                },
+                # The only variable of the caller is PATH.
+                env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+                | dict.fromkeys(("HOME", "TMPDIR"), str(self.directory)),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=log,
@@ -196,13 +185,13 @@ class LocalAws:
         return (self.directory / name).read_text(errors="replace")
 
     def _wait(self, name: str, process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
-        end_of_patience = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + _TIMEOUT
         while not ready():
-            if process.poll() is not None or time.monotonic() > end_of_patience:
+            if process.poll() is not None or time.monotonic() > deadline:
                 raise StartError(f"{name} did not start:\n{self._log(f'{name}.log')[-4000:]}")
             time.sleep(0.05)
 
-    def _answers(self) -> bool:
+    def _is_healthy(self) -> bool:
         try:
             with urllib.request.urlopen(f"{self.endpoint}/_ministack/health", context=self._tls, timeout=5):  # noqa: S310
                 return True
@@ -211,28 +200,27 @@ class LocalAws:
 
 
 def processes(directory: Path) -> dict[int, int]:
-    """The processes of the LocalAws in that directory, which each of them names in its command line: id and group."""
+    """Return ID and group of the processes of the LocalAws in this directory, which their command lines contain."""
     if Path("/proc/self/cmdline").exists():
-        return dict(_listed_by_proc(str(directory)))
+        return dict(_processes_in_proc(str(directory)))
     command = ["ps", "-A", "-ww", "-o", "pid=,pgid=,command="]
     listing = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
     rows = [line.split(None, 2) for line in listing.stdout.splitlines()]
     return {int(row[0]): int(row[1]) for row in rows if str(directory) in row[-1]}
 
 
-def _listed_by_proc(directory: str) -> Iterator[tuple[int, int]]:
+def _processes_in_proc(directory: str) -> Iterator[tuple[int, int]]:
     for process in Path("/proc").glob("[0-9]*"):
-        # It may end while it is looked at.
+        # The process can end at any time.
         with contextlib.suppress(OSError):
             if directory.encode() in (process / "cmdline").read_bytes():
                 yield int(process.name), os.getpgid(int(process.name))
 
 
-def end(process_group: int, directory: Path) -> None:
-    """End a LocalAws by what it is known by, when the process that started it is gone. All gone is no error.
+def stop(process_group: int, directory: Path) -> None:
+    """Stop a LocalAws whose parent process has ended, if it still runs.
 
-    The id of a group whose processes have all died may be somebody else's by now: only one that still has a process
-    of this directory is ended.
+    The ID of a group can be reused after its processes end: only a group with a process of this directory is killed.
     """
     while process_group in processes(directory).values():
         with contextlib.suppress(ProcessLookupError):
@@ -242,7 +230,7 @@ def end(process_group: int, directory: Path) -> None:
 
 
 def _remove(directory: Path) -> None:
-    """Remove it, also while the last of its processes still dies and writes."""
+    """Delete the directory; retry while a dying process still writes to it."""
     for _ in range(20):
         shutil.rmtree(directory, ignore_errors=True)
         if not directory.exists():

@@ -34,11 +34,11 @@ os.environ |= {
     "POWERTOOLS_SERVICE_NAME": "cfn-telephony",
     "POWERTOOLS_LOG_LEVEL": "DEBUG",
     # Minutes, seen in less than a second.
-    "LEASE_SECONDS": "1",
-    "POLL_SECONDS": "0.02",
-    "PATIENCE_SECONDS": "0.6",
-    "ANSWER_MARGIN_SECONDS": "1",
-    "SERVICE_MARGIN_SECONDS": "1",
+    "LEASE_DURATION_SECONDS": "1",
+    "POLL_INTERVAL_SECONDS": "0.02",
+    "RETRY_PERIOD_SECONDS": "0.6",
+    "RESPONSE_MARGIN_SECONDS": "1",
+    "SERVICE_TIMEOUT_MARGIN_SECONDS": "1",
     "CALL_RATES": "*=0",
 }
 for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):

@@ -1,4 +1,4 @@
-"""docs/errors.md: every Reason that a stack event can show, with its cause and its remedy, from the code that says it."""
+"""Generates docs/errors.md: every Reason that a stack event can show, with its cause and its remedy."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def event(described: Described, request_type: str) -> dict[str, Any]:
         "ResourceProperties": properties,
     }
     if request_type != "Create":
-        sent["PhysicalResourceId"] = described.resource.id_example
+        sent["PhysicalResourceId"] = described.resource.properties.id_example
     if request_type == "Update":
         sent["OldResourceProperties"] = properties
         sent["ResourceProperties"] = properties | {"Trigger": "again"}

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from telephony.model.properties import Field, Rule
+from telephony.model.properties import PropertyInfo, Rule
 from tools.types import (
     ROOT,
     SERVICE_TIMEOUT,
@@ -98,7 +98,7 @@ def _block(described: Described, name: str) -> str:
 def _types() -> str:
     rows = [
         f"| [`{described.resource.type_name}`]({described.page_path.name}) | {described.description.rstrip('.')} "
-        f"| {_identifier(described)} | `{described.resource.id_example.replace('|', '\\|')}` |"
+        f"| {_identifier(described)} | `{described.resource.properties.id_example.replace('|', '\\|')}` |"
         for described in every_type()
     ]
     return "\n".join(["| type | what it is | `Ref` | for example |", "|---|---|---|---|", *rows]) + "\n"
@@ -238,7 +238,7 @@ def _bound(bound: int | None) -> str:
     return "" if bound is None else str(bound)
 
 
-def _update(described: Described, name: str, known: Field) -> str:
+def _update(described: Described, name: str, known: PropertyInfo) -> str:
     resource = described.resource
     if known.create_only_not_readable:
         return "Nothing: it counts when the number is bought, and a later change has no effect"
@@ -252,7 +252,7 @@ def _return_values(described: Described) -> str:
     joined = ", joined by a vertical bar" if len(described.identifier) > 1 else ""
     given = (
         "When you pass the logical ID of this resource to the intrinsic `Ref` function, `Ref` returns the "
-        f"{_identifier(described)}{joined}. For example: `{resource.id_example}`."
+        f"{_identifier(described)}{joined}. For example: `{resource.properties.id_example}`."
     )
     lines = [
         "### Ref",

@@ -8,12 +8,11 @@ Source: CloudFormation CLI User Guide, "Resource type schema" and its property r
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
-import attrs
-
-from telephony.model.properties import Anything, Field, ReplacementPermission
+from telephony.model.properties import Anything, PropertyInfo, ReplacementPermission
 from tools.types import (
     SERVICE_TIMEOUT,
     SERVICE_TOKEN,
@@ -90,7 +89,7 @@ def _property(one: Property) -> dict[str, Any]:
     return _value(one.kind, one.known) | default | {"description": one.known.description}
 
 
-def _value(kind: Any, field: Field) -> dict[str, Any]:  # noqa: PLR0911 - one line a type
+def _value(kind: Any, field: PropertyInfo) -> dict[str, Any]:  # noqa: PLR0911 - one line a type
     if is_nested(kind):
         return {"$ref": f"#/definitions/{kind.__name__}"}
     if kind is Anything:
@@ -103,7 +102,7 @@ def _value(kind: Any, field: Field) -> dict[str, Any]:  # noqa: PLR0911 - one li
         return {"type": "integer"} | _bounds(field, "minimum", "maximum")
     if (items := items_of(kind)) is not None:
         # A field's pattern is its items'; its bounds are the list's (properties.py reads them so).
-        each = attrs.evolve(field, minimum=None, maximum=None)
+        each = copy.replace(field, minimum=None, maximum=None)
         listed = {"type": "array", "insertionOrder": False, "items": _value(items, each)}
         return listed | _bounds(field, "minItems", "maxItems")
     if values := allowed_values(kind):
@@ -112,6 +111,6 @@ def _value(kind: Any, field: Field) -> dict[str, Any]:  # noqa: PLR0911 - one li
     return {"type": "string"} | pattern | _bounds(field, "minLength", "maxLength")
 
 
-def _bounds(field: Field, low: str, high: str) -> dict[str, int]:
+def _bounds(field: PropertyInfo, low: str, high: str) -> dict[str, int]:
     bounds = {low: field.minimum, high: field.maximum}
     return {name: bound for name, bound in bounds.items() if bound is not None}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import re
-import types
 import typing
 from pathlib import Path
 from typing import Any, Literal
@@ -12,8 +10,9 @@ from typing import Any, Literal
 import attrs
 
 from telephony import resources
-from telephony.model.properties import Anything, Field, Nested, ReplacementPermission, fields
+from telephony.model.properties import Anything, Nested, PropertyInfo, ReplacementPermission, fields
 from telephony.model.resource import Resource
+from telephony.model.validation import without_none
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,7 +29,7 @@ class Property:
 
     kind: Any
     """Its type, without None."""
-    known: Field
+    known: PropertyInfo
     default: Any
     """None where there is none, or where it is a map of properties."""
 
@@ -87,7 +86,7 @@ class Described:
         """
         if self.resource.identity_fields:
             return tuple(sorted(self.resource.identity_fields))
-        ending = "Arn" if self.resource.id_example.startswith("arn:") else "Id"
+        ending = "Arn" if self.resource.properties.id_example.startswith("arn:") else "Id"
         return (next(name for name in self.resource.attributes if name.endswith(ending)),)
 
     @property
@@ -98,18 +97,15 @@ class Described:
 
 def every_type() -> list[Described]:
     """The types of the provider."""
-    found = []
-    for module in resources.modules():
-        name = re.sub(r"(?:^|_)(.)", lambda match: match[1].upper(), module)
-        found.append(Described(module, resources.by_type(f"Custom::{name}")))
-    return found
+    found = [resources.by_type(name) for name in resources.type_names()]
+    return [Described(type(resource).__module__.rpartition(".")[2], resource) for resource in found]
 
 
 def properties_of(cls: type[Any]) -> dict[str, Property]:
     """The properties of a properties class, or of a nested one, by name, in the alphabet's order."""
     found = {}
     for name, (attribute, known) in sorted(fields(cls).items()):
-        kind, default = _without_none(attribute.type), attribute.default
+        kind, default = without_none(attribute.type), attribute.default
         found[name] = Property(kind, known, None if default is attrs.NOTHING or is_nested(kind) else default)
     return found
 
@@ -152,9 +148,3 @@ def scalar(kind: Any) -> str:
 def anchored(pattern: str) -> str:
     """A pattern that the whole string must match, as JSON schema and the documentation write it."""
     return f"^(?:{pattern})$" if "|" in pattern else f"^{pattern}$"
-
-
-def _without_none(kind: Any) -> Any:
-    if typing.get_origin(kind) in {typing.Union, types.UnionType}:
-        return next(member for member in typing.get_args(kind) if member is not type(None))
-    return kind

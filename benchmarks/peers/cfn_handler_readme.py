@@ -1,6 +1,6 @@
-"""cfn-handler as its README shows it."""
+"""cfn-handler, following its README."""
 
-# In the manner of the samples that people start from.
+# Written in the style of the published samples.
 # ruff: noqa: ANN001, ANN201, ARG001, D103, INP001
 
 import boto3

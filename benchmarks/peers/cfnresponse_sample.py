@@ -1,9 +1,9 @@
-"""The `cfnresponse` module with boto3, as the CloudFormation user guide shows it ("cfn-response module").
+"""The `cfnresponse` module with boto3, following the CloudFormation user guide ("cfn-response module").
 
-A sample has no try: an exception leaves CloudFormation without an answer.
+As in the guide, exceptions are not handled: CloudFormation gets no response after an exception.
 """
 
-# In the manner of the samples that people start from.
+# Written in the style of the published samples.
 # ruff: noqa: ANN001, ANN201, D103, INP001
 
 import boto3

@@ -1,9 +1,9 @@
-"""crhelper as its README shows it, with the defaults that it shows, and boto3 in the place for "Init code".
+"""crhelper, following its README, with the documented defaults and a boto3 client as "Init code".
 
-Left out: `poll_create`. The number is there at once, and polling would add six calls and two minutes.
+`poll_create` is not used: the number is active immediately, and polling would add six calls and two minutes.
 """
 
-# In the manner of the samples that people start from.
+# Written in the style of the published samples.
 # ruff: noqa: ANN001, ANN201, ARG001, BLE001, D103, INP001
 
 import logging
@@ -12,7 +12,7 @@ import boto3
 from crhelper import CfnResource
 
 logger = logging.getLogger(__name__)
-# Every argument, with its default.
+# Every argument has its default value.
 helper = CfnResource(json_logging=False, log_level="DEBUG", boto_level="CRITICAL", sleep_on_delete=120, ssl_verify=None)
 
 try:

@@ -1,10 +1,10 @@
-"""crhelper with Powertools: Logger, Idempotency and Parser, each as its documentation shows it, put together.
+"""crhelper with Logger, Idempotency and Parser of Powertools, combined as their documentation shows.
 
-Powertools for AWS Lambda (Python) documentation: "Logger", "Capturing Lambda context info"; "Idempotency", "Idempotent
-decorator" and "DynamoDBPersistenceLayer"; "Parser", "Extending built-in models" and "parse function".
+Source: Powertools for AWS Lambda (Python) documentation: "Logger", "Capturing Lambda context info"; "Idempotency",
+"Idempotent decorator" and "DynamoDBPersistenceLayer"; "Parser", "Extending built-in models" and "parse function".
 """
 
-# In the manner of the samples that people start from.
+# Written in the style of the published samples.
 # ruff: noqa: ANN001, ANN201, ARG001, D101, D103, INP001
 
 import os

@@ -1,13 +1,13 @@
-"""The one clock of the provider: whoever moves it, moves every wait and every age."""
+"""The provider's only clock. Tests that control it control every wait and every age."""
 
 import time
 
 
 def now() -> float:
-    """Seconds since the epoch, UTC."""
+    """Return the seconds since the epoch, UTC."""
     return time.time()
 
 
 def sleep(seconds: float) -> None:
-    """Wait; a negative time is no time."""
+    """Wait. A negative duration returns at once."""
     time.sleep(max(0.0, seconds))

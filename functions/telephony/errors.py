@@ -1,23 +1,26 @@
-"""What can go wrong, in CloudFormation's own words, and what each failure of an AWS call means.
+"""The provider's exceptions.
 
     TelephonyError
-    ├── HandlerError          a known failure: answered FAILED
-    │   ├── RetryableError    passes with time: tried again for a while, and a HandlerError after that
-    │   ├── NumberUnavailableError  this candidate cannot be had, another one may
-    │   └── ClaimExpiredError       there is an id, but no number behind it, and the id goes by itself
-    └── UnknownOutcomeError        what happened is not known: nothing is answered, the event runs again
-        ├── ThrottledError    refused without any effect: tried again in the same invocation
-        └── DeferredError    not made at all: its turn in the account's rate comes too late for this invocation
+    ├── HandlerError                  known failure: the request is answered FAILED
+    │   ├── NotFoundError             the resource does not exist
+    │   ├── RetryableError            temporary refusal: retried for a limited time, then a HandlerError
+    │   ├── NumberUnavailableError    this candidate number was taken; another one may be available
+    │   └── ClaimExpiredError         the claim failed: its ID exists, but no number, and the service removes the ID
+    └── UnknownOutcomeError           result unknown: the request is not answered but retried
+        ├── ThrottledError            refused without effect: retried in the same invocation
+        └── DeferredError             not called: the rate-limit reservation is due after this invocation ends
 
-The words are CloudFormation's HandlerErrorCode values, which people know from the events of native types
-(CloudFormation CLI user guide, "Handler error codes").
+aws/errors.py maps the errors of AWS calls to these exceptions.
 """
 
 from enum import StrEnum
 
 
 class HandlerErrorCode(StrEnum):
-    """CloudFormation's HandlerErrorCode."""
+    """CloudFormation's handler error codes, as native resource types report them.
+
+    Source: CloudFormation CLI User Guide, "Handler error codes".
+    """
 
     INVALID_REQUEST = "InvalidRequest"
     ACCESS_DENIED = "AccessDenied"
@@ -34,15 +37,15 @@ class HandlerErrorCode(StrEnum):
 
 
 class TelephonyError(Exception):
-    """Everything this provider raises on purpose."""
+    """Base class of the provider's exceptions."""
 
 
 class HandlerError(TelephonyError):
-    """A known failure, told to the person who reads the stack event.
+    """A known failure. Its text becomes the Reason in the stack event.
 
-    word: CloudFormation's error word. cause: one sentence, what failed and on which property or number. remedy: one
-    sentence, what to do. code and reason: the AWS error's own, for code that has to tell failures apart. physical_id:
-    what exists all the same, so that CloudFormation's next Delete can name it.
+    cause: what failed, and on which property or number. remedy: what to do. aws_code and aws_reason: the error code and
+    reason of the AWS call, for code that distinguishes failures. physical_id: the ID of a resource that exists despite
+    the failure, so that CloudFormation's next Delete names it.
     """
 
     def __init__(
@@ -64,50 +67,56 @@ class HandlerError(TelephonyError):
         self.physical_id = physical_id
 
     def __str__(self) -> str:
-        """The Reason, as it stands in the stack event."""
+        """Return the Reason: error code, cause, remedy."""
         return " ".join(filter(None, (f"{self.error_code}: {self.cause}", self.remedy)))
 
+    def as_kind[F: HandlerError](self, kind: type[F]) -> F:
+        """Return the same failure as another class of failure."""
+        return kind(self.error_code, self.cause, self.remedy, aws_code=self.aws_code, aws_reason=self.aws_reason)
+
     def as_final(self) -> "HandlerError":
-        """The same failure, when nothing is to be waited for or tried again."""
-        return HandlerError(
-            self.error_code, self.cause, self.remedy, aws_code=self.aws_code, aws_reason=self.aws_reason
-        )
+        """Return the same failure without the meaning that it can be retried."""
+        return self.as_kind(HandlerError)
+
+
+class NotFoundError(HandlerError):
+    """The resource does not exist."""
 
 
 class RetryableError(HandlerError):
-    """A refusal that passes with time: a role that propagates, a pool that is being left."""
+    """A temporary refusal, for example while an IAM role propagates or a number leaves a pool."""
 
 
 class NumberUnavailableError(HandlerError):
-    """The number that was candidate cannot be had any more; another candidate may be."""
+    """The candidate number is no longer available. Another candidate may be."""
 
 
 class ClaimExpiredError(HandlerError):
-    """A claim that ended in FAILED: it has an id, is not billed, and returns to the inventory by itself."""
+    """The claim ended in FAILED. Its ID is not billed, and the service removes it."""
 
 
 class UnknownOutcomeError(TelephonyError):
-    """Whether the call had an effect is not known, or the provider's own state could not be read or written."""
+    """The result of a call is unknown, or the state table could not be read or written."""
 
     def __init__(self, cause: str, *, error_code: HandlerErrorCode = HandlerErrorCode.INTERNAL_FAILURE) -> None:
         super().__init__(cause)
         self.error_code = error_code
         self.cause = cause
         self.physical_id: str | None = None
-        """What exists all the same, where that is known."""
+        """The ID of a resource that exists, if known."""
 
 
 class ThrottledError(UnknownOutcomeError):
-    """The service refused the call before doing anything, because too many were made."""
+    """The service throttled the call. The call had no effect."""
 
     def __init__(self, cause: str) -> None:
         super().__init__(cause, error_code=HandlerErrorCode.THROTTLING)
 
 
 class DeferredError(UnknownOutcomeError):
-    """The call was not made, because its turn comes after this invocation has to end.
+    """The call was not made, because its rate-limit reservation is due after this invocation ends.
 
-    at: seconds since the epoch at which the turn comes. It stays reserved.
+    at: when the reservation is due, in seconds since the epoch. The reservation is kept.
     """
 
     def __init__(self, cause: str, *, at: float) -> None:

@@ -1,7 +1,7 @@
-"""What the provider tells about itself, and the net that keeps secrets out of it.
+"""Logs and metrics, and the filter that keeps secrets out of them.
 
-Log lines carry identifiers, property names and error words: never an event, a property's value or a URL. The filter is
-the second line of defence, for libraries that log what they send.
+Log lines hold identifiers, property names and error codes, never an event, a property value or a URL. The filter is the
+second line of defense, against libraries that log what they send.
 """
 
 import logging
@@ -11,31 +11,31 @@ from typing import Any
 from aws_lambda_powertools import Logger, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
-_SIGNED = re.compile(
+_SIGNATURE = re.compile(
     r"(?i)((?:X-Amz-(?:Signature|Credential|Security-Token)|Signature|AWSAccessKeyId)(?:=|%3D))[^&\s\"'\\,}]+"
 )
 _PHONE_NUMBER = re.compile(r"\+[1-9][0-9]{2,10}([0-9]{4})(?![0-9])")
 
 
 def redact(text: str) -> str:
-    """Take signatures out, and all but the last four digits of phone numbers in E.164 form."""
-    return _PHONE_NUMBER.sub(r"+…\1", _SIGNED.sub(r"\1[redacted]", text))
+    """Remove URL signatures, and all but the last four digits of phone numbers in E.164 format."""
+    return _PHONE_NUMBER.sub(r"+…\1", _SIGNATURE.sub(r"\1[redacted]", text))
 
 
-class Redaction(logging.Filter):
-    """Rewrites a record before any handler formats it."""
+class RedactionFilter(logging.Filter):
+    """Redacts a log record before a handler formats it."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Keep every record, without its secrets."""
+        """Redact the record. Returns True: every record is kept."""
         if isinstance(record.msg, dict):
-            record.msg = _clean(record.msg)
+            record.msg = _redact_value(record.msg)
         else:
             record.msg, record.args = redact(_message(record)), ()
         for name, value in vars(record).items():
             if name not in _RECORD_FIELDS:
-                setattr(record, name, _clean(value))
+                setattr(record, name, _redact_value(value))
         if record.exc_info and record.exc_info[1] is not None:
-            # The text of a connection error may be the signed URL: its class is what matters.
+            # The text of a connection error may hold the signed URL, so only the class is logged.
             record.exc_text = f"{type(record.exc_info[1]).__name__}"
             record.exc_info = None
         return True
@@ -44,41 +44,41 @@ class Redaction(logging.Filter):
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except (TypeError, ValueError, KeyError):  # The arguments do not fit: a defect, and none that may stop an event.
+    except (TypeError, ValueError, KeyError):  # The arguments do not fit the format. Logging must not stop a request.
         return f"{record.msg} {record.args}"
 
 
 _RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({})))
 
 
-def _clean(value: Any) -> Any:
+def _redact_value(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, dict):
-        return {redact(str(key)): _clean(item) for key, item in value.items()}
+        return {redact(str(key)): _redact_value(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [_clean(item) for item in value]
+        return [_redact_value(item) for item in value]
     return type(value).__name__ if isinstance(value, BaseException) else redact(str(value))
 
 
 logger = Logger(service="cfn-telephony")
 
 
-def _guard() -> None:
-    """Put the net under every handler there is, and keep the libraries that log what they send quiet."""
-    net = Redaction()
-    logger.addFilter(net)
+def _install_filter() -> None:
+    """Add the filter to every handler, and silence libraries that log what they send."""
+    redaction = RedactionFilter()
+    logger.addFilter(redaction)
     for handler in [*logging.getLogger().handlers, *logger.handlers]:
-        handler.addFilter(net)
+        handler.addFilter(redaction)
     for library in ("crhelper", "urllib3", "botocore", "boto3"):
         logging.getLogger(library).setLevel(logging.WARNING)
 
 
-_guard()
+_install_filter()
 
 
 def count(name: str, times: int = 1, /, **dimensions: str) -> None:
-    """So many occurrences, as a CloudWatch metric in the embedded metric format."""
+    """Emit a count as a CloudWatch metric, in embedded metric format."""
     with single_metric(name=name, unit=MetricUnit.Count, value=times) as metric:
         for key, value in dimensions.items():
             metric.add_dimension(name=key, value=value)

@@ -1,163 +1,167 @@
-"""Every Reason of the provider's own: the word, what happened, and what to do. docs/errors.md is generated from it.
+"""The Reasons of failed requests: error code, cause, remedy. docs/errors.md is generated from them.
 
-What the services refuse has its meaning in errors.py; its text is the service's own.
+aws/errors.py holds the remedies for failures that the services report.
 """
 
 from collections.abc import Mapping
 
-import attrs
+from telephony.data import data
+from telephony.errors import HandlerError
+from telephony.errors import HandlerErrorCode as Code
 
-from telephony.errors import HandlerError, HandlerErrorCode
 
-
-@attrs.frozen(repr=False, eq=False)
+@data
 class Reason:
-    """A failure's text, with `{placeholders}` for what it is about."""
+    """The text of a failure, with `{placeholders}`."""
 
-    error_code: HandlerErrorCode
+    error_code: Code
     cause: str
     remedy: str
 
-    def failure(self, **about: object) -> HandlerError:
-        """Give the failure to raise."""
-        return self.as_kind(HandlerError, **about)
+    def failure(self, **values: object) -> HandlerError:
+        """Return the failure to raise."""
+        return self.as_kind(HandlerError, **values)
 
-    def as_kind[F: HandlerError](self, kind: type[F], /, **about: object) -> F:
-        """Give it as a more telling class of failure."""
-        return kind(self.error_code, self.cause.format(**about), self.remedy.format(**about))
+    def as_kind[F: HandlerError](self, kind: type[F], /, **values: object) -> F:
+        """Return the failure as a subclass of HandlerError."""
+        return kind(self.error_code, self.cause.format(**values), self.remedy.format(**values))
 
 
-NOT_VALID = Reason(
-    HandlerErrorCode.INVALID_REQUEST,
-    "{count} not valid; no call was made.\n{violations}",
+INVALID_PROPERTIES = Reason(
+    Code.INVALID_REQUEST,
+    "{count} not valid. No AWS call was made.\n{violations}",
     "",
 )
-UNKNOWN_TYPE = Reason(HandlerErrorCode.INVALID_REQUEST, "{type} is not a type of this provider.", "It has {known}.")
-TOO_LATE = Reason(
-    HandlerErrorCode.NOT_STABILIZED,
-    "The request came after its ServiceTimeout: CloudFormation no longer waits for it, and nothing was done.",
-    "Deploy again; if it happens often, allow more ServiceTimeout.",
+UNKNOWN_TYPE = Reason(
+    Code.INVALID_REQUEST,
+    "{type} is not a resource type of this provider.",
+    "Use one of {known}.",
 )
-GIVEN_UP = Reason(
-    HandlerErrorCode.RESOURCE_CONFLICT,
-    "This request for a {noun} was given up before; nothing is bought for it again.",
-    "Deploy again.",
+TOO_LATE = Reason(
+    Code.NOT_STABILIZED,
+    "The request arrived after its ServiceTimeout, when CloudFormation had stopped waiting. Nothing was changed.",
+    "Redeploy the stack. If this happens often, increase ServiceTimeout.",
+)
+CANCELED = Reason(
+    Code.RESOURCE_CONFLICT,
+    "This request was already canceled. No {noun} was purchased.",
+    "Redeploy the stack.",
 )
 SUPERSEDED = Reason(
-    HandlerErrorCode.RESOURCE_CONFLICT,
-    "A Delete or a newer Update of this resource was worked on before this request; no {noun} was bought or changed.",
-    "Deploy again.",
+    Code.RESOURCE_CONFLICT,
+    "A Delete or a newer Update of this resource was processed before this request. No {noun} was purchased or changed.",
+    "Redeploy the stack.",
 )
-DELETED_WHILE_BUYING = Reason(
-    HandlerErrorCode.RESOURCE_CONFLICT,
-    "A Delete came while the {noun} was being bought; it was released again.",
-    "Deploy again.",
+DELETED_DURING_PURCHASE = Reason(
+    Code.RESOURCE_CONFLICT,
+    "The resource was deleted while the {noun} was being purchased. The {noun} was released.",
+    "Redeploy the stack.",
 )
-DELETED_WHILE_SETTING_UP = Reason(
-    HandlerErrorCode.RESOURCE_CONFLICT,
-    "A Delete came while the {noun} was being set up; it was released again.",
-    "Deploy again.",
+DELETED_DURING_SETUP = Reason(
+    Code.RESOURCE_CONFLICT,
+    "The resource was deleted while the {noun} was being configured. The {noun} was released.",
+    "Redeploy the stack.",
 )
-NEVER_WORKED = Reason(
-    HandlerErrorCode.INTERNAL_FAILURE,
-    "No run of this request came to buying a {noun}.",
-    "See the provider's log for the cause, then deploy again.",
+NOT_REQUESTED = Reason(
+    Code.INTERNAL_FAILURE,
+    "All attempts failed before a {noun} was requested.",
+    "Find the cause in the provider's log, then redeploy the stack.",
 )
-NEVER_LEARNT = Reason(
-    HandlerErrorCode.INTERNAL_FAILURE,
-    "Whether a {noun} was bought for this request could not be found out, although it was tried until the end.",
-    "The provider's daily sweep looks for it again and reports it; deploy again.",
+RESULT_UNKNOWN = Reason(
+    Code.INTERNAL_FAILURE,
+    "The result of the purchase is unknown after all attempts. A {noun} may have been purchased.",
+    "The daily sweep searches for it and reports it. Redeploy the stack.",
 )
 OUT_OF_TIME = Reason(
-    HandlerErrorCode.NOT_STABILIZED,
+    Code.NOT_STABILIZED,
     "{cause}",
-    "Nothing was bought as far as is known; deploy again, with more ServiceTimeout.",
+    "No purchase is known to have been made. Increase ServiceTimeout and redeploy the stack.",
 )
-TOO_MANY_AHEAD = Reason(
-    HandlerErrorCode.THROTTLING,
-    "{line}",
-    "ServiceTimeout leaves {left} seconds: allow more, or declare fewer at once.",
+RATE_LIMITED = Reason(
+    Code.THROTTLING,
+    "{cause}",
+    "ServiceTimeout leaves {left} seconds. Increase it, or declare fewer resources per deployment.",
 )
 STILL_UNKNOWN = Reason(
-    HandlerErrorCode.INTERNAL_FAILURE,
+    Code.INTERNAL_FAILURE,
     "{cause}",
-    "No further attempt is made; see the provider's log, then deploy again.",
+    "No further attempt will be made. Find the cause in the provider's log, then redeploy the stack.",
 )
-GONE = Reason(
-    HandlerErrorCode.NOT_FOUND,
-    "The {noun} {id} is gone: it was released outside of this stack.",
-    "Deploy again.",
+RELEASED_OUTSIDE = Reason(
+    Code.NOT_FOUND,
+    "The {noun} {id} no longer exists. It was released outside of this stack.",
+    "Redeploy the stack.",
 )
 DOES_NOT_EXIST = Reason(
-    HandlerErrorCode.NOT_FOUND,
-    "The {noun} {id} does not exist: it was released outside of this stack.",
-    "Remove the resource from the template, deploy, and declare it again under another logical id.",
+    Code.NOT_FOUND,
+    "The {noun} {id} does not exist. It was released outside of this stack.",
+    "Remove the resource from the template, deploy, and declare it again with another logical ID.",
 )
-NOT_OURS = Reason(
-    HandlerErrorCode.ACCESS_DENIED,
-    "The {noun} {id} is not managed by this resource: neither the ledger nor its tags say so. It was left as it is.",
-    "Release or change it where it is managed; to take the resource out of this stack, retain it.",
+NOT_OWNED = Reason(
+    Code.ACCESS_DENIED,
+    "The {noun} {id} does not belong to this resource, according to the ledger and its tags. It was not changed.",
+    "Change or release it in the stack that owns it. To remove the resource from this stack, retain it.",
 )
 STILL_PENDING = Reason(
-    HandlerErrorCode.NOT_STABILIZED,
-    "The {noun} {id} is still {status} after the WaitTimeoutSeconds of {seconds}.",
-    "Allow more time, or do without WaitForActive.",
+    Code.NOT_STABILIZED,
+    "The {noun} {id} is still {status} after WaitTimeoutSeconds ({seconds}).",
+    "Increase WaitTimeoutSeconds, or remove WaitForActive.",
 )
-STILL_PENDING_AT_THE_END = Reason(
-    HandlerErrorCode.NOT_STABILIZED,
+STILL_PENDING_AT_TIMEOUT = Reason(
+    Code.NOT_STABILIZED,
     "The {noun} {id} is still {status}.",
-    "Allow more ServiceTimeout, or do without WaitForActive.",
+    "Increase ServiceTimeout, or remove WaitForActive.",
 )
 CLAIM_FAILED = Reason(
-    HandlerErrorCode.NOT_STABILIZED,
-    "The {noun} {id} FAILED: {message}.",
-    "Mend the cause and deploy again; the failed claim lapses by itself and costs nothing.",
+    Code.NOT_STABILIZED,
+    "The claim of {noun} {id} FAILED: {message}.",
+    "Fix the cause and redeploy the stack. The service removes the failed claim and does not charge for it.",
 )
 CHANGE_FAILED = Reason(
-    HandlerErrorCode.NOT_STABILIZED,
+    Code.NOT_STABILIZED,
     "A change of the {noun} {id} FAILED: {message}.",
-    "The number is still yours: mend the cause and deploy again.",
+    "The {noun} still belongs to this resource. Fix the cause and redeploy the stack.",
 )
-NOT_KEPT = Reason(
-    HandlerErrorCode.NOT_STABILIZED,
-    "The {noun} {id} does not keep what is declared.",
-    "Look for somebody else who changes it at the same time.",
+CHANGED_BY_OTHERS = Reason(
+    Code.NOT_STABILIZED,
+    "The {noun} {id} differs from its declaration again after every change.",
+    "Find the other application that changes it at the same time.",
 )
-SAME_KEY = Reason(
-    HandlerErrorCode.NOT_UPDATABLE,
-    "{changes} of {id} cannot be changed in place, and the new {noun} would have the same id: it cannot be made before "
-    "the old one goes.",
+SAME_IDENTITY = Reason(
+    Code.NOT_UPDATABLE,
+    "{changes} of {id} can't be changed in place, and the replacement would have the same ID. It can't be created before "
+    "the current {noun} is released.",
     "Remove the resource from the template, deploy, and declare it again with the new values.",
 )
 REPLACEMENT_REFUSED = Reason(
-    HandlerErrorCode.NOT_UPDATABLE,
-    "{changes} of {id} cannot be changed in place: that needs a new {noun}, and the present one would be released for "
-    "good.",
-    "Take the change back, or set AllowReplacement: {id} to let this one go.",
+    Code.NOT_UPDATABLE,
+    "{changes} of {id} can't be changed in place. The update requires a new {noun} and permanently releases the current "
+    "one.",
+    "Revert the change, or set AllowReplacement: {id} to allow the release.",
 )
 NOT_RELEASABLE = Reason(
-    HandlerErrorCode.RESOURCE_CONFLICT,
-    "{changes} of {id} cannot be changed in place, and {id} {hindrances}: CloudFormation could not release it "
-    "afterwards, and would drop it silently. Nothing was bought.",
-    "Switch the protection off, or take it out of its pools, in an update of its own first.",
+    Code.RESOURCE_CONFLICT,
+    "{changes} of {id} can't be changed in place, and {id} {blockers}. CloudFormation could not release it after the "
+    "replacement and would not report that. Nothing was purchased.",
+    "First disable deletion protection, or remove it from its pools, in a separate update.",
 )
 SENDER_ID_EXISTS = Reason(
-    HandlerErrorCode.ALREADY_EXISTS,
-    "The sender ID {sender_id} exists already in {country}, and is not managed by this resource.",
-    "Choose another SenderId, or release the present one first.",
+    Code.ALREADY_EXISTS,
+    "The sender ID {sender_id} already exists in {country} and does not belong to this resource.",
+    "Choose another SenderId, or release the existing one first.",
 )
 NONE_AVAILABLE = Reason(
-    HandlerErrorCode.NOT_FOUND,
-    "No {type} number of {country}{beginning} is available to {target}.",
-    "Declare another Prefix or Type; numbers that need documents are never in the inventory (AWS Support).",
+    Code.NOT_FOUND,
+    "No {type} number in {country}{prefix} is available for {target}.",
+    "Declare another Prefix or Type. Numbers that require documents are never in the inventory; contact AWS Support.",
 )
-TAKEN = Reason(
-    HandlerErrorCode.RESOURCE_CONFLICT,
+NUMBER_UNAVAILABLE = Reason(
+    Code.RESOURCE_CONFLICT,
     "{cause}",
     "Declare another PhoneNumber, or CountryCode, Type and Prefix.",
 )
 
 
 def catalogue() -> Mapping[str, Reason]:
-    """Every Reason by its name."""
+    """Return every Reason by name."""
     return {name: value for name, value in globals().items() if isinstance(value, Reason)}

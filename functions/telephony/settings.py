@@ -1,4 +1,4 @@
-"""What the environment decides, read once per container."""
+"""Settings from the environment, read once per execution environment."""
 
 from __future__ import annotations
 
@@ -6,39 +6,38 @@ import os
 from collections.abc import Mapping
 from functools import cache
 
-import attrs
+from telephony.data import data
 
 
-@attrs.frozen(repr=False, eq=False)
+@data
 class Settings:
-    """Every time is in seconds. The defaults are the product's; tests make them small."""
+    """Durations are in seconds. The defaults are for production; tests shorten them."""
 
     state_table: str
     allowed_response_hosts: frozenset[str]
-    """Hosts (`host` or `host:port`) that may receive an answer besides CloudFormation's own buckets."""
-    lease: float
-    """How long one attempt to buy holds the ledger's lease. One API attempt is bounded at 25, well inside it, and the
-    lease ends before Lambda runs a crashed event again (60)."""
-    poll: float
-    """First interval between two looks at something that takes time; it grows to five times that."""
-    patience: float
-    """How long a refusal that passes with time (a pool being left, a role settling) is waited out."""
-    answer_margin: float
-    """Kept back at the end of an invocation for sending the answer."""
-    service_margin: float
-    """Kept back before CloudFormation's ServiceTimeout, so that an answer still counts."""
-
+    """Hosts (`host` or `host:port`) that may receive a response, besides CloudFormation's buckets."""
+    lease_duration: float
+    """How long one purchase attempt holds its lease. An API call takes at most 25 seconds, and Lambda retries a failed
+    event after 60 seconds: the lease is longer than the first and shorter than the second."""
+    poll_interval: float
+    """First interval between two polls. It grows to five times this value."""
+    retry_period: float
+    """How long a temporary refusal is retried."""
+    response_margin: float
+    """Reserved at the end of an invocation to send the response."""
+    service_timeout_margin: float
+    """Reserved before ServiceTimeout, so that CloudFormation still accepts the response."""
     rates: Mapping[str, float]
-    """Calls per second that the account may make, by `service.Operation` or `service`; `*` overrides; 0: no limit."""
+    """Calls per second of the account, by `service.Operation` or `service`. `*` overrides all; 0 is unlimited."""
 
     def rate(self, service: str, operation: str) -> float:
-        """The calls per second of one operation."""
+        """Return the calls per second allowed for an operation. 0 is unlimited."""
         names = (f"{service}.{operation}", service)
         return self.rates.get("*", next((self.rates[name] for name in names if name in self.rates), 0))
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Raise KeyError when STATE_TABLE is missing: without the ledger nothing may be bought."""
+        """Read the environment. Raises KeyError if STATE_TABLE is missing: purchases require the ledger."""
 
         def seconds(name: str, default: float) -> float:
             return float(os.environ.get(f"{name}_SECONDS") or default)
@@ -47,27 +46,30 @@ class Settings:
         return cls(
             state_table=os.environ["STATE_TABLE"],
             allowed_response_hosts=frozenset(host.strip().lower() for host in hosts.split(",") if host.strip()),
-            lease=seconds("LEASE", 45),
-            poll=seconds("POLL", 2),
-            patience=seconds("PATIENCE", 120),
-            answer_margin=seconds("ANSWER_MARGIN", 15),
-            service_margin=seconds("SERVICE_MARGIN", 120),
-            rates=_RATES | _read_rates(os.environ.get("CALL_RATES", "")),
+            lease_duration=seconds("LEASE_DURATION", 45),
+            poll_interval=seconds("POLL_INTERVAL", 2),
+            retry_period=seconds("RETRY_PERIOD", 120),
+            response_margin=seconds("RESPONSE_MARGIN", 15),
+            service_timeout_margin=seconds("SERVICE_TIMEOUT_MARGIN", 120),
+            rates=_DEFAULT_RATES | _parse_rates(os.environ.get("CALL_RATES", "")),
         )
 
 
-# The services' default quotas, of the whole account in a Region (AWS End User Messaging SMS user guide, "Quotas";
-# Amazon Connect administrator guide, "Amazon Connect service quotas").
-_RATES = {"pinpoint-sms-voice-v2": 1.0, "pinpoint-sms-voice-v2.ListTagsForResource": 10.0, "connect": 2.0}
+_DEFAULT_RATES = {"pinpoint-sms-voice-v2": 1.0, "pinpoint-sms-voice-v2.ListTagsForResource": 10.0, "connect": 2.0}
+"""Default quotas of an account in a Region.
+
+Source: AWS End User Messaging SMS User Guide, "Quotas"; Amazon Connect Administrator Guide, "Amazon Connect service
+quotas".
+"""
 
 
-def _read_rates(text: str) -> dict[str, float]:
-    """`connect=5,pinpoint-sms-voice-v2.RequestPhoneNumber=3`."""
+def _parse_rates(text: str) -> dict[str, float]:
+    """Parse `connect=5,pinpoint-sms-voice-v2.RequestPhoneNumber=3`."""
     pairs = (pair.split("=", 1) for pair in text.split(",") if pair.strip())
     return {name.strip(): float(rate) for name, rate in pairs}
 
 
 @cache
 def settings() -> Settings:
-    """The container's settings."""
+    """Return the settings of this execution environment."""
     return Settings.from_environment()

@@ -1,4 +1,4 @@
-"""The container's one TLS context, and the connection pool for what is not an AWS API: the answer."""
+"""The TLS context of all connections, and the connection pool for responses to CloudFormation."""
 
 import os
 import ssl
@@ -10,9 +10,9 @@ import urllib3
 
 @cache
 def context() -> ssl.SSLContext:
-    """Trusts AWS_CA_BUNDLE, a file or a directory, or else the layer's CA_DIRECTORY, or else what the system trusts.
+    """Return a context that trusts AWS_CA_BUNDLE (file or directory), else CA_DIRECTORY, else the system's roots.
 
-    Of a directory that is indexed by hash only what a host needs is read; a bundle costs as much as forty handshakes.
+    From an indexed directory, OpenSSL loads only the required root. Loading a bundle costs as much as forty handshakes.
     """
     trusted = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("CA_DIRECTORY") or None
     if trusted and Path(trusted).is_dir():
@@ -22,7 +22,7 @@ def context() -> ssl.SSLContext:
 
 @cache
 def pool() -> urllib3.PoolManager:
-    """A pool that neither retries nor follows a redirect: what an answer's failure means is for response.py to say."""
+    """Return a pool without retries and redirects: response.py handles failed deliveries."""
     return urllib3.PoolManager(
         maxsize=2,
         retries=urllib3.Retry(0, redirect=False),

@@ -1,8 +1,8 @@
-"""Cut botocore's data to what the provider's clients read: `trim.py DIRECTORY`, once, when the layer is built.
+"""Reduces botocore's data to what the provider uses when the layer is built: `trim.py DIRECTORY`.
 
-Other services and their endpoints go, operations that are not called, shapes that neither the others nor an error
-reaches, and documentation. What stays is botocore's own, to the letter. tests/unit/test_trim.py derives the operations
-from the code; tests/template/test_build.py makes each call with what is built, and with the whole of botocore.
+Removes other services and their endpoints, unused operations and their shapes, and documentation. The remaining data is
+unchanged. tests/unit/test_trim.py derives the operations from the code; tests/template/test_build.py makes each call
+with the built layer and with the complete botocore, and compares the results.
 """
 
 # ruff: noqa: INP001
@@ -49,20 +49,20 @@ OPERATIONS = {
         "UpdatePhoneNumber",
         "UpdateSenderId",
     ),
-    # What botocore's credential providers call when a profile assumes a role.
+    # Called by botocore's credential providers if a profile assumes a role.
     "sts": ("AssumeRole", "AssumeRoleWithWebIdentity"),
 }
 
 
 def main(data: Path) -> None:
-    """Cut it in place. Raise KeyError if a model has not all of its operations."""
+    """Change the directory in place. Raises KeyError if a model lacks an operation."""
     for directory in data.iterdir():
         if directory.is_dir() and directory.name not in OPERATIONS:
             shutil.rmtree(directory)
     prefixes = set()
     for service, operations in OPERATIONS.items():
         for path in (data / service).rglob("service-2.json.gz"):
-            model = _cut(json.loads(gzip.decompress(path.read_bytes())), operations)
+            model = _reduced(json.loads(gzip.decompress(path.read_bytes())), operations)
             prefixes.add(model["metadata"]["endpointPrefix"])
             path.write_bytes(gzip.compress(_json(model), mtime=0))
     path = data / "endpoints.json"
@@ -72,16 +72,16 @@ def main(data: Path) -> None:
     path.write_bytes(_json(endpoints))
 
 
-def _cut(model: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """A service's model with these operations alone."""
+def _reduced(model: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return a service model with only these operations."""
     operations = {name: model["operations"][name] for name in names}
     used = [one[side]["shape"] for one in operations.values() for side in ("input", "output") if side in one]
-    # Every error of the service: it may answer with one that the operation's model does not list.
+    # All errors of the service: an operation can return one that its model does not list.
     used += [name for name, shape in model["shapes"].items() if shape.get("exception")]
     reached = _reached(model["shapes"], used)
     shapes = {name: shape for name, shape in model["shapes"].items() if name in reached}
-    cut: dict[str, Any] = _undocumented({**model, "operations": operations, "shapes": shapes})
-    return cut
+    reduced: dict[str, Any] = _undocumented({**model, "operations": operations, "shapes": shapes})
+    return reduced
 
 
 def _reached(shapes: Mapping[str, Any], names: list[str]) -> set[str]:
@@ -97,7 +97,7 @@ def _reached(shapes: Mapping[str, Any], names: list[str]) -> set[str]:
 
 
 def _undocumented(value: Any) -> Any:
-    """Without documentation; a member or a shape of that name, which is no text, stays."""
+    """Remove documentation strings. A member or a shape can also be named `documentation`; those are kept."""
     if isinstance(value, dict):
         return {
             name: _undocumented(part)

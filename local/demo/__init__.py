@@ -1,1 +1,1 @@
-"""The whole life of all three types on a laptop, with the real SAM CLI; every claim it makes is checked."""
+"""Demo: deploys, changes and deletes all three resource types locally with the real SAM CLI, and checks each result."""

@@ -1,8 +1,9 @@
-"""What the demo shows while it works and at the end; plain lines where stdout is no terminal."""
+"""Output of the demo: progress, results and a summary table. Plain text if stdout is not a terminal."""
 
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,84 +11,72 @@ from dataclasses import dataclass
 from rich import box
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.spinner import Spinner
 from rich.table import Table
 
-_PLAIN_WIDTH = 150
-"""Columns where there is no terminal to ask."""
+_PLAIN_WIDTH = 150  # columns if stdout is not a terminal
 
 
 @dataclass
 class Row:
-    """One step in the table at the end."""
+    """One step in the summary table."""
 
-    done: str
+    title: str
     expected: str
-    seen: str
-    seconds: float
-    held: bool
+    actual: str = ""
+    seconds: float = 0.0
+    passed: bool = False
 
 
 class Display:
-    """Shows one step at a time, and keeps its row."""
+    """Shows the progress of one step at a time and collects the rows of the summary."""
 
     def __init__(self, steps: int, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False)
-        if not self.console.is_terminal:
-            self.console = console or Console(highlight=False, width=_PLAIN_WIDTH)
+        self.console = console or Console(highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
         self._steps = steps
         self.rows: list[Row] = []
 
     @contextlib.contextmanager
-    def working(self, title: str, expected: str) -> Iterator[Row]:
-        """Show that the step is at work; the row that is given wants `seen` and `held`."""
-        row = Row(title, expected, "", 0.0, held=False)
+    def progress(self, title: str, expected: str) -> Iterator[Row]:
+        """Show that a step is running. The caller sets `actual` and `passed` of the row."""
+        row = Row(title, expected)
         self.rows.append(row)
         label = f"[{len(self.rows)}/{self._steps}] {title}"
-        began = time.monotonic()
-        with self._animated(label):
+        started = time.monotonic()
+        with self._spinner(label):
             try:
                 yield row
             finally:
-                row.seconds = time.monotonic() - began
-        mark = "[green]held[/]" if row.held else "[red]did not hold[/]"
-        self.console.print(f"\\{label}: {mark} ({row.seconds:.1f} s)", soft_wrap=True)
+                row.seconds = time.monotonic() - started
+        result = "[green]passed[/]" if row.passed else "[red]failed[/]"
+        self.console.print(f"\\{label}: {result} ({row.seconds:.1f} s)", soft_wrap=True)
 
-    def rows_of(self, title: str, rows: list[tuple[str, ...]]) -> None:
-        """Show what is worth reading besides the table at the end."""
+    def table(self, title: str, rows: list[tuple[str, ...]]) -> None:
+        """Show the details of a step."""
         table = Table(title=title, title_justify="left", show_header=False, box=self._box(box.SIMPLE))
         for row in rows:
-            table.add_row(*(_literally(text) for text in row))
+            table.add_row(*map(escape, row))
         self.console.print(table)
 
     def lines(self, title: str, text: str) -> None:
-        """Show lines as they are."""
+        """Show text without markup."""
         self.console.print(title, style="bold", markup=False)
         self.console.print(text, markup=False, soft_wrap=True)
 
     def summary(self) -> None:
-        """Show the table at the end."""
-        table = Table("what was done", "expected", "seen", box=self._box(box.ROUNDED), show_lines=True)
+        """Show the summary table."""
+        table = Table("step", "expected", "actual", box=self._box(box.ROUNDED), show_lines=True)
         table.add_column("seconds", justify="right")
         for row in self.rows:
-            seen = row.seen.splitlines()[0] if row.seen else ""
-            table.add_row(
-                row.done,
-                row.expected,
-                seen if row.held else f"[red]{_literally(seen)}[/]",
-                f"{row.seconds:.1f}",
-            )
+            actual = escape(row.actual.partition("\n")[0])
+            table.add_row(row.title, row.expected, actual if row.passed else f"[red]{actual}[/]", f"{row.seconds:.1f}")
         self.console.print(table)
 
-    def _animated(self, label: str) -> contextlib.AbstractContextManager[object]:
+    def _spinner(self, label: str) -> contextlib.AbstractContextManager[object]:
         if not self.console.is_terminal:
             return contextlib.nullcontext()
-        return Live(Spinner("dots", _literally(label)), console=self.console, transient=True)
+        return Live(Spinner("dots", escape(label)), console=self.console, transient=True)
 
     def _box(self, terminal: box.Box) -> box.Box:
         return terminal if self.console.is_terminal else box.ASCII
-
-
-def _literally(text: str) -> str:
-    """Text in which brackets are brackets."""
-    return text.replace("[", r"\[")

@@ -1,25 +1,25 @@
-"""What was expected, and what came."""
+"""Checks of the demo."""
 
 from typing import Any
 
 
-class Unmet(Exception):
-    """Something did not hold."""
+class StepFailed(Exception):
+    """A check of a step failed."""
 
-    def __init__(self, expected: Any, seen: Any) -> None:
-        super().__init__(f"expected {expected}, came {seen}")
+    def __init__(self, expected: Any, actual: Any) -> None:
+        super().__init__(f"expected {expected}, actual {actual}")
         self.expected = str(expected)
-        self.seen = str(seen)
+        self.actual = str(actual)
 
 
-def expect(what: str, expected: Any, seen: Any) -> None:
-    """Raise Unmet unless both are equal."""
-    if seen != expected:
-        raise Unmet(f"{what}: {expected}", f"{what}: {seen}")
+def expect(name: str, expected: Any, actual: Any) -> None:
+    """Raise StepFailed unless both are equal."""
+    if actual != expected:
+        raise StepFailed(f"{name}: {expected}", f"{name}: {actual}")
 
 
-def expect_in(what: str, parts: tuple[str, ...], text: str) -> None:
-    """Raise Unmet unless the text has every part in it."""
+def expect_in(name: str, parts: tuple[str, ...], text: str) -> None:
+    """Raise StepFailed unless the text contains every part."""
     missing = [part for part in parts if part not in text]
     if missing:
-        raise Unmet(f"{what} with {' and '.join(map(repr, missing))} in it", text)
+        raise StepFailed(f"{name} that contains {' and '.join(map(repr, missing))}", text)

@@ -1,4 +1,4 @@
-"""Stacks, deployed with the SAM CLI and read back from CloudFormation."""
+"""Stacks: deployed with the SAM CLI, read and deleted with the CloudFormation API."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from local.aws import ROOT, LocalAws
-from local.demo.expectations import Unmet
+from local.demo.expectations import StepFailed
 
-_LINES = 25
-"""Of the SAM CLI's output, shown where it failed."""
-_PATIENCE = 120.0
-"""Seconds for a deletion; it takes less than one."""
+_LINES = 25  # of the SAM CLI's output, shown if it fails
+_TIMEOUT = 120.0  # seconds for a deletion; less than one is needed
 
 
 class Stacks:
-    """What is deployed in this account and Region, by stack name; a deleted stack is remembered by its id."""
+    """The stacks of the account and Region by name. A deleted stack is identified by its stack ID."""
 
     def __init__(self, aws: LocalAws) -> None:
         self._aws = aws
@@ -25,7 +23,7 @@ class Stacks:
         self._ids: dict[str, str] = {}
 
     def deploy(self, name: str, template: Path, **parameters: str) -> str:
-        """Run `sam deploy`; the status it ends in, a rollback's too. Raise Unmet if it did not touch the stack."""
+        """Run `sam deploy` and return the stack's final status. Raises StepFailed if the stack is not changed."""
         before = len(self.statuses(name))
         overrides = [f"{key}={value}" for key, value in parameters.items()]
         try:
@@ -36,63 +34,60 @@ class Stacks:
             )
         except subprocess.CalledProcessError as failed:
             output = failed.output
-        self._look_up(name)
-        ended = self.statuses(name)[before:]
-        if not ended or not ended[-1].endswith("_COMPLETE"):
-            came = "\n".join(output.splitlines()[-_LINES:])
-            raise Unmet(f"`sam deploy` of {name} carried out", came)
-        return ended[-1]
+        self._find(name)
+        new = self.statuses(name)[before:]
+        if not new or not new[-1].endswith("_COMPLETE"):
+            raise StepFailed(f"`sam deploy` of {name} completes", "\n".join(output.splitlines()[-_LINES:]))
+        return new[-1]
 
     def delete(self, name: str) -> str:
-        """Delete the stack; the status it ends in. `sam delete` would do, but looks only every 30 seconds."""
+        """Delete the stack and return its final status. `sam delete` polls only every 30 seconds."""
         self._cloudformation.delete_stack(StackName=name)
-        patience = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _TIMEOUT
         while (status := self.status(name)).endswith("_IN_PROGRESS"):
-            if time.monotonic() > patience:
-                raise Unmet(f"{name} deleted within {_PATIENCE:.0f} s", status)
+            if time.monotonic() > deadline:
+                raise StepFailed(f"{name} is deleted within {_TIMEOUT:.0f} s", status)
             time.sleep(0.1)
         return status
 
     @property
     def names(self) -> list[str]:
-        """Every stack there was, in the order of their making."""
+        """The names of all stacks, deleted ones included, in the order of creation."""
         return list(self._ids)
 
     def status(self, name: str) -> str:
-        """The status that the stack is in."""
+        """Return the status of the stack."""
         return str(self._described(name)["StackStatus"])
 
     def outputs(self, name: str) -> dict[str, str]:
-        """Its outputs."""
+        """Return the outputs of the stack."""
         return {output["OutputKey"]: output["OutputValue"] for output in self._described(name).get("Outputs", [])}
 
     def resources(self, name: str) -> list[tuple[str, str, str]]:
-        """Logical id, type and Ref of each resource."""
+        """Return logical ID, type and Ref of each resource."""
         listed = self._cloudformation.describe_stack_resources(StackName=self._ids[name])["StackResources"]
-        return [
-            (resource["LogicalResourceId"], resource["ResourceType"], resource["PhysicalResourceId"])
-            for resource in listed
-        ]
+        members = ("LogicalResourceId", "ResourceType", "PhysicalResourceId")
+        return [(resource[members[0]], resource[members[1]], resource[members[2]]) for resource in listed]
 
     def ref(self, name: str, logical_id: str) -> str:
-        """The Ref of one resource."""
+        """Return the Ref of a resource."""
         (found,) = [ref for logical, _, ref in self.resources(name) if logical == logical_id]
         return found
 
     def reason(self, name: str, logical_id: str, status: str) -> str:
-        """Why the resource last came to this status, in the provider's words."""
+        """Return the provider's Reason of the resource's last event with this status."""
         reasons = [
             event["ResourceStatusReason"]
             for event in self._events(name)
             if (event["LogicalResourceId"], event["ResourceStatus"]) == (logical_id, status)
         ]
         if not reasons:
-            raise Unmet(f"{logical_id} of {name} {status}", "no such event")
-        words = str(reasons[-1])
-        return words.partition("Message returned: ")[2].rpartition(" (RequestId: ")[0] or words
+            raise StepFailed(f"{logical_id} of {name} {status}", "no such event")
+        text = str(reasons[-1])
+        return text.partition("Message returned: ")[2].rpartition(" (RequestId: ")[0] or text
 
     def statuses(self, name: str) -> list[str]:
-        """The stack's own statuses, in order; none for a stack that there never was."""
+        """Return the stack's own statuses in order; none if the stack never existed."""
         return [
             event["ResourceStatus"]
             for event in self._events(name)
@@ -105,7 +100,7 @@ class Stacks:
         pages = self._cloudformation.get_paginator("describe_stack_events").paginate(StackName=self._ids[name])
         return list(reversed([event for page in pages for event in page["StackEvents"]]))
 
-    def _look_up(self, name: str) -> None:
+    def _find(self, name: str) -> None:
         if name not in self._ids:
             listed = self._cloudformation.list_stacks()["StackSummaries"]
             found = [summary["StackId"] for summary in listed if summary["StackName"] == name]

@@ -1,4 +1,4 @@
-"""The examples, as they are and with changes that somebody could make by hand."""
+"""The example templates, unchanged and with changed properties."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXAMPLES = ROOT / "examples"
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads `!Sub text` as {"Fn::Sub": text}, and so on; Ref and Condition keep their names."""
+    """Reads short intrinsic functions in their full form, for example `!Sub text` as {"Fn::Sub": text}."""
 
 
 def _intrinsic(loader: _Loader, tag: str, node: yaml.Node) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def _intrinsic(loader: _Loader, tag: str, node: yaml.Node) -> dict[str, Any]:
         return {name: loader.construct_sequence(node, deep=True)}
     if isinstance(node, yaml.MappingNode):
         return {name: loader.construct_mapping(node, deep=True)}
-    # JSON knows no dotted GetAtt.
+    # JSON does not support the dotted form of GetAtt.
     return {name: node.value.split(".", 1) if tag == "GetAtt" else node.value}
 
 
@@ -33,7 +33,7 @@ _Loader.add_multi_constructor("!", _intrinsic)
 
 
 class Template:
-    """A template that is changed without touching its file."""
+    """A template in memory."""
 
     def __init__(self, body: dict[str, Any]) -> None:
         self._body = body
@@ -44,21 +44,21 @@ class Template:
         return cls(yaml.load((EXAMPLES / f"{name}.yaml").read_text(), Loader=_Loader))  # noqa: S506 - a SafeLoader
 
     def types(self) -> Counter[str]:
-        """How many resources of each type it declares."""
+        """Return the number of resources of each type."""
         return Counter(resource["Type"] for resource in self._body["Resources"].values())
 
     def logical_id(self, resource_type: str) -> str:
-        """The one resource of that type."""
+        """Return the logical ID of the only resource of this type."""
         (found,) = [name for name, resource in self._body["Resources"].items() if resource["Type"] == resource_type]
         return str(found)
 
     def changed(self, resource_type: str, **properties: Any) -> Self:
-        """The template with these properties of its one resource of that type, in place of those it has."""
+        """Return a copy in which the only resource of this type has these properties too."""
         body = copy.deepcopy(self._body)
         body["Resources"][self.logical_id(resource_type)]["Properties"] |= properties
         return type(self)(body)
 
     def write(self, path: Path) -> Path:
-        """Write it as JSON, which is YAML too; give the path back."""
+        """Write the template as JSON, which is valid YAML; return the path."""
         path.write_text(json.dumps(self._body, indent=2))
         return path

@@ -1,1 +1,1 @@
-"""Starts ministack with the deviations corrected that would make a result lie; runs on the `local` environment."""
+"""Starts ministack with corrections of its deviations from AWS; runs in the `local` environment."""

@@ -1,8 +1,8 @@
-"""Starts ministack 1.5.33 on loopback, over TLS, with IAM checks, and hands its Lambda workers the telecom services.
+"""Starts ministack 1.5.33 on loopback with TLS and IAM checks. Its Lambda workers use the telecom services.
 
     python -m local.launcher --directory DIR --port PORT --certificate PEM --key PEM --sms-voice URL --connect URL
 
-Runs until it is killed. DIR is private to it: temporary files, Lambda code and state go there.
+Runs until it is killed. DIR contains its temporary files, Lambda code and state.
 """
 
 import argparse
@@ -12,13 +12,13 @@ import venv
 from importlib.metadata import version
 from pathlib import Path
 
-MADE_FOR = "1.5.33"
+SUPPORTED_VERSION = "1.5.33"
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
 
 
 def environment(arguments: argparse.Namespace) -> dict[str, str]:
-    """The whole environment of ministack, and so of its Lambda workers, which inherit it: nothing of the caller's."""
+    """Return the complete environment of ministack and its Lambda workers. Nothing is inherited from the caller."""
     return {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": arguments.directory,
@@ -49,13 +49,13 @@ def environment(arguments: argparse.Namespace) -> dict[str, str]:
 
 
 def bare_interpreter(directory: str) -> str:
-    """An interpreter without any package, for the workers: what the layer forgot must be missing."""
+    """Create an interpreter without packages for the workers, so that they only import what the layer contains."""
     venv.create(f"{directory}/runtime", symlinks=True)
     return f"{directory}/runtime/bin/python"
 
 
 def main() -> None:
-    """Check the version, take over the environment, correct, serve."""
+    """Check the version, set the environment, apply the corrections and serve."""
     parser = argparse.ArgumentParser(prog="python -m local.launcher")
     for name in ("directory", "certificate", "key", "sms-voice", "connect"):
         parser.add_argument(f"--{name}", required=True)
@@ -63,9 +63,9 @@ def main() -> None:
     arguments = parser.parse_args()
 
     found = version("ministack")
-    if found != MADE_FOR:
-        sys.exit(f"The corrections were made for ministack {MADE_FOR}, not {found}: read them before raising the pin.")
-    # ministack reads most of its settings while it is imported, so the environment comes first.
+    if found != SUPPORTED_VERSION:
+        sys.exit(f"The corrections require ministack {SUPPORTED_VERSION}, not {found}. Check them before an upgrade.")
+    # ministack reads most settings during import, so set the environment first.
     os.environ.clear()
     os.environ.update(environment(arguments))
     Path(arguments.directory, "state").mkdir(exist_ok=True)
@@ -75,7 +75,7 @@ def main() -> None:
     from local.launcher import corrections  # noqa: PLC0415
 
     corrections.apply(bare_interpreter(arguments.directory))
-    sys.argv[1:] = []  # ministack has arguments of its own
+    sys.argv[1:] = []  # ministack parses sys.argv
     serve()
 
 

@@ -1,6 +1,6 @@
-"""Amazon's two telecom services on a laptop: `pinpoint-sms-voice-v2`, and the phone numbers of `connect`.
+"""Local versions of two AWS services: `pinpoint-sms-voice-v2`, and the phone numbers of `connect`.
 
-In a process: `register()`, then moto's `mock_aws()` and moto's server serve them. Over HTTP: TelecomServer, or
+In a process: call `register()`, then use moto's `mock_aws()` or moto's server. Over HTTP: use TelecomServer, or run
 `python -m local.telecom`.
 """
 
@@ -17,7 +17,7 @@ from local.telecom.server import TelecomServer as TelecomServer
 from local.telecom.sms_voice import urls as sms_voice_urls
 from local.telecom.world import World
 
-# moto has no way to add a service; it looks for moto.<name>, and takes the first pattern that fits.
+# moto has no extension point for services: it imports moto.<name>, and uses the first URL pattern that matches.
 _SERVICES = (
     ("pinpointsmsvoicev2", sms_voice, sms_voice_urls.url_bases),
     ("telecomconnect", connect, connect_urls.url_bases),
@@ -25,7 +25,7 @@ _SERVICES = (
 
 
 def register(options: Options | None = None) -> World:
-    """Make moto serve both services; return the world in which it does, whose options and clock may be changed."""
+    """Make moto serve both services. Returns the world that they use; its options and clock can be changed."""
     patterns = moto.backend_index.backend_url_patterns
     for name, package, url_bases in _SERVICES:
         sys.modules[f"moto.{name}"] = package

@@ -1,4 +1,4 @@
-"""`python -m local.telecom`: serve until told to stop; one line of JSON on stdout says where."""
+"""`python -m local.telecom`: serve until SIGTERM or SIGINT. Prints its URLs as one line of JSON."""
 
 import argparse
 import json
@@ -14,28 +14,25 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m local.telecom", description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--cert", help="PEM file with the server's certificate; with --key it is HTTPS")
-    parser.add_argument("--key", help="PEM file with the key of the certificate")
-    parser.add_argument(
-        "--option", action="append", default=[], metavar="NAME=VALUE", help="see local/telecom/options.py"
-    )
-    chosen = parser.parse_args(arguments)
-    if bool(chosen.cert) != bool(chosen.key):
-        parser.error("--cert and --key go together")
+    parser.add_argument("--cert", help="PEM file with the server's certificate; enables HTTPS")
+    parser.add_argument("--key", help="PEM file with the private key")
+    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="see options.py")
+    parsed = parser.parse_args(arguments)
+    if bool(parsed.cert) != bool(parsed.key):
+        parser.error("--cert and --key must be used together")
     try:
-        options = Options().changed(dict(pair.split("=", 1) for pair in chosen.option))
+        options = Options().changed(dict(pair.split("=", 1) for pair in parsed.option))
     except ValueError as error:
         parser.error(str(error))
     context = None
-    if chosen.cert:
+    if parsed.cert:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(chosen.cert, chosen.key)
-    with TelecomServer(options, context, host=chosen.host, port=chosen.port) as server:
+        context.load_cert_chain(parsed.cert, parsed.key)
+    with TelecomServer(options, context, host=parsed.host, port=parsed.port) as server:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: sys.exit(0))
-        print(
-            json.dumps({"sms_voice": server.url, "connect": server.url, "page": f"{server.url}/_telecom"}), flush=True
-        )
+        urls = {"sms_voice": server.url, "connect": server.url, "page": f"{server.url}/_telecom"}
+        print(json.dumps(urls), flush=True)
         server.join()
 
 

@@ -1,4 +1,4 @@
-"""Country calling codes (ITU-T E.164), of the countries in which numbers are usually bought."""
+"""Country calling codes (ITU-T E.164) of the countries in which numbers are usually bought."""
 
 CALLING_CODES = {
     "CA": "1", "US": "1",
@@ -7,10 +7,5 @@ CALLING_CODES = {
     "IT": "39", "JP": "81", "LT": "370", "LV": "371", "MX": "52", "MY": "60", "NL": "31", "NO": "47", "NZ": "64",
     "PL": "48", "PT": "351", "RO": "40", "SE": "46", "SG": "65", "SI": "386", "SK": "421", "TH": "66", "ZA": "27",
 }  # fmt: skip
-# A country that is not here gets numbers under 888, which belongs to nobody.
-NOBODY = "888"
-
-
-def calling_code(country: str) -> str:
-    """Return the calling code of an ISO 3166-1 alpha-2 country."""
-    return CALLING_CODES.get(country, NOBODY)
+UNASSIGNED = "888"
+"""For any other country: a code that ITU-T has not assigned."""

@@ -1,11 +1,11 @@
-"""The one clock that the telecom services read, so that a test can move it."""
+"""Clock of the telecom services. A test can move it."""
 
 import time
 from datetime import UTC, datetime
 
 
 class Clock:
-    """Seconds since the epoch; `advance` moves it forward without anybody waiting."""
+    """Seconds since the epoch, plus what `advance` added."""
 
     def __init__(self) -> None:
         self._offset = 0.0
@@ -15,10 +15,10 @@ class Clock:
         return time.time() + self._offset
 
     def advance(self, seconds: float) -> None:
-        """Let `seconds` pass at once."""
+        """Move the clock forward."""
         self._offset += seconds
 
 
 def timestamp(seconds: float) -> datetime:
-    """Return an aware datetime, which is what botocore's model calls a timestamp."""
+    """Return an aware datetime, the type of a timestamp in botocore's model."""
     return datetime.fromtimestamp(seconds, UTC)

@@ -1,4 +1,4 @@
-"""Which service a request is for, and the answer to it. Nothing is ever passed on to a network."""
+"""Routes a request to its service and returns the response. No request is forwarded to a network."""
 
 import json
 import re
@@ -23,7 +23,7 @@ from local.telecom.behaviours import behaves
 from local.telecom.connect.responses import TelecomConnectResponse
 from local.telecom.errors import ModelledError
 from local.telecom.faults import Fault
-from local.telecom.modelled import error_answer
+from local.telecom.modelled import error_response
 from local.telecom.sms_voice.responses import SmsVoiceResponse
 
 type Answer = tuple[int, Mapping[str, Any], bytes]
@@ -33,7 +33,7 @@ _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/[^/]+/([^/]+)/aws4_request")
 
 
 class _WorldDynamoHandler(DynamoHandler):  # type: ignore[misc]
-    """moto's DynamoDB, with the tables of the world that is served."""
+    """moto's DynamoDB with the tables of the current world."""
 
     @property
     def dynamodb_backend(self) -> Any:
@@ -42,26 +42,26 @@ class _WorldDynamoHandler(DynamoHandler):  # type: ignore[misc]
 
     @behaves("dynamodb.token")
     def transact_write_items(self) -> Any:
-        """What moto leaves out: a transaction that is sent again, as the SDK does without an answer, is done once."""
-        here, token = world.current(), self.body.get("ClientRequestToken")
-        done = here.transactions.get(token, 0)
-        if token is not None and here.clock.now() - done < _TRANSACTION_TOKEN_LIFETIME:
+        """Execute a transaction once per ClientRequestToken. moto ignores the token, which SDK retries rely on."""
+        current, token = world.current(), self.body.get("ClientRequestToken")
+        executed_at = current.transactions.get(token, 0)
+        if token is not None and current.clock.now() - executed_at < _TRANSACTION_TOKEN_LIFETIME:
             return ActionResult({})
         result = super().transact_write_items()
-        here.transactions[token] = here.clock.now()
+        current.transactions[token] = current.clock.now()
         return result
 
 
 @dataclass(frozen=True)
 class Service:
-    """A service by boto3's client name, and moto's class that answers its calls."""
+    """A service: boto3's client name, moto's response class, and the error code of a throttled call."""
 
     name: str
     response: type[Any]
     throttle: str
 
     def operation_of(self, request: Request) -> str | None:
-        """Return the operation that the request is a call of; None if the service has no such."""
+        """Return the operation that the request calls; None if the service does not have it."""
         try:
             return str(get_service_router(self.name).match(request)[0].name)
         except (NotFound, NotImplementedError):
@@ -78,13 +78,13 @@ _SERVICES = {
 
 
 def service_of(headers: Mapping[str, str]) -> Service | None:
-    """Return the service for which the request is signed, if it is one of ours."""
+    """Return the local service that the request is signed for, if any."""
     scope = _SCOPE.search(headers.get("Authorization", ""))
     return _SERVICES.get(scope.group(1)) if scope else None
 
 
 def answer(service: Service, request: Request) -> Answer:
-    """Do what the request asks for."""
+    """Execute the request and return its response."""
     handler: type[BaseResponse] = service.response
     try:
         status, headers, body = handler.dispatch(request, request.raw_url, request.headers)
@@ -94,14 +94,14 @@ def answer(service: Service, request: Request) -> Answer:
         return refusal(error.response["Error"]["Code"], error.response["Error"]["Message"])
     except NotImplementedError as error:
         return refusal("UnknownOperationException", str(error))
-    except Exception as error:  # noqa: BLE001 - a defect of the local service must reach the test that met it
+    except Exception as error:  # noqa: BLE001 - a defect of the local service must fail the test
         traceback.print_exc()
         return refusal("LocalServiceDefect", repr(error), HTTPStatus.INTERNAL_SERVER_ERROR)
     return int(status), headers, body.encode() if isinstance(body, str) else body
 
 
-def fault_answer(service: Service, operation: str, fault: Fault) -> Answer:
-    """Return the error that the fault asks for, in the service's wire format."""
+def fault_response(service: Service, operation: str, fault: Fault) -> Answer:
+    """Return the error that the fault specifies, in the service's wire format."""
     error = ModelledError("any.fault", fault.message or "Rate exceeded")
     error.code = fault.code or service.throttle
     error.message = fault.message or ("Rate exceeded" if fault.kind == "throttle" else f"{fault.code} on request")
@@ -111,7 +111,9 @@ def fault_answer(service: Service, operation: str, fault: Fault) -> Answer:
         setattr(error, xform_name(name), value)
     model = get_service_model(service.name)
     known = model.operation_model(operation) if operation in model.operation_names else OperationModel({}, model)
-    status, headers, body = error_answer(service.name, known, error, fault.status or _status(service.name, error.code))
+    status, headers, body = error_response(
+        service.name, known, error, fault.status or _status(service.name, error.code)
+    )
     return status, headers, body.encode()
 
 
@@ -122,7 +124,7 @@ def refusal(code: str, message: str, status: int = HTTPStatus.BAD_REQUEST) -> An
 
 
 def error_code(status: int, headers: Mapping[str, Any], body: bytes) -> str | None:
-    """Return the error code of an answer, None for a success."""
+    """Return the error code of a response, None for a success."""
     if status < HTTPStatus.BAD_REQUEST:
         return None
     lowered = {name.lower(): str(value) for name, value in headers.items()}
@@ -136,7 +138,7 @@ def error_code(status: int, headers: Mapping[str, Any], body: bytes) -> str | No
 
 
 def token_of(request: Request) -> str | None:
-    """Return the ClientToken of the request, wherever it stands."""
+    """Return the ClientToken of the request, from its query or body."""
     found: str | None = request.args.get("clientToken") or request.args.get("ClientToken")
     if found is None and request.data.startswith(b"{"):
         try:
@@ -148,7 +150,7 @@ def token_of(request: Request) -> str | None:
 
 
 def _status(service: str, code: str) -> int:
-    """Return the HTTP status of an error: the model's, else 500 for what names itself the server's fault, else 400."""
+    """Return the HTTP status of an error: the model's, else 500 for an internal error, else 400."""
     for shape in get_service_model(service).error_shapes:
         if shape.name == code and "httpStatusCode" in shape.metadata.get("error", {}):
             return int(shape.metadata["error"]["httpStatusCode"])

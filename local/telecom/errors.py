@@ -1,4 +1,4 @@
-"""Errors as the services send them: each names the behaviour that it follows."""
+"""Errors of the services. Each names the behaviour that it implements."""
 
 from http import HTTPStatus
 from typing import Any
@@ -13,7 +13,8 @@ class ModelledError(ServiceException):  # type: ignore[misc]
 
     code = ""
     status = HTTPStatus.BAD_REQUEST
-    pinned = True  # a ClientToken that met this error meets it again
+    pinned = True
+    """Whether a request with the same ClientToken gets this error again."""
 
     def __init__(self, behaviour: str, message: str, **fields: Any) -> None:
         super().__init__(message)
@@ -23,19 +24,17 @@ class ModelledError(ServiceException):  # type: ignore[misc]
 
 
 class SerializationError(ModelledError):
-    """The request cannot be read at all; no service models it, every service sends it."""
+    """The request can't be parsed. No service models this error; every service sends it."""
 
     code = "SerializationException"
-    pinned = False
 
 
 class NoEndpoint(ModelledError):
-    """The service is not in this Region: on AWS there is no such host."""
+    """The service is not available in this Region; on AWS the host does not exist."""
 
     code = "UnknownEndpoint"
     status = HTTPStatus.NOT_FOUND
-    pinned = False
 
 
 class ModelBroken(Exception):
-    """The local service was about to answer what AWS's model does not allow."""
+    """The local service is about to send a response that AWS's model does not allow."""

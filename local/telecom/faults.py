@@ -1,6 +1,6 @@
-"""Faults: what is made to happen to the next calls of an operation."""
+"""Injected faults: what happens to the next calls of an operation."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
 Kind = Literal["throttle", "error", "hang", "reset", "lose_answer"]
@@ -8,11 +8,11 @@ Kind = Literal["throttle", "error", "hang", "reset", "lose_answer"]
 
 @dataclass
 class Fault:
-    """What happens to the next `times` calls of the operation, once `after` of them have passed unharmed.
+    """A fault for the next `times` calls of the operation, after `after` calls that succeed.
 
-    throttle and error: an answer in AWS's wire format, without the effect. hang: `seconds` of silence before or after
-    the effect (`when`), then the answer. reset: the connection is reset before the effect. lose_answer: the effect,
-    then the connection is shut before any byte of the answer.
+    throttle, error: an error response in AWS's wire format; the operation is not executed. hang: `seconds` of silence
+    before or after execution (`when`), then the response. reset: the connection is reset before execution.
+    lose_answer: the operation is executed, then the connection is closed without a response.
     """
 
     service: str  # boto3's client name
@@ -23,14 +23,14 @@ class Fault:
     code: str | None = None
     message: str | None = None
     reason: str | None = None
-    members: dict[str, Any] | None = None  # further ones of the error's shape, by their names there
+    members: dict[str, Any] | None = None  # further members of the error's shape, by name
     status: int | None = None
     seconds: float = 0.0
     when: Literal["before", "after"] = "before"
 
     @classmethod
     def read(cls, values: dict[str, Any]) -> Self:
-        """Return the fault that JSON describes; ValueError says what is wrong with it."""
+        """Return the fault that the JSON describes. Raises ValueError if it is invalid."""
         if values.get("kind") not in get_args(Kind):
             raise ValueError(f"kind must be one of {', '.join(get_args(Kind))}")
         if values["kind"] == "error" and not values.get("code"):
@@ -43,34 +43,16 @@ class Fault:
             raise ValueError(str(error)) from error
 
 
-class Faults:
-    """The faults that are still to come. A call takes at most one; not locked, the server does that."""
-
-    def __init__(self) -> None:
-        self._faults: list[Fault] = []
-
-    def add(self, fault: Fault) -> None:
-        """Put a fault behind those that are there."""
-        self._faults.append(fault)
-
-    def take(self, service: str, operation: str) -> Fault | None:
-        """Return the fault for this call, if there is one, and use it up."""
-        for fault in self._faults:
-            if (fault.service, fault.operation) != (service, operation):
-                continue
-            if fault.after > 0:
-                fault.after -= 1
-                continue
-            fault.times -= 1
-            if fault.times <= 0:
-                self._faults.remove(fault)
-            return fault
-        return None
-
-    def entries(self) -> list[dict[str, Any]]:
-        """Return the faults as JSON can carry them."""
-        return [asdict(fault) for fault in self._faults]
-
-    def clear(self) -> None:
-        """Let everything work again."""
-        self._faults.clear()
+def take(faults: list[Fault], service: str, operation: str) -> Fault | None:
+    """Return the fault for this call, if any, and count it. The caller holds the server's lock."""
+    for fault in faults:
+        if (fault.service, fault.operation) != (service, operation):
+            continue
+        if fault.after > 0:
+            fault.after -= 1
+            continue
+        fault.times -= 1
+        if fault.times <= 0:
+            faults.remove(fault)
+        return fault
+    return None

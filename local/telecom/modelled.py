@@ -1,4 +1,4 @@
-"""A moto response class driven by botocore's model: inputs and outputs are checked, unknown operations answered."""
+"""moto response class that is driven by botocore's model and validates inputs and outputs."""
 
 import json
 from collections.abc import Mapping
@@ -17,75 +17,75 @@ from local.telecom.validation import Violation, violations
 
 
 class ModelledResponse(BaseResponse):  # type: ignore[misc]
-    """One call. A subclass names the service, and its errors for bad input, throttling and unbuilt operations."""
+    """One call. A subclass sets the service, its rates, and its errors."""
 
     service: str
     calls_per_second: Mapping[str, float]  # by operation; "" is the default
     burst: float
+    throttling: type[ModelledError]
 
     def __init__(self) -> None:
         super().__init__(service_name=self.service)
 
-    def invalid_input(self, operation: OperationModel, found: list[Violation]) -> ModelledError:
-        """Return the service's error for an input that the model does not allow."""
+    def invalid_input(self, operation: OperationModel, found: list[Violation], message: str) -> ModelledError:
+        """Return the service's error for invalid input."""
         raise NotImplementedError
 
-    def not_built(self, operation: str) -> ModelledError:
-        """Return a modelled error for an operation that is not offered here."""
+    def not_implemented(self, operation: str) -> ModelledError:
+        """Return a modelled error for an operation that the local service does not implement."""
         raise NotImplementedError
 
-    def throttled(self) -> ModelledError:
-        """Return the service's error for too many calls."""
-        raise NotImplementedError
+    def not_implemented_message(self, operation: str) -> str:
+        """Return the message of the error for an operation that is not implemented."""
+        return f"The operation {operation} is not implemented in the local {self.service} service."
 
     def perform(self, operation: OperationModel, parameters: dict[str, Any]) -> Any:
-        """Do the operation and return its answer as botocore's model has it; None if it is not built."""
+        """Execute the operation. Returns its output in botocore's form, or a finished moto response."""
         raise NotImplementedError
 
     def call_action(self) -> tuple[int, dict[str, Any], str]:
-        """Answer the call: status, headers, body."""
+        """Return the response: status, headers, body."""
         name = self._get_action()
         model = get_service_model(self.service)
         if name not in model.operation_names:
-            return self._failed(OperationModel({}, model), self.not_built(str(name)))
+            return self._failed(OperationModel({}, model), self.not_implemented(str(name)))
         operation = model.operation_model(name)
         try:
-            answer = self._answer(operation)
+            output = self._execute(operation)
         except ModelledError as error:
             return self._failed(operation, error)
         except ModelBroken as broken:
-            return (
-                500,
-                {"Content-Type": "application/json"},
-                json.dumps({"__type": "ModelBroken", "Message": str(broken)}),
-            )
-        if isinstance(answer, tuple):  # moto's own operation, serialized by moto
-            return answer
-        return self._finished(self.serialized(ActionResult(answer)))
+            body = json.dumps({"__type": "ModelBroken", "Message": str(broken)})
+            return 500, {"Content-Type": "application/json"}, body
+        if isinstance(output, tuple):  # moto's own operation, serialized by moto
+            return output
+        return self._finished(self.serialized(ActionResult(output)))
 
-    def _answer(self, operation: OperationModel) -> Any:
-        this_world, name = world.current(), str(operation.name)
-        if this_world.options.rate:
+    def _execute(self, operation: OperationModel) -> Any:
+        current, name = world.current(), str(operation.name)
+        if current.options.rate:
             rate = self.calls_per_second.get(name, self.calls_per_second[""])
             bucket = (self.service, self.current_account, self.region, name)
-            if not this_world.rates.take_turn(bucket, this_world.clock.now(), rate, self.burst):
-                raise self.throttled()
+            if not current.rates.take_turn(bucket, current.clock.now(), rate, self.burst):
+                raise self.throttling("any.rate", "Rate exceeded")
         try:
             parameters = self._parameters(operation)
         except (ValueError, UnicodeDecodeError) as error:
-            raise SerializationError("any.malformed", f"cannot be read: {error}") from error
+            raise SerializationError("any.malformed", f"The request can't be parsed: {error}") from error
         found = violations(self.service, name, operation.input_shape, parameters)
         if found:
-            raise self.invalid_input(operation, found)
-        answer = self.perform(operation, parameters)
-        if not isinstance(answer, tuple):
-            check_answer(self.service, operation, answer)
-        elif answer[0] < HTTPStatus.BAD_REQUEST:
-            check_answer(self.service, operation, json.loads(answer[2] or "{}"))
-        return answer
+            rules = "; ".join(f"'{item.path}': {item.rule}" if item.path else item.rule for item in found)
+            message = f"{len(found)} validation error(s) detected in {name}: {rules}"
+            raise self.invalid_input(operation, found, message)
+        output = self.perform(operation, parameters)
+        if not isinstance(output, tuple):
+            check_output(self.service, operation, output)
+        elif output[0] < HTTPStatus.BAD_REQUEST:
+            check_output(self.service, operation, json.loads(output[2] or "{}"))
+        return output
 
     def backend_in(self, shared: Any) -> Any:
-        """Return this world's backend for the caller's account and Region, out of the service's BackendDict."""
+        """Return the backend of the caller's account and Region. `shared` is the service's BackendDict."""
         backends = world.current().store(shared)[self.current_account]
         if self.region not in backends:
             raise NoEndpoint("any.region", f"{self.service} has no endpoint in {self.region}.")
@@ -93,7 +93,7 @@ class ModelledResponse(BaseResponse):  # type: ignore[misc]
 
     def _parameters(self, operation: OperationModel) -> Any:
         if operation.service_model.protocol == "json":
-            return json.loads(self.body or "{}")  # as sent: the parser would make the types fit
+            return json.loads(self.body or "{}")  # the parser would convert types that don't match
         request = self.normalized_request
         parser = PROTOCOL_PARSERS["rest-json"](operation, map_type=dict)
         sent = {
@@ -107,53 +107,53 @@ class ModelledResponse(BaseResponse):  # type: ignore[misc]
         return parser.parse(sent)
 
     def _failed(self, operation: OperationModel, error: ModelledError) -> tuple[int, dict[str, Any], str]:
-        return self._finished(error_answer(self.service, operation, error))
+        return self._finished(error_response(self.service, operation, error))
 
-    def _finished(self, answer: tuple[int, dict[str, Any], str]) -> tuple[int, dict[str, Any], str]:
-        status, headers, body = answer
+    def _finished(self, response: tuple[int, dict[str, Any], str]) -> tuple[int, dict[str, Any], str]:
+        status, headers, body = response
         headers, body = self._enrich_response(headers | self.response_headers, body)
         return status, headers, body
 
 
-def check_answer(service: str, operation: OperationModel, answer: Any) -> None:
-    """Raise ModelBroken if the answer has a member that the model lacks, or lacks or breaks one that it has."""
+def check_output(service: str, operation: OperationModel, output: Any) -> None:
+    """Raise ModelBroken if the output does not conform to the model."""
     shape = operation.output_shape
-    found = violations(service, str(operation.name), shape, answer, output=True) if shape else []
-    if not shape and answer:
-        found = [Violation("", f"the model has no output, not even {sorted(answer)}")]
+    found = violations(service, str(operation.name), shape, output, output=True) if shape else []
+    if not shape and output:
+        found = [Violation("", f"the model has no output, but {sorted(output)} is returned")]
     if found:
         lines = "; ".join(f"{item.path}: {item.rule}" for item in found)
-        raise ModelBroken(f"{service}.{operation.name} answers what the model does not allow: {lines}")
+        raise ModelBroken(f"{service}.{operation.name} returns what the model does not allow: {lines}")
 
 
-def error_answer(
+def error_response(
     service: str, operation: OperationModel, error: ModelledError, status: int | None = None
 ) -> tuple[int, dict[str, Any], str]:
     """Return an error in the service's wire format: status, headers, body."""
     model = get_service_model(service)
-    if error.code not in error_codes(service):  # moto would warn of it and send it all the same
-        kind = (
-            "application/json"
-            if model.protocol == "rest-json"
-            else f"application/x-amz-json-{model.metadata['jsonVersion']}"
-        )
+    if error.code not in error_codes(service):  # moto would log a warning and send it without a type
+        version = "" if model.protocol == "rest-json" else f"x-amz-json-{model.metadata['jsonVersion']}"
         body = json.dumps({"__type": error.code, "Message": error.message, "message": error.message})
-        return status or error.status, {"Content-Type": kind, "X-Amzn-Errortype": error.code}, body
+        return (
+            status or error.status,
+            {"Content-Type": f"application/{version or 'json'}", "X-Amzn-Errortype": error.code},
+            body,
+        )
     from moto.core.serialize import XFormedAttributePicker, get_serializer_class  # noqa: PLC0415
 
     serializer = get_serializer_class(service, model.protocol)(
         operation_model=operation, value_picker=XFormedAttributePicker()
     )
-    answer = serializer.serialize(error)
-    return status or error.status, dict(answer["headers"]), answer["body"]
+    serialized = serializer.serialize(error)
+    return status or error.status, dict(serialized["headers"]), serialized["body"]
 
 
 @cache
 def error_codes(service: str) -> frozenset[str]:
-    """Return the names of all errors that the service models."""
+    """Return the codes of all errors that the service models."""
     return frozenset(shape.name for shape in get_service_model(service).error_shapes)
 
 
 def method_name(operation: OperationModel) -> str:
-    """Return the name of the backend's method: RequestPhoneNumber is request_phone_number."""
+    """Return the name of the backend's method, for example request_phone_number."""
     return str(xform_name(operation.name))

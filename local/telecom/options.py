@@ -1,4 +1,4 @@
-"""How the telecom services behave: every switch in one place, settable at the start and at run time."""
+"""Options of the telecom services. They can be set at the start and at run time."""
 
 import dataclasses
 import math
@@ -10,16 +10,16 @@ from local.telecom.behaviours import BEHAVIOURS
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Times are seconds of the services' clock, quotas are counts per account and Region unless said otherwise."""
+    """Times are seconds of the services' clock. Quotas are per account and Region unless stated otherwise."""
 
     # SMS and voice
-    activation_seconds: float = 0.0  # PENDING -> ACTIVE; 0 is ACTIVE at the first look after the request
-    registration_pending: bool = False  # numbers that need a registration stay PENDING for ever
-    registration_status: str = "COMPLETE"  # what a new registration reads: nobody reviews one on a laptop
-    release_seconds: float = 0.0  # DISASSOCIATING -> gone
-    pool_release_seconds: float = 0.0  # a number that left its pool still counts as a member for so long
+    activation_seconds: float = 0.0  # PENDING -> ACTIVE; 0 is ACTIVE at the first read after the request
+    registration_pending: bool = False  # numbers that need a registration stay PENDING
+    registration_status: str = "COMPLETE"  # of a new registration
+    release_seconds: float = 0.0  # DISASSOCIATING -> deleted
+    pool_release_seconds: float = 0.0  # how long a number that left its pool still counts as a member
     sender_id_release_seconds: float = 0.0  # until a released sender ID can be requested again
-    role_propagation_seconds: float = 0.0  # a two-way role cannot be assumed until so long after its first use
+    role_propagation_seconds: float = 0.0  # from the first use of a two-way role until it can be assumed
     phone_numbers: int = 25
     sender_ids: int = 200
     pools: int = 25
@@ -28,18 +28,18 @@ class Options:
     identities_per_pool: int = 100
     keywords_per_number: int = 30
     # Connect
-    claim_seconds: float = 0.0  # IN_PROGRESS -> CLAIMED or FAILED; 0 is settled at the first look
+    claim_seconds: float = 0.0  # IN_PROGRESS -> CLAIMED or FAILED; 0 is settled at the first read
     update_seconds: float = 0.0  # IN_PROGRESS -> CLAIMED after an update
     connect_numbers: int = 5  # per instance or traffic distribution group
     claim_release_limit: float = 2.0  # claims and releases in 180 days, as a multiple of the quota
-    race_losses: int = 0  # the next so many claims find their number taken by somebody else
+    race_losses: int = 0  # how many of the next claims fail because another customer claimed the number first
     # Both
-    tags_lag_seconds: float = 0.0  # until tags written can be read
+    tags_lag_seconds: float = 0.0  # until written tags can be read
     forget_tokens: bool = False  # a repeated ClientToken is a new request
     token_seconds: float = math.inf  # how long a ClientToken is remembered
-    rate: bool = False  # throttle as the account's default rates do
-    on: frozenset[str] = frozenset()  # behaviours switched on, by id
-    off: frozenset[str] = frozenset()  # behaviours switched off, by id
+    rate: bool = False  # throttle at the account's default rates
+    on: frozenset[str] = frozenset()  # IDs of behaviours to enable
+    off: frozenset[str] = frozenset()  # IDs of behaviours to disable
 
     def __post_init__(self) -> None:
         unknown = sorted((self.on | self.off) - set(BEHAVIOURS))
@@ -47,31 +47,24 @@ class Options:
             raise ValueError(f"unknown behaviour {', '.join(unknown)}; see local/telecom/behaviours.py")
 
     def changed(self, values: Mapping[str, Any]) -> Self:
-        """Return these options with `values` (by field name; strings are read as the field's type) in them."""
-        kinds = get_type_hints(type(self))
-        unknown = sorted(set(values) - set(kinds))
+        """Return a copy with `values`, by field name. Strings are converted to the field's type."""
+        types = get_type_hints(type(self))
+        unknown = sorted(set(values) - set(types))
         if unknown:
-            raise ValueError(f"unknown option {', '.join(unknown)}; known: {', '.join(sorted(kinds))}")
-        return dataclasses.replace(self, **{name: _read(kinds[name], name, value) for name, value in values.items()})
+            raise ValueError(f"unknown option {', '.join(unknown)}; known: {', '.join(sorted(types))}")
+        return dataclasses.replace(self, **{name: _convert(types[name], name, value) for name, value in values.items()})
 
     def as_json(self) -> dict[str, Any]:
-        """Return the options as JSON can carry them."""
-        return {name: _plain(value) for name, value in dataclasses.asdict(self).items()}
+        """Return the options as JSON values; infinity is None."""
+        values = dataclasses.asdict(self) | {"on": sorted(self.on), "off": sorted(self.off)}
+        return {name: None if value == math.inf else value for name, value in values.items()}
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, frozenset):
-        return sorted(value)
-    return None if value == math.inf else value
-
-
-def _read(kind: Any, name: str, value: Any) -> Any:
+def _convert(kind: Any, name: str, value: Any) -> Any:
     if kind is bool:
-        if value in (True, "true"):
-            return True
-        if value in (False, "false"):
-            return False
-        raise ValueError(f"option {name}: {value!r} is neither true nor false")
+        if value not in (True, False, "true", "false"):
+            raise ValueError(f"option {name}: {value!r} is neither true nor false")
+        return value in (True, "true")
     if kind in (int, float, str):
         return math.inf if value is None else kind(value)
     return frozenset(filter(None, value.split(",") if isinstance(value, str) else value))

@@ -1,8 +1,9 @@
-"""What the backends of both services share: rules that can be switched, ClientTokens, pages, tags."""
+"""What the backends of both services share: optional behaviours, ClientTokens, pagination, tags."""
 
 import base64
 import binascii
 import copy
+import functools
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,12 +15,13 @@ from local.telecom.clock import Clock
 from local.telecom.errors import ModelledError
 from local.telecom.options import Options
 
-type Answer = dict[str, Any]
+type Json = dict[str, Any]
+type Operation[Backend] = Callable[[Backend, Json], Json]
 
 
 @dataclass
 class TagStore:
-    """Tags of one resource: what was written, and what a reader still sees until `visible_at`."""
+    """Tags of one resource: the written tags, and those that a reader sees until `visible_at`."""
 
     written: dict[str, str] = field(default_factory=dict)
     _stale: dict[str, str] = field(default_factory=dict)
@@ -27,38 +29,38 @@ class TagStore:
 
     @behaves("any.tags_lag")
     def write(self, tags: dict[str, str], now: float, lag: float) -> None:
-        """Replace the tags; readers see the former ones for another `lag` seconds."""
+        """Replace the tags. Readers see the previous tags for `lag` seconds."""
         self._stale, self._visible_at = self.read(now), now + lag
         self.written = dict(tags)
 
     def read(self, now: float) -> dict[str, str]:
-        """Return the tags that can be seen now."""
+        """Return the tags that are visible at `now`."""
         return dict(self.written if now >= self._visible_at else self._stale)
 
 
 @dataclass(frozen=True)
-class _Remembered:
+class _Outcome:
     parameters: str
-    until: float
-    outcome: Answer | ModelledError
+    expires_at: float
+    result: Json | ModelledError
 
 
 class Rules:
-    """Mixed into a moto backend; `start` belongs in its `__init__`."""
+    """Mixin for a moto backend. The backend's `__init__` calls `init_rules`."""
 
     token_mismatch: Callable[[str], ModelledError]
     next_token_error: Callable[[str], ModelledError]
     token_failure: str
 
-    def start(self) -> None:
-        """Begin with nothing held."""
+    def init_rules(self) -> None:
+        """Initialize the state of this mixin."""
         self.world = world.current()
         self._serial = 0
-        self._outcomes: dict[tuple[str, str], _Remembered] = {}
+        self._outcomes: dict[tuple[str, str], _Outcome] = {}
 
     @property
     def options(self) -> Options:
-        """The switches of this backend's world."""
+        """The options of this backend's world."""
         return self.world.options
 
     @property
@@ -66,57 +68,57 @@ class Rules:
         """The clock of this backend's world."""
         return self.world.clock
 
-    def serial(self) -> int:
+    def next_serial(self) -> int:
         """Return the next number in the order of creation."""
         self._serial += 1
         return self._serial
 
-    def applies(self, behaviour: str) -> bool:
-        """Tell whether the behaviour is switched on."""
+    def enabled(self, behaviour: str) -> bool:
+        """Return whether the behaviour is enabled."""
         if behaviour in self.options.on:
             return True
         return BEHAVIOURS[behaviour].default and behaviour not in self.options.off
 
-    def refuse(self, condition: object, error: ModelledError) -> None:
-        """Raise `error` if the condition holds and the behaviour that the error follows is on."""
-        if condition and self.applies(error.behaviour.id):
+    def reject_if(self, condition: object, error: ModelledError) -> None:
+        """Raise `error` if the condition holds and the behaviour of the error is enabled."""
+        if condition and self.enabled(error.behaviour.id):
             raise error
 
     @behaves("any.token", "sms.token.failure", "connect.token.failure")
-    def once(self, operation: str, parameters: Answer, act: Callable[[], Answer]) -> Answer:
-        """Do `act`, unless its ClientToken has been seen: then answer, or fail, as the first time."""
+    def once(self, operation: str, parameters: Json, act: Callable[[], Json]) -> Json:
+        """Return the result of `act`, or the recorded outcome if its ClientToken was used before."""
         token = parameters.get("ClientToken")
-        if token is None or self.options.forget_tokens or not self.applies("any.token"):
+        if token is None or self.options.forget_tokens or not self.enabled("any.token"):
             return act()
         now, key = self.clock.now(), (operation, token)
-        rest = json.dumps({name: value for name, value in parameters.items() if name != "ClientToken"}, sort_keys=True)
+        sent = json.dumps({name: value for name, value in parameters.items() if name != "ClientToken"}, sort_keys=True)
         known = self._outcomes.get(key)
-        if known and now < known.until:
-            mismatch = self.token_mismatch(token)
-            self.refuse(rest != known.parameters, mismatch)
-            if isinstance(known.outcome, ModelledError):
-                raise known.outcome.with_traceback(None)
-            return copy.deepcopy(known.outcome)
-        outcome: Answer | ModelledError
+        if known and now < known.expires_at:
+            self.reject_if(sent != known.parameters, self.token_mismatch(token))
+            if isinstance(known.result, ModelledError):
+                raise known.result.with_traceback(None)
+            return copy.deepcopy(known.result)
+        expires_at = now + self.options.token_seconds
         try:
-            outcome = act()
+            result = act()
         except ModelledError as error:
-            if error.pinned and self.applies(self.token_failure):
-                self._outcomes[key] = _Remembered(rest, now + self.options.token_seconds, error)
+            if error.pinned and self.enabled(self.token_failure):
+                self._outcomes[key] = _Outcome(sent, expires_at, error)
             raise
-        self._outcomes[key] = _Remembered(rest, now + self.options.token_seconds, copy.deepcopy(outcome))
-        return outcome
+        self._outcomes[key] = _Outcome(sent, expires_at, copy.deepcopy(result))
+        return result
 
     def page[Item](
-        self, items: Iterable[tuple[int, Item]], parameters: Answer, default: int
-    ) -> tuple[list[Item], str | None]:
-        """Return a page of (serial, item) pairs in ascending order, and the token of the next one."""
+        self, items: Iterable[tuple[int, Item]], parameters: Json, default: int = 100
+    ) -> tuple[list[Item], Json]:
+        """Return a page of (serial, item) pairs in ascending order, and the NextToken member if there are more."""
         after = self._read_token(parameters.get("NextToken"))
         limit = parameters.get("MaxResults") or default
-        rest = [(serial, item) for serial, item in items if serial > after]
-        page = rest[:limit]
-        token = base64.b64encode(f"after:{page[-1][0]}".encode()).decode() if len(rest) > limit else None
-        return [item for _, item in page], token
+        rest = sorted((pair for pair in items if pair[0] > after), key=lambda pair: pair[0])
+        page = [item for _, item in rest[:limit]]
+        if len(rest) <= limit:
+            return page, {}
+        return page, {"NextToken": base64.b64encode(f"after:{rest[limit - 1][0]}".encode()).decode()}
 
     def _read_token(self, token: str | None) -> int:
         if token is None:
@@ -125,3 +127,13 @@ class Rules:
             return int(base64.b64decode(token, validate=True).decode().removeprefix("after:"))
         except (binascii.Error, ValueError) as error:
             raise self.next_token_error(token) from error
+
+
+def idempotent[Backend: Rules](operation: Operation[Backend]) -> Operation[Backend]:
+    """Make a backend's operation honour ClientToken."""
+
+    @functools.wraps(operation)
+    def call(backend: Backend, parameters: Json) -> Json:
+        return backend.once(operation.__name__, parameters, lambda: operation(backend, parameters))
+
+    return call

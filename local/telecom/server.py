@@ -1,12 +1,15 @@
-"""The telecom services, and moto's DynamoDB, over HTTP or HTTPS on one port of the loopback interface."""
+"""HTTP or HTTPS server on one port: the telecom services, moto's DynamoDB, and a status page."""
 
 import json
+import logging
 import socket
 import ssl
 import struct
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self, override
@@ -14,17 +17,29 @@ from typing import Any, Self, override
 from moto.core.request import Request
 
 from local.telecom import held, world
-from local.telecom.calls import Call, CallLog
 from local.telecom.clock import Clock
-from local.telecom.dispatch import Answer, Service, answer, error_code, fault_answer, refusal, service_of, token_of
-from local.telecom.faults import Fault, Faults
+from local.telecom.dispatch import Answer, Service, answer, error_code, fault_response, refusal, service_of, token_of
+from local.telecom.faults import Fault, take
 from local.telecom.options import Options
 
 _PAGE = "/_telecom"
 
 
+@dataclass
+class Call:
+    """A received call. `error` is the error code of the response, `fault` the kind of the injected fault."""
+
+    service: str  # boto3's client name
+    operation: str
+    at: float
+    token: str | None = None
+    ok: bool | None = None  # None: no response was sent
+    error: str | None = None
+    fault: str | None = None
+
+
 class TelecomServer:
-    """A world of its own behind a port: `with TelecomServer() as server: client(..., endpoint_url=server.url)`."""
+    """A server with its own world: `with TelecomServer() as server: client(..., endpoint_url=server.url)`."""
 
     def __init__(
         self,
@@ -37,9 +52,9 @@ class TelecomServer:
     ) -> None:
         self.world = world.World(options, clock)
         self.clock = self.world.clock
-        self._log = CallLog()
-        self._faults = Faults()
-        # One call at a time: moto's backends are not made for threads, and conditional writes have to be atomic.
+        self._log: list[Call] = []
+        self._faults: list[Fault] = []
+        # One call at a time: moto's backends are not thread-safe, and conditional writes must be atomic.
         self._lock = threading.RLock()
         self._http = _Listener((host, port), self, ssl_context)
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -52,11 +67,12 @@ class TelecomServer:
         self.stop()
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Start to serve. moto logs each step of its expression parser at DEBUG: log its warnings and errors only."""
+        logging.getLogger("moto").setLevel(logging.WARNING)
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop answering; open connections are closed and hanging calls end."""
+        """Stop the server; open connections are closed and hanging calls end."""
         self._http.stopping.set()
         self._http.shutdown()
         self._http.close_connections()
@@ -64,18 +80,18 @@ class TelecomServer:
         self._thread.join()
 
     def join(self) -> None:
-        """Wait until somebody stops the server."""
+        """Wait until the server stops."""
         self._thread.join()
 
     @property
     def url(self) -> str:
-        """The endpoint of every service here."""
+        """The endpoint of all services."""
         host, port = self._http.server_address[:2]
         return f"{'https' if self._http.ssl_context else 'http'}://{host!s}:{port}"
 
     @property
     def options(self) -> Options:
-        """The switches; assign to change them."""
+        """The current options."""
         return self.world.options
 
     @options.setter
@@ -87,92 +103,86 @@ class TelecomServer:
         self.world.options = self.world.options.changed(values)
 
     def held(self) -> dict[str, list[dict[str, Any]]]:
-        """Return what is held: phone_numbers, sender_ids, connect_numbers, pools."""
+        """Return phone_numbers, sender_ids, connect_numbers and pools that are not released."""
         with self._lock, world.entered(self.world):
             return held.held()
 
     def calls(self) -> dict[str, int]:
-        """Return how often each `service.Operation` was called, service being boto3's client name."""
-        return self._log.counts()
+        """Return the number of calls by `service.Operation`; `service` is boto3's client name."""
+        return dict(Counter(f"{call.service}.{call.operation}" for call in list(self._log)))
 
     def log(self) -> list[dict[str, Any]]:
-        """Return the calls in order: service, operation, at, token, ok, error, fault."""
-        return self._log.entries()
+        """Return all calls in order, as dictionaries with the fields of Call."""
+        return [asdict(call) for call in list(self._log)]
 
     def fault(self, service: str, operation: str, kind: str, **more: Any) -> None:
-        """Make the next calls of the operation go wrong; see faults.Fault for `kind` and the rest."""
+        """Inject a fault into the next calls of the operation; see faults.Fault."""
         fault = Fault.read({"service": service, "operation": operation, "kind": kind, **more})
         with self._lock:
-            self._faults.add(fault)
+            self._faults.append(fault)
 
     def faults(self) -> list[dict[str, Any]]:
-        """Return the faults that are still to come."""
+        """Return the pending faults."""
         with self._lock:
-            return self._faults.entries()
+            return [asdict(fault) for fault in self._faults]
 
     def clear_faults(self) -> None:
-        """Let everything work again."""
+        """Remove all pending faults."""
         with self._lock:
             self._faults.clear()
 
     def reset(self) -> None:
-        """Forget what is held, called and to go wrong; options and clock stay."""
+        """Delete all resources, calls and faults; options and clock are kept."""
         with self._lock:
             self.world.clear()
             self._log.clear()
             self._faults.clear()
 
     def page(self) -> dict[str, Any]:
-        """Return what GET /_telecom shows."""
-        now_held = self.held()
-        counted = ("phone_numbers", "sender_ids", "connect_numbers")
-        return {
-            "held": now_held,
-            "counts": {name: len(now_held[name]) for name in counted},
-            "calls": self.calls(),
-            "log": self.log(),
-        }
+        """Return the content of GET /_telecom."""
+        resources = self.held()
+        counts = {name: len(resources[name]) for name in ("phone_numbers", "sender_ids", "connect_numbers")}
+        return {"held": resources, "counts": counts, "calls": self.calls(), "log": self.log()}
 
     def serve(self, request: Request) -> Answer | Fault:
-        """Answer an AWS call; a Fault comes back where the connection has to go."""
+        """Execute an AWS call. Returns the response, or the fault that ends the connection."""
         service = service_of(request.headers)
         if service is None:
-            return refusal(
-                "UnknownService", "The request is not signed for a service of this server.", HTTPStatus.NOT_FOUND
-            )
+            message = "The request is not signed for a service of this server."
+            return refusal("UnknownService", message, HTTPStatus.NOT_FOUND)
         operation = service.operation_of(request) or f"{request.method} {request.path}"
         call = Call(service.name, operation, self.clock.now(), token_of(request))
         with self._lock:
-            self._log.add(call)
-            fault = self._faults.take(service.name, operation)
+            self._log.append(call)
+            fault = take(self._faults, service.name, operation)
         if fault:
-            return self._harm(service, operation, request, call, fault)
-        return self._do(service, request, call)
+            return self._inject(service, operation, request, call, fault)
+        return self._execute(service, request, call)
 
-    def _harm(self, service: Service, operation: str, request: Request, call: Call, fault: Fault) -> Answer | Fault:
+    def _inject(self, service: Service, operation: str, request: Request, call: Call, fault: Fault) -> Answer | Fault:
         call.fault = fault.kind
         if fault.kind in ("throttle", "error"):
-            harmed = fault_answer(service, operation, fault)
-            call.ok, call.error = False, error_code(*harmed)
-            return harmed
+            response = fault_response(service, operation, fault)
+            call.ok, call.error = False, error_code(*response)
+            return response
         if fault.kind == "reset":
             return fault
         if fault.kind == "hang" and fault.when == "before":
             self._http.stopping.wait(fault.seconds)
-        done = self._do(service, request, call)
+        response = self._execute(service, request, call)
         if fault.kind == "hang" and fault.when == "after":
             self._http.stopping.wait(fault.seconds)
-        return fault if fault.kind == "lose_answer" else done
+        return fault if fault.kind == "lose_answer" else response
 
-    def _do(self, service: Service, request: Request, call: Call) -> Answer:
+    def _execute(self, service: Service, request: Request, call: Call) -> Answer:
         with self._lock, world.entered(self.world):
-            done = answer(service, request)
-        call.error = error_code(*done)
+            response = answer(service, request)
+        call.error = error_code(*response)
         call.ok = call.error is None
-        return done
+        return response
 
     def manage(self, method: str, path: str, body: bytes) -> Answer:
-        """Answer a call of the page, the faults, the options or the reset."""
+        """Execute a call of the status page, faults, options or reset."""
         routes: dict[tuple[str, str], Callable[[], object]] = {
             ("GET", ""): self.page,
             ("GET", "/faults"): self.faults,
@@ -186,18 +196,14 @@ class TelecomServer:
         if route is None:
             return refusal("NotFound", f"{method} {path}", HTTPStatus.NOT_FOUND)
         try:
-            return _json(route())
+            content = json.dumps(route(), indent=2, default=str).encode() + b"\n"
         except (ValueError, TypeError) as error:
             return refusal("BadRequest", str(error))
-
-
-def _json(value: object) -> Answer:
-    body = json.dumps(value, indent=2, default=str).encode() + b"\n"
-    return HTTPStatus.OK, {"Content-Type": "application/json"}, body
+        return HTTPStatus.OK, {"Content-Type": "application/json"}, content
 
 
 class _Listener(ThreadingHTTPServer):
-    """One thread per connection; knows its connections, so that it can end them."""
+    """Uses one thread per connection, and can close all connections."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -214,7 +220,7 @@ class _Listener(ThreadingHTTPServer):
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, address = super().get_request()
         if self.ssl_context:
-            # The handshake comes with the first read, in the connection's own thread.
+            # The handshake happens at the first read, in the connection's own thread.
             connection = self.ssl_context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         with self._guard:
             self._open.add(connection)
@@ -228,12 +234,12 @@ class _Listener(ThreadingHTTPServer):
 
     @override
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Stay silent about a client that left, a bad handshake, or a fault; show a defect of this server."""
+        """Ignore connection errors, which clients and faults cause; show a defect of this server."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
     def close_connections(self) -> None:
-        """Wake up the threads that wait for a next request."""
+        """Close all connections, which ends the threads that wait for requests."""
         with self._guard:
             for connection in self._open:
                 try:
@@ -243,7 +249,7 @@ class _Listener(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """HTTP/1.1 with kept connections; an answer is written in one go."""
+    """HTTP/1.1 with persistent connections. A response is written with one call."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -251,30 +257,30 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        telecom = self.server.telecom
-        if self.path.split("?")[0].startswith(_PAGE):
-            self._write(telecom.manage(self.command, self.path.split("?")[0], body))
+        telecom, path = self.server.telecom, self.path.split("?")[0]
+        if path.startswith(_PAGE):
+            self._write(telecom.manage(self.command, path, body))
             return
         url = f"http://{self.headers.get('Host', 'localhost')}{self.path}"
-        answered = telecom.serve(Request.from_primitives(self.command, url, self.headers, body))
-        if isinstance(answered, Fault):
-            self._cut(reset=answered.kind == "reset")
+        response = telecom.serve(Request.from_primitives(self.command, url, self.headers, body))
+        if isinstance(response, Fault):
+            self._disconnect(reset=response.kind == "reset")
         else:
-            self._write(answered)
+            self._write(response)
 
-    do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = _handle  # noqa: N815 - names that http.server looks for
+    do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = _handle  # noqa: N815 - http.server's names
 
-    def _write(self, answered: Answer) -> None:
-        status, headers, body = answered
+    def _write(self, response: Answer) -> None:
+        status, headers, body = response
         head = [f"HTTP/1.1 {int(status)} {HTTPStatus(int(status)).phrase}"]
         own = {"content-length", "connection", "status", "transfer-encoding"}
         head += [f"{name}: {value}" for name, value in headers.items() if name.lower() not in own]
         head += [f"Content-Length: {len(body)}", "", ""]
         self.wfile.write("\r\n".join(head).encode("latin-1") + body)
 
-    def _cut(self, *, reset: bool) -> None:
+    def _disconnect(self, *, reset: bool) -> None:
         self.close_connection = True
-        if reset:  # linger for 0 seconds: closing sends RST
+        if reset:  # SO_LINGER with 0 seconds: close sends RST
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
             return
@@ -282,4 +288,4 @@ class _Handler(BaseHTTPRequestHandler):
 
     @override
     def log_message(self, format: str, *args: Any) -> None:
-        """Stay silent: the log of calls is on the page."""
+        """Log nothing: the status page lists the calls."""

@@ -1,6 +1,6 @@
-"""Inputs and outputs against botocore's service model.
+"""Validates inputs and outputs against botocore's service model.
 
-botocore's ParamValidator checks required members, types and minima. Enums, maxima and patterns are checked here.
+botocore's ParamValidator checks required members, types and minima. This module checks enums, maxima and patterns.
 """
 
 import functools
@@ -11,13 +11,13 @@ from typing import Any
 
 from botocore.validate import ParamValidator
 
-# Python's re has no \p{..}: a letter or number of any script is \w without the underscore, a space is \s.
+# Python's re does not support \p{..}. \w matches letters and numbers of any script, \s matches spaces.
 _TAG_KEY = r"(?!aws:)[\w\s.:/=+\-@]*"
 
 
 @dataclass(frozen=True)
 class Correction:
-    """A pattern of the model that cannot be used as it stands."""
+    """A replacement for a pattern of the model that does not work."""
 
     pattern: str
     note: str
@@ -27,7 +27,7 @@ class Correction:
 CORRECTIONS: dict[tuple[str, str], Correction] = {
     ("connect", "PhoneNumber"): Correction(
         r"\+[1-9]\d{1,14}",
-        "The model escapes twice (`\\\\+[1-9]\\\\d{1,14}$`), which asks for a backslash and refuses every number.",
+        "The model escapes twice (`\\\\+[1-9]\\\\d{1,14}$`), which requires a backslash and rejects every number.",
         "[API] ClaimPhoneNumber, PhoneNumber: '[+] [country code] [subscriber number including area code]'",
     ),
     ("connect", "PhoneNumberPrefix"): Correction(
@@ -37,25 +37,25 @@ CORRECTIONS: dict[tuple[str, str], Correction] = {
     ),
     ("connect", "TagKey"): Correction(
         _TAG_KEY,
-        "The model uses \\p{L}, \\p{Z} and \\p{N}, which Python's re does not know.",
-        "[API] TagKey: the same pattern, in Python's terms",
+        "The model uses \\p{L}, \\p{Z} and \\p{N}, which Python's re does not support.",
+        "[API] TagKey: the same pattern, in Python's syntax",
     ),
 }
 
-# DescribeSenderIds answers "Transactional" where the model's enum says TRANSACTIONAL (see sms.sender_id.mixed_case).
-MIXED_CASE_ANSWERS = {("pinpoint-sms-voice-v2", "DescribeSenderIds", "MessageType")}
+# DescribeSenderIds returns "Transactional"; the model's enum is TRANSACTIONAL (see sms.sender_id.mixed_case).
+MIXED_CASE_OUTPUTS = {("pinpoint-sms-voice-v2", "DescribeSenderIds", "MessageType")}
 
 
 @dataclass(frozen=True)
 class Violation:
-    """What is wrong (`rule`) and where: a path such as `Tags[0].Key`, "" for the input as a whole."""
+    """A violated rule and its path, for example `Tags[0].Key`; "" is the whole input."""
 
     path: str
     rule: str
 
 
 def violations(service: str, operation: str, shape: Any, value: Any, *, output: bool = False) -> list[Violation]:
-    """Return everything in `value` that the model's `shape` does not allow."""
+    """Return all parts of `value` that the model's `shape` does not allow."""
     report = ParamValidator().validate(value, shape)
     found = [Violation("", line) for line in report.generate_report().splitlines()] if report.has_errors() else []
     return found or list(_walk(service, operation if output else "", shape, value, ""))
@@ -63,22 +63,22 @@ def violations(service: str, operation: str, shape: Any, value: Any, *, output: 
 
 @functools.cache
 def pattern_of(service: str, shape_name: str, model_pattern: str) -> re.Pattern[str]:
-    """Return the compiled pattern of a shape, corrected where the model's is broken."""
+    """Return the compiled pattern of a shape, with corrections."""
     correction = CORRECTIONS.get((service, shape_name))
     return re.compile(correction.pattern if correction else model_pattern)
 
 
-def _walk(service: str, answered_by: str, shape: Any, value: Any, path: str) -> Iterator[Violation]:
-    """Yield enum, maximum and pattern violations; `answered_by` names the operation when `value` is an answer."""
+def _walk(service: str, returned_by: str, shape: Any, value: Any, path: str) -> Iterator[Violation]:
+    """Yield enum, maximum and pattern violations. `returned_by` is the operation if `value` is an output."""
     maximum = shape.metadata.get("max")
     if maximum is not None and shape.type_name in _SIZED and len(value) > maximum:
         yield Violation(path, f"Member must have length less than or equal to {maximum}")
     if maximum is not None and shape.type_name in _NUMBERS and value > maximum:
         yield Violation(path, f"Member must have value less than or equal to {maximum}")
     if shape.type_name == "string":
-        yield from _string(service, answered_by, shape, value, path)
+        yield from _string(service, returned_by, shape, value, path)
     for member, item, item_path in _parts(shape, value, path):
-        yield from _walk(service, answered_by, member, item, item_path)
+        yield from _walk(service, returned_by, member, item, item_path)
 
 
 _SIZED = ("list", "map", "string")
@@ -86,7 +86,7 @@ _NUMBERS = ("integer", "long", "float", "double")
 
 
 def _parts(shape: Any, value: Any, path: str) -> Iterator[tuple[Any, Any, str]]:
-    """Yield what is inside a structure, list or map: shape, value, path."""
+    """Yield shape, value and path of each part of a structure, list or map."""
     if shape.type_name == "structure":
         for name, member in shape.members.items():
             if name in value:
@@ -100,10 +100,10 @@ def _parts(shape: Any, value: Any, path: str) -> Iterator[tuple[Any, Any, str]]:
             yield shape.value, item, f"{path}.{key}"
 
 
-def _string(service: str, answered_by: str, shape: Any, value: str, path: str) -> Iterator[Violation]:
+def _string(service: str, returned_by: str, shape: Any, value: str, path: str) -> Iterator[Violation]:
     pattern = shape.metadata.get("pattern")
     if pattern and not pattern_of(service, shape.name, pattern).fullmatch(value):
         yield Violation(path, f"Member must satisfy regular expression pattern: {pattern}")
-    told = value.upper() if (service, answered_by, shape.name) in MIXED_CASE_ANSWERS else value
-    if shape.enum and told not in shape.enum:
+    member = value.upper() if (service, returned_by, shape.name) in MIXED_CASE_OUTPUTS else value
+    if shape.enum and member not in shape.enum:
         yield Violation(path, f"Member must satisfy enum value set: [{', '.join(shape.enum)}]")

@@ -1,7 +1,7 @@
-"""What belongs together in one telecom world: options, clock, and the backends' state.
+"""World: the options, clock and backend state of one simulated environment.
 
-Each HTTP server has a world of its own, so that two of them in one process do not see each other and moto's `mock_aws`,
-which resets every backend of the process, does not empty them. Everything else happens in the default world.
+Each HTTP server has its own world, so that servers in one process are isolated from each other and from moto's
+`mock_aws`, which resets every backend of the process. Everything else uses the default world.
 """
 
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ from local.telecom.rate import Rates
 
 
 class World:
-    """Options and clock may be replaced at any time; the services read them at every call."""
+    """Options and clock can be replaced at any time; the services read them at every call."""
 
     def __init__(self, options: Options | None = None, clock: Clock | None = None) -> None:
         self.options = options or Options()
         self.clock = clock or Clock()
         self.rates = Rates()
         self.transactions: dict[str | None, float] = {}
-        """When DynamoDB carried out a transaction, by its ClientRequestToken; in seconds of the world's clock."""
+        """When DynamoDB executed a transaction, by ClientRequestToken; in seconds of the world's clock."""
         self._stores: dict[str, Any] = {}
 
     def store(self, shared: Any) -> Any:
@@ -34,7 +34,7 @@ class World:
         return self._stores.setdefault(shared.service_name, _OwnBackends(shared.backend, shared.service_name))
 
     def clear(self) -> None:
-        """Forget all that the services hold."""
+        """Delete all state of the services."""
         self._stores.clear()
         self.transactions.clear()
         self.rates = Rates()
@@ -43,7 +43,7 @@ class World:
 
 
 class _OwnBackends(BackendDict):  # type: ignore[misc]
-    """Backends that are not in moto's list of those to reset."""
+    """Backends that moto does not reset."""
 
     def _create_account_specific_backend(self, account_id: str) -> None:
         if account_id not in list(self.keys()):
@@ -57,13 +57,13 @@ _CURRENT: ContextVar[World] = ContextVar("telecom_world", default=DEFAULT)
 
 
 def current() -> World:
-    """Return the world in which this call is served."""
+    """Return the world that serves this call."""
     return _CURRENT.get()
 
 
 @contextmanager
 def entered(world: World) -> Iterator[None]:
-    """Serve the calls made inside in `world`."""
+    """Make `world` serve the calls inside."""
     token = _CURRENT.set(world)
     try:
         yield

@@ -12,6 +12,7 @@ from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 
 from telephony.cloudformation import request
 from telephony.model.properties import Properties, fields
+from telephony.model.validation import parse
 from tests.conftest import Laptop
 from tools import events, generate
 from tools.types import ROOT, Described, every_type, nested_in
@@ -60,7 +61,7 @@ def test_one_name_goes_through_all_of_it(described: Described) -> None:
     assert resource.properties.__name__ == f"{described.name}Properties"
     assert issubclass(resource.properties, Properties)
     assert described.description.endswith("."), "the module's docstring begins with `Custom::Name: what it is.`"
-    assert re.fullmatch(resource.id_pattern, resource.id_example)
+    assert re.fullmatch(resource.properties.id_pattern, resource.properties.id_example)
 
 
 def test_what_is_generated_of_it_is_current_and_what_is_written_by_hand_is_there(described: Described) -> None:
@@ -96,7 +97,7 @@ def test_its_events_are_ones_that_the_provider_understands(described: Described,
     sent = event(described, request_type)
     parsed = request.parse(sent, allowed_hosts=frozenset())
     assert (parsed.request_type, parsed.resource_type) == (request_type, described.resource.type_name)
-    described.resource.properties.parse(parsed.properties)
+    parse(described.resource.properties, parsed.properties)
     assert set(sent) - {"PhysicalResourceId", "OldResourceProperties"} == {
         *("RequestType", "ServiceToken", "ResponseURL", "StackId", "RequestId"),
         *("LogicalResourceId", "ResourceType", "ResourceProperties"),
@@ -105,7 +106,7 @@ def test_its_events_are_ones_that_the_provider_understands(described: Described,
     assert ("OldResourceProperties" in sent) == (request_type == "Update")
     if request_type == "Update":
         assert sent["OldResourceProperties"] != sent["ResourceProperties"]
-        described.resource.properties.parse(sent["OldResourceProperties"])
+        parse(described.resource.properties, sent["OldResourceProperties"])
 
 
 def test_its_events_hold_nothing_real(described: Described) -> None:
@@ -144,7 +145,7 @@ def test_an_example_lives_gives_every_attribute_and_leaves_nothing(path: Path, l
     physical_ids = dict(stack.physical_ids)
     for name, (type_name, _) in declared.items():
         described, attributes = types[type_name], stack.attributes[name]
-        assert re.fullmatch(described.resource.id_pattern, physical_ids[name])
+        assert re.fullmatch(described.resource.properties.id_pattern, physical_ids[name])
         assert set(attributes) == set(described.resource.attributes)
         assert "|".join(attributes[part] for part in described.identifier) == physical_ids[name]
 

@@ -11,7 +11,7 @@ from local.aws import ROOT, processes
 
 @attrs.frozen
 class Demo:
-    """`python -m local.demo` as a user runs it, with a build directory and a temporary directory of its own."""
+    """`python -m local.demo` as a user runs it, with its own build directory and temporary directory."""
 
     into: Path
     temporary: Path
@@ -20,9 +20,9 @@ class Demo:
         return [sys.executable, "-m", "local.demo", "--into", str(self.into), *arguments]
 
     def environment(self) -> dict[str, str]:
-        # Settings with which a user reaches AWS: none of them may lead the demo there, or keep it from working.
-        users = {"AWS_PROFILE": "production", "AWS_REGION": "eu-central-1", "AWS_ENDPOINT_URL": "https://192.0.2.1"}
-        return dict(os.environ) | users | {"TMPDIR": str(self.temporary)}
+        # AWS settings of a user. The demo must not use them, and must work in spite of them.
+        settings = {"AWS_PROFILE": "production", "AWS_REGION": "eu-central-1", "AWS_ENDPOINT_URL": "https://192.0.2.1"}
+        return dict(os.environ) | settings | {"TMPDIR": str(self.temporary)}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(  # noqa: S603
@@ -35,8 +35,8 @@ class Demo:
             check=False,
         )
 
-    def left_over(self) -> tuple[dict[int, int], list[Path]]:
-        """Processes and files that are still there."""
+    def remains(self) -> tuple[dict[int, int], list[Path]]:
+        """Return the processes and files that still exist."""
         return processes(self.temporary), list(self.temporary.iterdir())
 
 

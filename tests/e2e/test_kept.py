@@ -1,4 +1,4 @@
-"""A demo that was kept, by hand: what a newcomer does with it, command by command."""
+"""A demo that is kept running and used with the commands that it prints."""
 
 import json
 import os
@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from local.aws import ROOT, LocalAws
-from local.demo.kept import Kept
+from local.demo.background import BackgroundDemo
 from tests.e2e.conftest import NOTHING, Demo
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]  # the first of them runs a whole demo
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]  # the first test runs the complete demo
 
 
 class Shell:
-    """A shell that has read demo.env, and what the demo printed."""
+    """A shell with the environment of demo.env, and the output of the demo."""
 
     def __init__(self, demo: Demo, printed: str) -> None:
         self.demo = demo
@@ -54,13 +54,13 @@ def shell(demo: Demo) -> Iterator[Shell]:
         yield Shell(demo, ran.stdout)
     finally:
         down = demo.run("--down")
-    assert (down.returncode, down.stdout) == (0, "The demo has ended.\n")
-    assert demo.left_over() == NOTHING
+    assert (down.returncode, down.stdout) == (0, "The demo is stopped.\n")
+    assert demo.remains() == NOTHING
     assert not list(demo.into.glob("demo.*"))
 
 
 def edited(directory: Path, example: str, old: str, new: str) -> Path:
-    """An example with a change that somebody made by hand."""
+    """Return an example in which `old` is replaced by `new`."""
     text = (ROOT / f"examples/{example}.yaml").read_text()
     assert text.count(old) == 1
     path = directory / f"{example}.yaml"
@@ -68,16 +68,16 @@ def edited(directory: Path, example: str, old: str, new: str) -> Path:
     return path
 
 
-def test_the_examples_stay_deployed_and_the_environment_is_printed(shell: Shell) -> None:
+def test_examples_stay_deployed_and_environment_is_printed(shell: Shell) -> None:
     assert (shell.demo.into / "demo.env").read_text() in shell.printed
     report = json.loads((shell.demo.into / "demo-report.json").read_text())
-    standing = {stack["name"] for stack in report["stacks"] if stack["statuses"][-1] != "DELETE_COMPLETE"}
-    assert standing == {"cfn-telephony", *(path.stem for path in (ROOT / "examples").glob("*.yaml"))}
+    remaining = {stack["name"] for stack in report["stacks"] if stack["statuses"][-1] != "DELETE_COMPLETE"}
+    assert remaining == {"cfn-telephony", *(path.stem for path in (ROOT / "examples").glob("*.yaml"))}
     assert report["held"] == {"phone_numbers": 2, "sender_ids": 2, "connect_numbers": 2}
     assert {name: len(shell.page()["held"][name]) for name in report["held"]} == report["held"]
 
 
-def test_an_example_changed_by_hand_is_deployed(shell: Shell, tmp_path: Path) -> None:
+def test_changed_example_can_be_deployed(shell: Shell, tmp_path: Path) -> None:
     changed = edited(tmp_path, "contact-center", "HELP: {Message: Call us for help.}", "HELP: {Message: Ask us.}")
     (command,) = re.findall(r"^sam deploy .*$", shell.printed, re.MULTILINE)
     before = shell.page()["held"]["phone_numbers"]
@@ -86,7 +86,7 @@ def test_an_example_changed_by_hand_is_deployed(shell: Shell, tmp_path: Path) ->
     assert "Successfully created/updated stack - contact-center" in ran.stdout
     assert "UPDATE_COMPLETE" in ran.stdout
     assert shell.page()["held"]["phone_numbers"] == before
-    # `aws` takes the same variables as this client does.
+    # The AWS CLI uses the same variables as this client.
     program = (
         "import boto3; sms = boto3.client('pinpoint-sms-voice-v2'); "
         "print(*(keyword['KeywordMessage'] for number in sms.describe_phone_numbers()['PhoneNumbers'] "
@@ -95,51 +95,53 @@ def test_an_example_changed_by_hand_is_deployed(shell: Shell, tmp_path: Path) ->
     assert "Ask us." in shell.run(f"python -c {shlex.quote(program)}").stdout.splitlines()
 
 
-def test_a_broken_example_is_refused_with_a_reason_that_says_what_to_mend(shell: Shell, tmp_path: Path) -> None:
-    broken = edited(tmp_path, "sms-phone-number", "NumberType: SIMULATOR", "NumberType: SIMULATR")
+def test_invalid_example_fails_with_reason(shell: Shell, tmp_path: Path) -> None:
+    invalid = edited(tmp_path, "sms-phone-number", "NumberType: SIMULATOR", "NumberType: SIMULATR")
     configuration = shlex.quote(str(ROOT / "samconfig.toml"))
-    ran = shell.run(f"sam deploy --template-file {broken} --config-file {configuration} --stack-name by-hand")
+    ran = shell.run(f"sam deploy --template-file {invalid} --config-file {configuration} --stack-name by-hand")
     assert ran.returncode == 1
-    # The SAM CLI prints it in a column of its table, which is last in its row.
+    # The SAM CLI prints the Reason in the last column of its table.
     rows = ran.stdout[ran.stdout.index("CREATE_FAILED") : ran.stdout.index("ROLLBACK_IN_PROGRESS")].splitlines()
     reason = " ".join(row[75:].strip() for row in rows)
-    assert 'NumberType: "SIMULATR" must be one of LONG_CODE | TOLL_FREE | TEN_DLC | SIMULATOR.' in reason
-    mended = shell.run(
+    assert all(fact in reason for fact in ("NumberType", '"SIMULATR"', "TOLL_FREE", "SIMULATOR"))
+    second = shell.run(
         f"sam deploy --template-file examples/sms-phone-number.yaml --config-file {configuration} --stack-name by-hand"
     )
-    assert mended.returncode == 1
-    assert "is in ROLLBACK_COMPLETE state and can not be updated" in mended.stdout, "as on AWS: delete it first"
+    assert second.returncode == 1
+    assert "is in ROLLBACK_COMPLETE state and can not be updated" in second.stdout, (
+        "CloudFormation requires its deletion first"
+    )
 
 
-def test_a_second_demo_does_not_take_the_place_of_one_that_is_kept(shell: Shell) -> None:
-    refused = shell.demo.run()
-    assert refused.returncode == 2
-    assert "make demo-down" in refused.stderr
+def test_second_demo_does_not_replace_running_demo(shell: Shell) -> None:
+    second = shell.demo.run()
+    assert second.returncode == 2
+    assert "make demo-down" in second.stderr
     assert shell.page()["held"]["phone_numbers"]
 
 
-def test_demo_down_ends_one_of_which_only_a_part_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_demo_down_stops_partially_running_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = Demo(tmp_path, tmp_path / "tmp")
     own.temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(own.temporary))
     aws = LocalAws()
     try:
-        Kept.record(aws, own.into)
-        os.kill(aws.process_group, signal.SIGKILL)  # the telecom services lead the group
+        BackgroundDemo.record(aws, own.into)
+        os.kill(aws.process_group, signal.SIGKILL)  # the group leader: the telecom services
         aws._processes[0].wait()
         down = own.run("--down")
-        assert (down.returncode, down.stdout) == (0, "The demo has ended.\n")
-        assert own.left_over() == NOTHING
+        assert (down.returncode, down.stdout) == (0, "The demo is stopped.\n")
+        assert own.remains() == NOTHING
     finally:
         aws.close()
-    assert own.run("--down").stdout == "No demo is kept.\n"
+    assert own.run("--down").stdout == "No demo is running.\n"
 
 
-def test_demo_down_leaves_strangers_alone(tmp_path: Path) -> None:
+def test_demo_down_does_not_kill_reused_process_group(tmp_path: Path) -> None:
     own = Demo(tmp_path, tmp_path / "tmp")
-    with subprocess.Popen(["sleep", "60"], process_group=0) as stranger:  # noqa: S607
-        recorded = {"process_group": stranger.pid, "directory": str(tmp_path / "gone")}
+    with subprocess.Popen(["sleep", "60"], process_group=0) as other:  # noqa: S607
+        recorded = {"process_group": other.pid, "directory": str(tmp_path / "gone")}
         (own.into / "demo.json").write_text(json.dumps(recorded))
         assert own.run("--down").returncode == 0
-        assert stranger.poll() is None
-        stranger.kill()
+        assert other.poll() is None
+        other.kill()

@@ -1,4 +1,4 @@
-"""How the demo tells that something did not hold, and what it does then."""
+"""Failed steps of the demo."""
 
 import io
 import subprocess
@@ -11,77 +11,77 @@ from rich.console import Console
 from local.demo import __main__ as program
 from local.demo.display import Display
 from local.demo.expectations import expect
-from local.demo.story import BUYING, Step, Story
+from local.demo.steps import PURCHASES, Demo, Step
 
 
-class Stub(Story):
-    """A story whose AWS has been called as it is told."""
+class StubDemo(Demo):
+    """A demo with the given number of calls."""
 
-    called: Counter[str]
+    counts: Counter[str]
 
     def calls(self) -> Counter[str]:
-        return self.called
+        return self.counts
 
     def log(self, lines: int) -> str:
         return f"the last {lines} lines"
 
 
-def told(step: Step, tmp_path: Path, called: Counter[str] | None = None) -> tuple[bool, str]:
-    screen = io.StringIO()
-    display = Display(1, Console(file=screen, width=100))
-    story = Stub(tmp_path, display.rows_of)
-    story.called = called or Counter()
-    held = program.carry_out(step, story, display)
+def run(step: Step, tmp_path: Path, calls: Counter[str] | None = None) -> tuple[bool, str]:
+    output = io.StringIO()
+    display = Display(1, Console(file=output, width=100))
+    demo = StubDemo(tmp_path, display.table)
+    demo.counts = calls or Counter()
+    passed = program.run_step(step, demo, display)
     display.summary()
-    return held, screen.getvalue()
+    return passed, output.getvalue()
 
 
-def falls_short(_: Story) -> str:
+def fail(_: Demo) -> str:
     expect("status", "CREATE_COMPLETE", "ROLLBACK_COMPLETE")
     return "CREATE_COMPLETE"
 
 
-def test_what_was_expected_and_what_came_and_the_log_are_shown(tmp_path: Path) -> None:
-    held, screen = told(Step("Deploy", "CREATE_COMPLETE", falls_short), tmp_path)
-    assert not held
-    assert "Expected:\nstatus: CREATE_COMPLETE\nCame:\nstatus: ROLLBACK_COMPLETE\n" in screen
-    assert "the last 12 lines" in screen
-    assert "[1/1] Deploy: did not hold" in screen
+def test_expected_and_actual_results_and_log_are_shown(tmp_path: Path) -> None:
+    passed, output = run(Step("Deploy", "CREATE_COMPLETE", fail), tmp_path)
+    assert not passed
+    assert "Expected:\nstatus: CREATE_COMPLETE\nActual:\nstatus: ROLLBACK_COMPLETE\n" in output
+    assert "the last 12 lines" in output
+    assert "[1/1] Deploy: failed" in output
 
 
-def test_the_output_of_a_command_that_failed_is_shown(tmp_path: Path) -> None:
-    def run(_: Story) -> str:
+def test_output_of_failed_command_is_shown(tmp_path: Path) -> None:
+    def build(_: Demo) -> str:
         raise subprocess.CalledProcessError(1, ["sam", "build"], "no [such] layer")
 
-    held, screen = told(Step("Build", "built", run), tmp_path)
-    assert not held
-    assert "Expected:\nbuilt\n" in screen
-    assert "no [such] layer" in screen
+    passed, output = run(Step("Build", "built", build), tmp_path)
+    assert not passed
+    assert "Expected:\nbuilt\n" in output
+    assert "no [such] layer" in output
 
 
-@pytest.mark.parametrize("operation", BUYING.values())
-def test_a_purchase_that_nobody_declared_is_noticed_after_any_step(tmp_path: Path, operation: str) -> None:
-    step = Step("Look", "nothing bought", lambda _: "nothing bought")
-    assert told(step, tmp_path)[0]
-    held, screen = told(step, tmp_path, Counter({operation: 1}))
-    assert not held
-    assert f"Came:\npurchases: {{'{operation}': 1}}" in screen
+@pytest.mark.parametrize("operation", PURCHASES.values())
+def test_unexpected_purchase_fails_any_step(tmp_path: Path, operation: str) -> None:
+    step = Step("Wait", "no purchase", lambda _: "no purchase")
+    assert run(step, tmp_path)[0]
+    passed, output = run(step, tmp_path, Counter({operation: 1}))
+    assert not passed
+    assert f"Actual:\npurchases: {{'{operation}': 1}}" in output
 
 
-def test_a_step_that_did_not_hold_is_the_last_and_everything_ends(
+def test_failed_step_is_last_and_local_aws_is_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ended: list[str] = []
+    stopped: list[str] = []
 
-    def start(story: Story) -> str:
-        story.running.callback(ended.append, "AWS")
+    def start(demo: Demo) -> str:
+        demo.resources.callback(stopped.append, "AWS")
         return "started"
 
-    monkeypatch.setattr(Story, "check_purchases", lambda _: None)
-    steps = [Step("Start", "started", start), Step("Deploy", "CREATE_COMPLETE", falls_short)]
-    monkeypatch.setattr(program, "STEPS", [*steps, Step("Never", "", lambda _: pytest.fail("went on"))])
-    (tmp_path / "demo-report.json").write_text("of an earlier run")
+    monkeypatch.setattr(Demo, "check_purchases", lambda _: None)
+    steps = [Step("Start", "started", start), Step("Deploy", "CREATE_COMPLETE", fail)]
+    monkeypatch.setattr(program, "STEPS", [*steps, Step("Never", "", lambda _: pytest.fail("must not run"))])
+    (tmp_path / "demo-report.json").write_text("of a previous run")
     assert program.run(tmp_path, keep=True) == 1
-    assert ended == ["AWS"]
+    assert stopped == ["AWS"]
     assert list(tmp_path.iterdir()) == []
     assert "ROLLBACK_COMPLETE" in capsys.readouterr().out

@@ -45,11 +45,11 @@ _REAL_TIMEOUT = 30
 _RESERVATION = b'"pk": {"S": "rate"}'
 """In the body of a state table call that reserves a slot of the rate limit and changes nothing else."""
 _SETTINGS = {
-    "LEASE_SECONDS": "1",
-    "POLL_SECONDS": "0.1",
-    "PATIENCE_SECONDS": "2.5",
-    "ANSWER_MARGIN_SECONDS": "2",
-    "SERVICE_MARGIN_SECONDS": "120",
+    "LEASE_DURATION_SECONDS": "1",
+    "POLL_INTERVAL_SECONDS": "0.1",
+    "RETRY_PERIOD_SECONDS": "2.5",
+    "RESPONSE_MARGIN_SECONDS": "2",
+    "SERVICE_TIMEOUT_MARGIN_SECONDS": "120",
     "POWERTOOLS_METRICS_NAMESPACE": "cfn-telephony",
     "POWERTOOLS_SERVICE_NAME": "cfn-telephony",
     "POWERTOOLS_LOG_LEVEL": "DEBUG",

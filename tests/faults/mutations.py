@@ -18,9 +18,8 @@ def _without_ledger() -> None:
     from telephony.lifecycle import ledger  # noqa: PLC0415 - reads the child's environment variables
 
     state = ledger.PurchaseState
-    empty: dict[str, Any] = {field.name: None for field in attrs.fields(ledger.History)} | {"purchases": []}
     replaced: dict[str, Callable[..., Any]] = {
-        "history": lambda _: ledger.History(**empty),
+        "history": lambda _: ledger.History(purchases=[]),
         "refresh": lambda record: record,
         "unknown_purchases": lambda: iter(()),
         "open_purchase": lambda *_, **__: ledger.OpenResult.WRITTEN,
@@ -45,7 +44,8 @@ def _without_token() -> None:
 
 def _without_tags() -> None:
     """No ownership tags, so that the provider can't find a purchase by them."""
-    from telephony.model.resource import Owner, Purchase  # noqa: PLC0415
+    from telephony.model.resource import Purchase  # noqa: PLC0415
+    from telephony.model.tags import Owner  # noqa: PLC0415
 
     Purchase.ownership_tags = property(lambda _: {})  # type: ignore[assignment, method-assign]
     Purchase.matches = lambda *_: False  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""The corrections of the launcher, each seen through a stack whose function does as the template says."""
+"""The launcher's corrections of ministack, tested with stacks whose function follows a script in the template."""
 
 import json
 import os
@@ -17,16 +17,16 @@ from local.aws import ROOT, LocalAws
 
 pytestmark = pytest.mark.e2e
 
-# A function that answers what the resource's property named after the request type says: a JSON object with `answers`,
-# a list of bodies (text as it is, an object completed with the ids), and `raises`, how many invocations fail first.
-# An event from the on-failure queue is answered with SUCCESS.
+# The script is the property named after the request type, a JSON object: `responses` is a list of bodies (text is sent
+# unchanged, the IDs are added to an object), `raises` is the number of invocations that fail first.
+# The response to an event from the on-failure queue is SUCCESS.
 PROBE = """
 import json, os, tempfile, urllib.request
 
 def put(event, body):
     if isinstance(body, dict):
         ids = {name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")}
-        ids["PhysicalResourceId"] = event.get("PhysicalResourceId", "made-" + event["RequestId"])
+        ids["PhysicalResourceId"] = event.get("PhysicalResourceId", "created-" + event["RequestId"])
         body = json.dumps({"Status": "SUCCESS", **ids, **body})
     request = urllib.request.Request(event["ResponseURL"], body.encode(), {"Content-Type": ""}, method="PUT")
     urllib.request.urlopen(request, timeout=5).close()
@@ -34,25 +34,25 @@ def put(event, body):
 def handler(event, context):
     if "Records" in event:
         record = json.loads(event["Records"][0]["body"])
-        return put(record["requestPayload"], {"Data": {"By": "last resort"}})
+        return put(record["requestPayload"], {"Data": {"By": "continuation"}})
     print("EVENT " + json.dumps(event))
-    script = json.loads(event["ResourceProperties"].get(event["RequestType"], '{"answers": [{}]}'))
+    script = json.loads(event["ResourceProperties"].get(event["RequestType"], '{"responses": [{}]}'))
     count = os.path.join(tempfile.gettempdir(), event["RequestId"])
-    with open(count, "a+") as tries:
-        tries.write(".")
-        tries.flush()
-        tries.seek(0)
-        if len(tries.read()) <= script.get("raises", 0):
-            raise RuntimeError("as told")
+    with open(count, "a+") as attempts:
+        attempts.write(".")
+        attempts.flush()
+        attempts.seek(0)
+        if len(attempts.read()) <= script.get("raises", 0):
+            raise RuntimeError("as scripted")
     try:
         import botocore
         packages = True
     except ImportError:
         packages = False
-    for answer in script["answers"]:
-        if isinstance(answer, dict) and "Data" in answer:
-            answer["Data"]["Packages"] = packages
-        put(event, answer)
+    for response in script["responses"]:
+        if isinstance(response, dict) and "Data" in response:
+            response["Data"]["Packages"] = packages
+        put(event, response)
 """
 
 ROLE = {
@@ -84,7 +84,7 @@ PROVIDERS = {
         "Role": {"Type": "AWS::IAM::Role", "Properties": ROLE},
         "Probe": function("probe"),
         "Other": function("other"),
-        "LastResort": function("last-resort"),
+        "Continuation": function("continuation"),
         "Queue": {"Type": "AWS::SQS::Queue", "Properties": {"VisibilityTimeout": 30}},
         "Invoke": {
             "Type": "AWS::Lambda::EventInvokeConfig",
@@ -99,7 +99,7 @@ PROVIDERS = {
             "Type": "AWS::Lambda::EventSourceMapping",
             "Properties": {
                 "EventSourceArn": {"Fn::GetAtt": "Queue.Arn"},
-                "FunctionName": {"Ref": "LastResort"},
+                "FunctionName": {"Ref": "Continuation"},
                 "BatchSize": 1,
             },
         },
@@ -114,7 +114,7 @@ class Stacks:
         self._count = 0
 
     def deploy(self, template: dict[str, Any], name: str = "") -> str:
-        """Create the stack, or update the one of this name, and wait for the end, whichever; its name."""
+        """Create a stack, or update the stack `name`; wait until it settles and return its name."""
         if name:
             self.cloudformation.update_stack(StackName=name, TemplateBody=json.dumps(template))
         else:
@@ -135,7 +135,7 @@ class Stacks:
         return {output["OutputKey"]: output["OutputValue"] for output in found}
 
     def reason(self, name: str) -> str:
-        """Why the resource failed."""
+        """Return the status reason of the failed resource."""
         events = self.cloudformation.describe_stack_events(StackName=name)["StackEvents"]
         (reason,) = {
             event["ResourceStatusReason"]
@@ -145,11 +145,11 @@ class Stacks:
         return str(reason)
 
     def received(self, name: str, count: int) -> list[dict[str, Any]]:
-        """The events that the probe got for the stack, in order, once there are so many: the log comes a bit later."""
-        patience = time.monotonic() + 20
-        while len(self._logged(name)) < count and time.monotonic() < patience:
+        """Wait until the probe has logged `count` events of the stack; return them in order."""
+        deadline = time.monotonic() + 20
+        while len(self._logged(name)) < count and time.monotonic() < deadline:
             time.sleep(0.1)
-        time.sleep(0.3)  # One too many would come now.
+        time.sleep(0.3)  # An unexpected event would arrive now.
         return self._logged(name)
 
     def _logged(self, name: str) -> list[dict[str, Any]]:
@@ -162,16 +162,16 @@ class Stacks:
 @pytest.fixture(scope="module")
 def stacks() -> Iterator[Stacks]:
     with LocalAws() as aws:
-        made = Stacks(aws)
-        assert made.status(made.deploy(PROVIDERS)) == "CREATE_COMPLETE"
-        yield made
+        stacks = Stacks(aws)
+        assert stacks.status(stacks.deploy(PROVIDERS)) == "CREATE_COMPLETE"
+        yield stacks
 
 
 def template(*, function: str = "probe", timeout: int = 20, output: bool = False, **scripts: Any) -> dict[str, Any]:
-    """One resource, whose function answers each request type as `scripts` say."""
+    """Return a template with one resource; `scripts` are its scripts by request type."""
     token = f"arn:aws:lambda:us-east-1:123456789012:function:{function}"
     properties = {name: json.dumps(script) for name, script in scripts.items()}
-    made: dict[str, Any] = {
+    body: dict[str, Any] = {
         "Resources": {
             "It": {
                 "Type": "Custom::Probe",
@@ -180,37 +180,37 @@ def template(*, function: str = "probe", timeout: int = 20, output: bool = False
         }
     }
     if output:
-        made["Outputs"] = {
+        body["Outputs"] = {
             "Plain": {"Value": {"Fn::GetAtt": "It.Yes"}},
             "Substituted": {"Value": {"Fn::Sub": "${It.Yes}"}},
             "Packages": {"Value": {"Fn::GetAtt": "It.Packages"}},
         }
-    return made
+    return body
 
 
-def answers(*bodies: Any) -> dict[str, Any]:
-    return {"answers": list(bodies)}
+def responses(*bodies: Any) -> dict[str, Any]:
+    return {"responses": list(bodies)}
 
 
-def test_a_failed_create_is_told_in_cloudformations_words_and_gets_its_delete(stacks: Stacks) -> None:
-    failed = {"Status": "FAILED", "Reason": "no such country", "PhysicalResourceId": "half-made"}
-    name = stacks.deploy(template(Create=answers(failed)))
+def test_failed_create_has_cloudformation_reason_and_gets_delete(stacks: Stacks) -> None:
+    failed = {"Status": "FAILED", "Reason": "no such country", "PhysicalResourceId": "partial"}
+    name = stacks.deploy(template(Create=responses(failed)))
     assert stacks.status(name) == "ROLLBACK_COMPLETE"
     create, delete = stacks.received(name, 2)
     assert stacks.reason(name) == (
         "Received response status [FAILED] from custom resource. "
         f"Message returned: no such country (RequestId: {create['RequestId']})"
     )
-    assert (delete["RequestType"], delete["PhysicalResourceId"]) == ("Delete", "half-made")
+    assert (delete["RequestType"], delete["PhysicalResourceId"]) == ("Delete", "partial")
     assert delete["ResourceProperties"] == create["ResourceProperties"]
     assert delete["ServiceToken"] == delete["ResourceProperties"]["ServiceToken"]
 
 
-def test_a_failed_create_in_an_update_gets_its_delete_as_well(stacks: Stacks) -> None:
+def test_failed_create_in_update_gets_delete(stacks: Stacks) -> None:
     first = template()
     name = stacks.deploy(first)
-    failed = {"Status": "FAILED", "Reason": "no", "PhysicalResourceId": "half-made"}
-    second = template(Create=answers(failed))["Resources"]["It"]
+    failed = {"Status": "FAILED", "Reason": "no", "PhysicalResourceId": "partial"}
+    second = template(Create=responses(failed))["Resources"]["It"]
     stacks.deploy({"Resources": {**first["Resources"], "Second": second}}, name)
     assert stacks.status(name) == "UPDATE_ROLLBACK_COMPLETE"
     assert [(event["RequestType"], event["LogicalResourceId"]) for event in stacks.received(name, 3)] == [
@@ -220,28 +220,28 @@ def test_a_failed_create_in_an_update_gets_its_delete_as_well(stacks: Stacks) ->
     ]
 
 
-def test_service_timeout_counts_from_the_request_and_the_delete_carries_a_made_up_id(stacks: Stacks) -> None:
+def test_service_timeout_starts_with_request_and_delete_has_generated_id(stacks: Stacks) -> None:
     started = time.monotonic()
-    name = stacks.deploy(template(timeout=1, Create=answers()))
+    name = stacks.deploy(template(timeout=1, Create=responses()))
     assert time.monotonic() - started < 5
     assert stacks.reason(name).startswith("CloudFormation did not receive a response from your Custom Resource.")
     _, delete = stacks.received(name, 2)
     assert re.fullmatch(rf"{name}-It-[A-Z0-9]{{12}}", delete["PhysicalResourceId"])
 
 
-def test_a_function_that_raises_is_run_again_with_the_same_event(stacks: Stacks) -> None:
-    name = stacks.deploy(template(Create={"raises": 2, "answers": [{}]}))
+def test_failed_invocation_is_retried_with_same_event(stacks: Stacks) -> None:
+    name = stacks.deploy(template(Create={"raises": 2, "responses": [{}]}))
     assert stacks.status(name) == "CREATE_COMPLETE"
     first, second, third = stacks.received(name, 3)
     assert first == second == third
 
 
-def test_an_event_whose_retries_are_spent_reaches_the_last_resort_through_the_queue(stacks: Stacks) -> None:
-    made = template(Create={"raises": 3, "answers": [{}]})
-    made["Outputs"] = {"By": {"Value": {"Fn::GetAtt": "It.By"}}}
-    name = stacks.deploy(made)
+def test_continuation_receives_event_from_queue_after_last_retry(stacks: Stacks) -> None:
+    body = template(Create={"raises": 3, "responses": [{}]})
+    body["Outputs"] = {"By": {"Value": {"Fn::GetAtt": "It.By"}}}
+    name = stacks.deploy(body)
     assert stacks.status(name) == "CREATE_COMPLETE"
-    assert stacks.outputs(name) == {"By": "last resort"}
+    assert stacks.outputs(name) == {"By": "continuation"}
     assert len(stacks.received(name, 3)) == 3
 
 
@@ -260,37 +260,37 @@ def test_an_event_whose_retries_are_spent_reaches_the_last_resort_through_the_qu
         ({"Data": {"Nested": {"a": "b"}}}, "Value of property Data must be an object with String"),
     ],
 )
-def test_an_answer_that_breaks_the_contract_fails_the_resource(stacks: Stacks, body: Any, reason: str) -> None:
-    name = stacks.deploy(template(Create=answers(body)))
+def test_invalid_response_fails_the_resource(stacks: Stacks, body: Any, reason: str) -> None:
+    name = stacks.deploy(template(Create=responses(body)))
     assert stacks.status(name) == "ROLLBACK_COMPLETE"
     assert stacks.reason(name).startswith(reason)
 
 
-def test_an_answer_of_4096_bytes_is_taken(stacks: Stacks) -> None:
-    # Every id is as long as the next stack's.
+def test_response_of_4096_bytes_is_accepted(stacks: Stacks) -> None:
+    # The IDs of all stacks have the same length.
     name = stacks.deploy(template())
     (create,) = stacks.received(name, 1)
     ids = {key: create[key] for key in ("StackId", "RequestId", "LogicalResourceId")}
-    made = f"made-{create['RequestId']}"
-    taken = len(json.dumps({"Status": "SUCCESS", **ids, "PhysicalResourceId": made, "Reason": ""}))
-    exact = stacks.deploy(template(Create=answers({"Reason": "x" * (4096 - taken)})))
-    longer = stacks.deploy(template(Create=answers({"Reason": "x" * (4097 - taken)})))
+    physical_id = f"created-{create['RequestId']}"
+    length = len(json.dumps({"Status": "SUCCESS", **ids, "PhysicalResourceId": physical_id, "Reason": ""}))
+    exact = stacks.deploy(template(Create=responses({"Reason": "x" * (4096 - length)})))
+    longer = stacks.deploy(template(Create=responses({"Reason": "x" * (4097 - length)})))
     assert len(exact) == len(longer) == len(name)
     assert stacks.status(exact) == "CREATE_COMPLETE"
     assert stacks.reason(longer) == "Response object is too long."
 
 
-def test_the_first_answer_counts(stacks: Stacks) -> None:
+def test_first_response_counts(stacks: Stacks) -> None:
     late = {"Status": "FAILED", "Reason": "too late"}
-    assert stacks.status(stacks.deploy(template(Create=answers({}, late)))) == "CREATE_COMPLETE"
+    assert stacks.status(stacks.deploy(template(Create=responses({}, late)))) == "CREATE_COMPLETE"
 
 
-def test_attributes_are_text_and_the_function_has_no_package_that_it_did_not_bring(stacks: Stacks) -> None:
-    name = stacks.deploy(template(output=True, Create=answers({"Data": {"Yes": True}})))
+def test_attributes_are_text_and_function_has_no_other_packages(stacks: Stacks) -> None:
+    name = stacks.deploy(template(output=True, Create=responses({"Data": {"Yes": True}})))
     assert stacks.outputs(name) == {"Plain": "true", "Substituted": "true", "Packages": "false"}
 
 
-def test_a_changed_service_token_is_refused_before_any_request(stacks: Stacks) -> None:
+def test_changed_service_token_is_rejected_before_any_request(stacks: Stacks) -> None:
     name = stacks.deploy(template())
     stacks.deploy(template(function="other"), name)
     assert stacks.status(name) == "UPDATE_ROLLBACK_COMPLETE"
@@ -301,11 +301,11 @@ def test_a_changed_service_token_is_refused_before_any_request(stacks: Stacks) -
 @pytest.mark.parametrize(
     ("scripts", "status"),
     [
-        ({"Create": answers({"Status": "FAILED"})}, "ROLLBACK_COMPLETE"),
-        ({"Delete": answers({"Status": "FAILED"})}, "DELETE_FAILED"),
+        ({"Create": responses({"Status": "FAILED"})}, "ROLLBACK_COMPLETE"),
+        ({"Delete": responses({"Status": "FAILED"})}, "DELETE_FAILED"),
     ],
 )
-def test_a_stack_that_failed_for_good_takes_no_change_set(stacks: Stacks, scripts: dict[str, Any], status: str) -> None:
+def test_failed_stack_rejects_change_set(stacks: Stacks, scripts: dict[str, Any], status: str) -> None:
     name = stacks.deploy(template(**scripts))
     if status == "DELETE_FAILED":
         stacks.cloudformation.delete_stack(StackName=name)
@@ -314,18 +314,18 @@ def test_a_stack_that_failed_for_good_takes_no_change_set(stacks: Stacks, script
     assert stacks.status(name) == status
     with pytest.raises(ClientError, match=rf"Stack:arn:.*/{name}/.* is in {status} state and can not be updated"):
         stacks.cloudformation.create_change_set(
-            StackName=name, ChangeSetName="mended", TemplateBody=json.dumps(template(timeout=21))
+            StackName=name, ChangeSetName="fixed", TemplateBody=json.dumps(template(timeout=21))
         )
 
 
-def test_it_listens_on_loopback_alone_and_leaves_nothing_behind() -> None:
+def test_local_aws_listens_on_loopback_and_leaves_no_files() -> None:
     with LocalAws() as aws:
         group, directory = aws.process_group, aws.directory
-        for url in (aws.endpoint, aws.page):
+        for url in (aws.endpoint, aws.status_url):
             port = urlsplit(url).port
             assert port
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            # Another address of the same machine: a server on every interface would take it.
+            # Another address of this machine: a server on all interfaces would accept the connection.
             with pytest.raises(OSError, match=r"refused|timed out|assign"):
                 socket.create_connection(("127.0.0.2", port), timeout=1)
     with pytest.raises(ProcessLookupError):
@@ -333,8 +333,8 @@ def test_it_listens_on_loopback_alone_and_leaves_nothing_behind() -> None:
     assert not directory.exists()
 
 
-def test_another_version_is_refused() -> None:
-    program = "from local.launcher import __main__ as launcher; launcher.MADE_FOR = '1.5.32'; launcher.main()"
+def test_unsupported_version_is_rejected() -> None:
+    program = "from local.launcher import __main__ as launcher; launcher.SUPPORTED_VERSION = '1.5.32'; launcher.main()"
     names = ("directory", "certificate", "key", "sms-voice", "connect", "port")
     options = [f"--{name}=1" for name in names]
     ran = subprocess.run(  # noqa: S603
@@ -345,4 +345,4 @@ def test_another_version_is_refused() -> None:
         check=False,
     )
     assert ran.returncode == 1
-    assert "made for ministack 1.5.32, not 1.5.33" in ran.stderr
+    assert "require ministack 1.5.32, not 1.5.33" in ran.stderr

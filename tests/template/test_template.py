@@ -8,7 +8,7 @@ from botocore import xform_name
 from telephony import resources as types
 from telephony.handlers import sweep
 from telephony.model.resource import Resource
-from telephony.settings import _read_rates
+from telephony.settings import _parse_rates
 from tests.template.conftest import ROOT, sam
 
 OWNED = {"StringEquals": {"aws:ResourceTag/cfn-telephony:managed-by": "cfn-telephony"}}
@@ -240,6 +240,6 @@ def test_call_rates_parameter_accepts_only_valid_rates(template: dict[str, Any])
         ("connect=5,sms.RequestPhoneNumber=2.5", {"connect": 5.0, "sms.RequestPhoneNumber": 2.5}),
     ):
         assert pattern.fullmatch(rates)
-        assert _read_rates(rates) == parsed
+        assert _parse_rates(rates) == parsed
     for rates in ("connect", "connect=", "connect=fast", "connect=5,"):
         assert not pattern.fullmatch(rates)

@@ -14,7 +14,8 @@ from telephony import clock
 from telephony.cloudformation.request import Request
 from telephony.errors import HandlerError, HandlerErrorCode, RetryableError, ThrottledError, UnknownOutcomeError
 from telephony.lifecycle.invocation import Backoff, Invocation
-from telephony.model.resource import Owner, Purchase, tag_changes
+from telephony.model.resource import Purchase
+from telephony.model.tags import Owner, tag_changes
 
 NOW = 1_795_248_000.0
 
@@ -24,9 +25,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
     from tests.conftest import forget_container  # noqa: PLC0415
 
     monkeypatch.setenv("STATE_TABLE", "state")
-    monkeypatch.setenv("POLL_SECONDS", "0.001")
-    monkeypatch.setenv("PATIENCE_SECONDS", "0.05")
-    monkeypatch.setenv("SERVICE_MARGIN_SECONDS", "120")
+    monkeypatch.setenv("POLL_INTERVAL_SECONDS", "0.001")
+    monkeypatch.setenv("RETRY_PERIOD_SECONDS", "0.05")
+    monkeypatch.setenv("SERVICE_TIMEOUT_MARGIN_SECONDS", "120")
     forget_container()
     yield
     monkeypatch.undo()

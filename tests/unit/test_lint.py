@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from telephony.errors import HandlerError
+from telephony.model.validation import parse
 from telephony.resources.sms_phone_number import SmsPhoneNumberProperties
 from tools.types import ROOT
 
@@ -209,7 +210,7 @@ CASES: list[tuple[dict[str, Any], bool]] = [
 
 def accepted(properties: dict[str, Any]) -> bool:
     try:
-        SmsPhoneNumberProperties.parse(properties)
+        parse(SmsPhoneNumberProperties, properties)
     except HandlerError:
         return False
     return True

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from telephony.observability import Redaction, redact
+from telephony.observability import RedactionFilter, redact
 
 SIGNATURE = "5f0c1e9a8b7d6c5e4f3a2b1c0d9e8f7a6b5c4d3e2f1a0b9c8d7e6f5a4b3c2d1e"
 URL = (
@@ -33,7 +33,7 @@ def written(message: Any, *args: Any, **extra: Any) -> str:
     """The line of a log that has the net under it."""
     record = logging.LogRecord("x", logging.INFO, "x.py", 1, message, args, None)
     vars(record).update(extra)
-    assert Redaction().filter(record)
+    assert RedactionFilter().filter(record)
     text = logging.Formatter("%(message)s").format(record)
     return text + "".join(str(vars(record)[name]) for name in extra)
 
@@ -99,7 +99,7 @@ def test_an_extra_field_never_holds_a_signature(value: Any) -> None:
 def test_the_text_of_an_exception_is_not_written() -> None:
     error = ConnectionError(URL)
     record = logging.LogRecord("x", logging.ERROR, "x.py", 1, "failed", (), (type(error), error, None))
-    Redaction().filter(record)
+    RedactionFilter().filter(record)
 
     line = logging.Formatter("%(message)s").format(record)
     assert SIGNATURE not in line

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from telephony import resources
 from telephony.errors import HandlerError, HandlerErrorCode
-from telephony.model.properties import Properties, fields, parse_lenient, property_name
-from telephony.model.resource import OnDelete
+from telephony.model.properties import Properties, fields, property_name
+from telephony.model.validation import parse, parse_lenient
 from telephony.resources.connect_phone_number import ConnectPhoneNumberProperties
-from telephony.resources.sms_phone_number import SmsPhoneNumberProperties
+from telephony.resources.sms_phone_number import OnDelete, SmsPhoneNumberProperties
 from telephony.resources.sms_sender_id import SmsSenderIdProperties
 
 SMS: dict[str, Any] = {"IsoCountryCode": "US", "NumberType": "SIMULATOR", "NumberCapabilities": ["SMS"]}
@@ -44,7 +44,7 @@ VALUES = st.recursive(
 
 def refusal(properties: type[Properties], raw: dict[str, Any]) -> HandlerError | None:
     try:
-        properties.parse(raw)
+        parse(properties, raw)
     except HandlerError as refused:
         return refused
     return None
@@ -76,32 +76,32 @@ def test_what_every_type_accepts_every_type_accepts(properties: type[Properties]
 
 @pytest.mark.parametrize(("value", "meant"), [("true", True), ("false", False), (True, True), (False, False)])
 def test_a_boolean_is_a_boolean_in_either_form(value: object, meant: bool) -> None:
-    assert SmsPhoneNumberProperties.parse(SMS | {"WaitForActive": value}).wait_for_active is meant
+    assert parse(SmsPhoneNumberProperties, SMS | {"WaitForActive": value}).wait_for_active is meant
 
 
 @pytest.mark.shows("a boolean in another spelling")
 @pytest.mark.parametrize("value", [1, 0, 1.0, "1", "0", "yes", "TRUE", "False", "", [], ["true"], {"true": "true"}])
 def test_nothing_else_is_a_boolean(value: object) -> None:
     with pytest.raises(HandlerError, match="must be true or false"):
-        SmsPhoneNumberProperties.parse(SMS | {"WaitForActive": value})
+        parse(SmsPhoneNumberProperties, SMS | {"WaitForActive": value})
 
 
 @pytest.mark.parametrize(("value", "meant"), [("1", 1), ("3600", 3600), (60, 60), ("060", 60)])
 def test_a_number_is_a_number_in_either_form(value: object, meant: int) -> None:
-    assert SmsPhoneNumberProperties.parse(SMS | {"WaitTimeoutSeconds": value}).wait_timeout_seconds == meant
+    assert parse(SmsPhoneNumberProperties, SMS | {"WaitTimeoutSeconds": value}).wait_timeout_seconds == meant
 
 
 @pytest.mark.parametrize("value", ["0", "3601", "-1", "1e3", "1.5", " 5", "5 ", "", "٣", True, ["5"], "9" * 30])
 def test_nothing_else_is_a_number(value: object) -> None:
     with pytest.raises(HandlerError, match="WaitTimeoutSeconds"):
-        SmsPhoneNumberProperties.parse(SMS | {"WaitTimeoutSeconds": value})
+        parse(SmsPhoneNumberProperties, SMS | {"WaitTimeoutSeconds": value})
 
 
 def test_the_reason_counts_what_is_wrong() -> None:
     with pytest.raises(HandlerError) as one:
-        SmsPhoneNumberProperties.parse(SMS | {"Colour": "red"})
+        parse(SmsPhoneNumberProperties, SMS | {"Colour": "red"})
     with pytest.raises(HandlerError) as two:
-        SmsPhoneNumberProperties.parse(SMS | {"Colour": "red", "Size": "xl"})
+        parse(SmsPhoneNumberProperties, SMS | {"Colour": "red", "Size": "xl"})
 
     assert str(one.value).splitlines()[0] == "InvalidRequest: 1 property is not valid; no call was made."
     assert str(two.value).splitlines()[0] == "InvalidRequest: 2 properties are not valid; no call was made."
@@ -109,13 +109,14 @@ def test_the_reason_counts_what_is_wrong() -> None:
 
 def test_every_violation_of_a_nested_property_has_its_path() -> None:
     with pytest.raises(HandlerError) as refused:
-        SmsPhoneNumberProperties.parse(
+        parse(
+            SmsPhoneNumberProperties,
             SMS
             | {
                 "TwoWay": {"Enabled": "on", "Chanel": "x"},
                 "Tags": [{"Key": "a", "Value": "b"}, {"Key": "aws:x", "Value": "b", "Colour": "red"}],
                 "OptionalKeywords": [{"Keyword": "JOIN"}],
-            }
+            },
         )
 
     paths = {line.removeprefix("- ").split(": ")[0] for line in str(refused.value).splitlines()[1:]}
@@ -131,18 +132,18 @@ def test_every_violation_of_a_nested_property_has_its_path() -> None:
 
 def test_a_rule_about_two_properties_waits_for_both_to_be_valid() -> None:
     with pytest.raises(HandlerError) as refused:
-        SmsPhoneNumberProperties.parse(SMS | {"NumberType": "SIMULATR", "MessageType": "PROMOTIONAL"})
+        parse(SmsPhoneNumberProperties, SMS | {"NumberType": "SIMULATR", "MessageType": "PROMOTIONAL"})
 
     assert len(str(refused.value).splitlines()) == 2
 
 
 def test_a_property_that_cloudformation_leaves_out_is_not_declared() -> None:
-    assert SmsPhoneNumberProperties.parse(SMS | {"TwoWay": None, "Tags": None}).two_way is None
+    assert parse(SmsPhoneNumberProperties, SMS | {"TwoWay": None, "Tags": None}).two_way is None
 
 
 def test_a_refused_value_is_shown_in_part() -> None:
     with pytest.raises(HandlerError) as refused:
-        SmsPhoneNumberProperties.parse(SMS | {"IsoCountryCode": "U" * 5000})
+        parse(SmsPhoneNumberProperties, SMS | {"IsoCountryCode": "U" * 5000})
 
     assert "U" * 40 in str(refused.value)
     assert len(str(refused.value)) < 300

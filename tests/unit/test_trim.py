@@ -1,4 +1,4 @@
-"""The operations that the layer's models are cut to are those that can be called: derived from the code, both ways."""
+"""The layer's service models keep exactly the operations that the code calls."""
 
 import ast
 from collections.abc import Iterator
@@ -19,13 +19,13 @@ CLIENTS = {
     "sms_voice": "pinpoint-sms-voice-v2",
     "dynamodb": "dynamodb",
 }
-"""The functions that give a client, and whose."""
-OF_THE_STORE = {"_call", "_pages"}
-"""Functions of state_table.py that are given the name of a method."""
+"""Functions that return a client, with the service."""
+BY_METHOD_NAME = {"_call", "_paginate"}
+"""Functions of state_table.py that take the name of a client method."""
 
 
 def methods(service: str) -> dict[str, str]:
-    """The service's operations, by the names of a client's methods."""
+    """The operations of a service, by client method name."""
     model = botocore.session.Session().get_service_model(service)
     return {xform_name(name): name for name in model.operation_names}
 
@@ -35,23 +35,27 @@ def nodes(source: Path) -> Iterator[ast.AST]:
 
 
 def last_name(node: ast.AST) -> str:
-    """`b` of `b` and of `a.b`."""
+    """Return `b` for `b` and for `a.b`."""
     return getattr(node, "attr", "") or getattr(node, "id", "")
 
 
 def called(node: ast.AST) -> tuple[str, str] | None:
-    """The service and the method that the node names, if it names one."""
+    """Return the service and the method that the node calls, if any."""
     match node:
         case ast.Attribute(value=ast.Call(func=function), attr=name) if last_name(function) in CLIENTS:
             return CLIENTS[last_name(function)], name
-        case ast.Attribute(value=ast.Attribute(attr="client"), attr=name):  # Powertools' layer, and what is made of it
+        case ast.Attribute(
+            value=ast.Attribute(attr="client"), attr=name
+        ):  # Powertools' persistence layer and its subclasses
             return "dynamodb", name
-        case ast.Call(func=ast.Name(id=function), args=[ast.Constant(value=str(name)), *_]) if function in OF_THE_STORE:
+        case ast.Call(func=ast.Name(id=function), args=[ast.Constant(value=str(name)), *_]) if (
+            function in BY_METHOD_NAME
+        ):
             return "dynamodb", name
     return None
 
 
-def ours() -> list[Path]:
+def product_sources() -> list[Path]:
     return sorted((ROOT / "functions").rglob("*.py"))
 
 
@@ -59,7 +63,7 @@ def ours() -> list[Path]:
 def derived() -> dict[str, set[str]]:
     known = {service: methods(service) for service in OPERATIONS}
     found: dict[str, set[str]] = {service: set() for service in OPERATIONS}
-    for source in [*ours(), Path(dynamodb.__file__)]:
+    for source in [*product_sources(), Path(dynamodb.__file__)]:
         for service, name in filter(None, map(called, nodes(source))):
             if name in known[service]:
                 found[service].add(known[service][name])
@@ -70,25 +74,25 @@ def derived() -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("service", OPERATIONS)
-def test_the_models_keep_what_can_be_called_and_nothing_else(derived: dict[str, set[str]], service: str) -> None:
+def test_models_keep_exactly_the_called_operations(derived: dict[str, set[str]], service: str) -> None:
     assert set(OPERATIONS[service]) == derived[service]
     assert len(OPERATIONS[service]) == len(derived[service])
 
 
-def test_no_operation_is_named_that_no_call_was_derived_from(derived: dict[str, set[str]]) -> None:
+def test_every_operation_named_in_the_product_is_kept(derived: dict[str, set[str]]) -> None:
     every = {name: api for service in CLIENTS.values() for name, api in methods(service).items()}
     kept = set().union(*derived.values())
-    for source in ours():
+    for source in product_sources():
         for node in nodes(source):
             name = str(node.value) if isinstance(node, ast.Constant) else last_name(node)
             if name in every or name in every.values():
                 assert every.get(name, name) in kept, f"{source.name} names {name}"
 
 
-def test_a_method_is_looked_up_by_a_name_in_one_place_alone() -> None:
+def test_only_state_table_looks_up_client_methods_by_name() -> None:
     places = [
         source.name
-        for source in ours()
+        for source in product_sources()
         for node in nodes(source)
         if isinstance(node, ast.Call)
         and last_name(node.func) == "getattr"

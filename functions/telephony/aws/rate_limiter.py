@@ -1,8 +1,8 @@
-"""A call's turn in the account's rate: concurrent invocations stand in line instead of colliding.
+"""Distributed rate limiter: concurrent invocations reserve calls within the account's quota.
 
-Each operation has one item in the state table, which holds when its next turn is. A call moves that on by one interval,
-in one atomic write, and waits for the turn it got. Who is throttled all the same, because others use the account too,
-takes another turn.
+Each operation has one item in the state table, which holds when its next slot is free. A call moves that time by one
+interval in one atomic write, and waits until its own slot. A call that is throttled anyway, because other applications
+use the same quota, makes a new reservation.
 """
 
 from __future__ import annotations
@@ -19,41 +19,49 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 _PARTITION = "rate"
-_SLACK = 1.02
-"""Turns are a little further apart than the rate allows: calls do not arrive as evenly as they are sent."""
-_WRITE = 0.05
-"""Seconds by which who finds a free turn is behind it, because it had to be written: the next one waits for that."""
-_TRIES = 20
+_INTERVAL_FACTOR = 1.02
+"""Slots are slightly further apart than the rate allows, because calls arrive less evenly than they are sent."""
+_WRITE_LATENCY = 0.05
+"""Seconds. A call that takes an immediate slot starts this much later, after the write. The next slot allows for it."""
+_ATTEMPTS = 20
 
-_until: ContextVar[float] = ContextVar("until", default=float("inf"))
-_reserved: ContextVar[frozenset[str]] = ContextVar("in_hand", default=frozenset())
+_deadline: ContextVar[float] = ContextVar("deadline", default=float("inf"))
+_reserved: ContextVar[frozenset[str]] = ContextVar("reserved", default=frozenset())
 
 
-def start_invocation(until: float) -> None:
-    """Start an invocation: no turn is in hand, and none after `until` (seconds since the epoch) is waited for."""
-    _until.set(until)
+def start_invocation(deadline: float) -> None:
+    """Drop the reservations of earlier invocations. deadline: in seconds since the epoch."""
+    _deadline.set(deadline)
     _reserved.set(frozenset())
 
 
-def wait_for_reservation(service: str, operation: str, *, reserved: float | None = None, behind: bool = False) -> None:
-    """Wait for a turn before the call is made, so that the call itself need not: `take` finds it in hand.
+def acquire(service: str, operation: str) -> None:
+    """Use the reservation for a call that is made now. Makes one, and waits for it, if there is none."""
+    wait_for_reservation(service, operation)
+    _reserved.set(_reserved.get() - {f"{service}.{operation}"})
 
-    reserved: a turn that an earlier invocation got and could not wait for. Raise DeferredError if this one cannot either.
-    A turn that is free at this moment is never too late: that is for the caller to say.
-    behind: others were seen to stand in line a moment ago.
+
+def wait_for_reservation(
+    service: str, operation: str, *, reserved_at: float | None = None, contended: bool = False
+) -> None:
+    """Reserve a call and wait until it is due, so that `acquire` returns at once.
+
+    reserved_at: a reservation that an earlier invocation made and could not wait for. contended: other reservations
+    were pending a moment ago. Raises DeferredError if the reservation is due after the deadline. A slot that is free
+    now is never too late: the caller checks its own deadline.
     """
     name = f"{service}.{operation}"
     per_second = settings().rate(service, operation)
     if not per_second or name in _reserved.get():
         return
-    interval = _SLACK / per_second
-    at = _next_slot(name, interval, behind=behind) if reserved is None else reserved
+    interval = _INTERVAL_FACTOR / per_second
+    at = _reserve(name, interval, contended=contended) if reserved_at is None else reserved_at
     now = clock.now()
-    if at > max(now, _until.get()):
+    if at > max(now, _deadline.get()):
         ahead = round((at - now) / interval)
         raise DeferredError(
-            f"{ahead} calls of {operation} are ahead of this one, at {per_second:g} per second: "
-            f"its turn comes in {at - now:.0f} seconds.",
+            f"{ahead} calls of {operation} are reserved ahead of this one, at {per_second:g} per second. "
+            f"This call is due in {at - now:.0f} seconds.",
             at=at,
         )
     clock.sleep(at - now)
@@ -61,45 +69,38 @@ def wait_for_reservation(service: str, operation: str, *, reserved: float | None
 
 
 def reservation_write(service: str, operation: str) -> TransactWriteItemTypeDef | None:
-    """Describe the write that takes the turn of this moment, if nobody stands in line: for a transaction with others.
+    """Return the write that takes an immediate slot, for use in a transaction. Call `mark_reserved` once it is written.
 
-    None if there is nothing to take. Once it is written, `hold` says so.
+    Returns None if the operation is not rate limited, or is reserved already.
     """
     name, per_second = f"{service}.{operation}", settings().rate(service, operation)
     if not per_second or name in _reserved.get():
         return None
-    return state_table.conditional_update(
-        state_table.key(_PARTITION, name), *_immediate_slot(_SLACK / per_second, clock.now())
-    )
+    key = state_table.key(_PARTITION, name)
+    return state_table.conditional_update(key, *_immediate_slot(_INTERVAL_FACTOR / per_second, clock.now()))
 
 
 def mark_reserved(service: str, operation: str) -> None:
-    """Note that a turn is in hand."""
+    """Record that this invocation holds a reservation that is due."""
     _reserved.set(_reserved.get() | {f"{service}.{operation}"})
 
 
-def acquire(service: str, operation: str) -> None:
-    """Use up a turn for the call that is made now, waiting for one if there is none in hand."""
-    wait_for_reservation(service, operation)
-    _reserved.set(_reserved.get() - {f"{service}.{operation}"})
-
-
-def _next_slot(name: str, interval: float, *, behind: bool) -> float:
-    """Get a turn: now, if nobody stands in line, or one interval after the last that was given."""
-    item = state_table.key(_PARTITION, name)
-    for _ in range(_TRIES):
+def _reserve(name: str, interval: float, *, contended: bool) -> float:
+    """Reserve a slot: now, if none is reserved ahead, else one interval after the last. Returns when it is due."""
+    key = state_table.key(_PARTITION, name)
+    for _ in range(_ATTEMPTS):
         now = clock.now()
-        if not behind and state_table.update(item, *_immediate_slot(interval, now)):
+        if not contended and state_table.update(key, *_immediate_slot(interval, now)):
             return now
-        behind = False
+        contended = False
         values = {":now": state_table.number(now), ":interval": state_table.number(interval)}
-        moved = state_table.update(item, "SET next_at = next_at + :interval", "next_at > :now", values)
-        if moved:
-            return float(moved["next_at"]["N"]) - interval
-    raise UnknownOutcomeError("No turn in the account's rate could be reserved.")
+        item = state_table.update(key, "SET next_at = next_at + :interval", "next_at > :now", values)
+        if item:
+            return float(item["next_at"]["N"]) - interval
+    raise UnknownOutcomeError("The provider could not reserve a call within the account's rate.")
 
 
 def _immediate_slot(interval: float, now: float) -> tuple[str, str, state_table.Values]:
-    """Change, condition and values of the write that takes the turn of this moment."""
-    values = {":now": state_table.number(now), ":next": state_table.number(now + interval + _WRITE)}
+    """Return change, condition and values of the write that takes the slot at `now`."""
+    values = {":now": state_table.number(now), ":next": state_table.number(now + interval + _WRITE_LATENCY)}
     return "SET next_at = :next", "attribute_not_exists(pk) OR next_at <= :now", values

@@ -1,4 +1,4 @@
-"""The services as the verbs see them: each call waits for its turn, and its errors are this provider's own."""
+"""Service clients whose calls are rate limited and raise the provider's exceptions."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ SMS_VOICE, CONNECT, CLOUDFORMATION = "pinpoint-sms-voice-v2", "connect", "cloudf
 
 @cache
 def sms_voice() -> PinpointSMSVoiceV2Client:
-    """AWS End User Messaging SMS."""
-    return cast("PinpointSMSVoiceV2Client", _Service(SMS_VOICE))
+    """Return the client for AWS End User Messaging SMS."""
+    return cast("PinpointSMSVoiceV2Client", _RateLimitedClient(SMS_VOICE))
 
 
 @cache
 def connect() -> ConnectClient:
-    """Amazon Connect."""
-    return cast("ConnectClient", _Service(CONNECT))
+    """Return the client for Amazon Connect."""
+    return cast("ConnectClient", _RateLimitedClient(CONNECT))
 
 
 @cache
 def cloudformation() -> CloudFormationClient:
-    """CloudFormation, for the sweep."""
-    return cast("CloudFormationClient", _Service(CLOUDFORMATION))
+    """Return the client for CloudFormation."""
+    return cast("CloudFormationClient", _RateLimitedClient(CLOUDFORMATION))
 
 
 def create_client(service: str) -> None:
-    """Make the client before the turn of its call is taken: the first of a container takes its time."""
+    """Create the client before its call is reserved. The first client of an environment takes time to create."""
     {SMS_VOICE: sms_voice, CONNECT: connect}[service]()
 
 
 def paginate(operation: Callable[..., Any], items: str, **parameters: Any) -> Iterator[Any]:
-    """Every item of a listing: `items` names the list in the answer, NextToken leads on."""
+    """Yield every item of a paginated operation. items: the name of the list in the response."""
     token: str | None = None
     while True:
-        answer = operation(**parameters, **({"NextToken": token} if token else {}))
-        yield from answer.get(items, [])
-        token = answer.get("NextToken")
+        page = operation(**parameters, **({"NextToken": token} if token else {}))
+        yield from page.get(items, [])
+        token = page.get("NextToken")
         if not token:
             return
 
 
-class _Service:
-    """A client whose calls take turns, and raise HandlerError, ThrottledError or UnknownOutcomeError in place of botocore's errors."""
+class _RateLimitedClient:
+    """A client that acquires a reservation before each call, and maps botocore's errors to the provider's."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -1,4 +1,4 @@
-"""The state table: conditional writes and consistent reads, and what it means when it does not answer."""
+"""The state table: consistent reads, conditional writes and transactions."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef
 
 CONFLICT = "TransactionConflict"
-_CONFLICTS = 8
-"""How often a write is made that meets a transaction at its item; such a one is over within milliseconds."""
+_CONFLICT_ATTEMPTS = 8
+"""Attempts for a write that conflicts with a transaction on its item. A transaction ends within milliseconds."""
 
 type Key = Mapping[str, AttributeValueTypeDef]
 type Values = Mapping[str, AttributeValueTypeDef]
@@ -25,12 +25,12 @@ type Item = Mapping[str, Any]
 
 
 def key(partition: str, sort: str) -> Key:
-    """The key of an item."""
+    """Return the key of an item."""
     return {"pk": {"S": partition}, "sk": {"S": sort}}
 
 
 def number(value: float) -> AttributeValueTypeDef:
-    """A number, to the millisecond where it is a time."""
+    """Return a number attribute. Times have millisecond precision."""
     return {"N": repr(round(value, 3))}
 
 
@@ -42,19 +42,19 @@ def get(item_key: Key) -> Item | None:
 
 def query(partition: str) -> Iterator[Item]:
     """Read every item of a partition consistently."""
-    return _pages("query", KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": {"S": partition}})
+    return _paginate("query", KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": {"S": partition}})
 
 
 def scan(condition: str, values: Values) -> Iterator[Item]:
     """Read every item that meets the condition."""
-    return _pages("scan", FilterExpression=condition, ExpressionAttributeValues=values)
+    return _paginate("scan", FilterExpression=condition, ExpressionAttributeValues=values)
 
 
 def update(item_key: Key, changed: str, condition: str, values: Values) -> Item | None:
-    """Write under a condition, and give the whole item; None if the condition does not hold."""
-    for attempt in range(_CONFLICTS):
+    """Update an item under a condition. Returns the whole item, or None if the condition is false."""
+    for attempt in range(_CONFLICT_ATTEMPTS):
         try:
-            answer = clients.dynamodb().update_item(
+            response = clients.dynamodb().update_item(
                 TableName=settings().state_table,
                 Key=item_key,
                 UpdateExpression=changed,
@@ -65,22 +65,22 @@ def update(item_key: Key, changed: str, condition: str, values: Values) -> Item 
         except clients.dynamodb().exceptions.ConditionalCheckFailedException:
             return None
         except clients.dynamodb().exceptions.TransactionConflictException:
-            # botocore does not repeat it.
+            # botocore does not retry it.
             clock.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311 - jitter
         except CALL_ERRORS as error:
             raise _unavailable(error) from None
         else:
-            return answer["Attributes"]
-    raise UnknownOutcomeError("The state table did not answer (TransactionConflictException).")
+            return response["Attributes"]
+    raise UnknownOutcomeError("The state table is unavailable (TransactionConflictException).")
 
 
 def conditional_put(item: Item, condition: str) -> TransactWriteItemTypeDef:
-    """Describe, for `transact_write`, that an item is written under a condition."""
+    """Return a put for `transact_write`."""
     return {"Put": {"TableName": settings().state_table, "Item": item, "ConditionExpression": condition}}
 
 
 def conditional_update(item_key: Key, changed: str, condition: str, values: Values) -> TransactWriteItemTypeDef:
-    """Describe, for `transact_write`, that an item is changed under a condition."""
+    """Return an update for `transact_write`."""
     return {
         "Update": {
             "TableName": settings().state_table,
@@ -93,7 +93,7 @@ def conditional_update(item_key: Key, changed: str, condition: str, values: Valu
 
 
 def condition_check(item_key: Key, condition: str, values: Values) -> TransactWriteItemTypeDef:
-    """Describe, for `transact_write`, that a condition holds of an item which is not written."""
+    """Return a condition on an item that is not written, for `transact_write`."""
     return {
         "ConditionCheck": {
             "TableName": settings().state_table,
@@ -105,30 +105,31 @@ def condition_check(item_key: Key, condition: str, values: Values) -> TransactWr
 
 
 def transact_write(*writes: TransactWriteItemTypeDef) -> Mapping[int, str]:
-    """Write everything or nothing; nothing if anything stood in the way, which is then given: its place, and its code.
+    """Write all items or none.
 
-    A code is ConditionalCheckFailed, or TransactionConflict where another write was at the item in that moment.
+    Returns an empty mapping on success, else the cancellation code of each write that failed, by its position:
+    ConditionalCheckFailed, or TransactionConflict if another write held the item at that moment.
     """
     try:
         clients.dynamodb().transact_write_items(TransactItems=writes)
     except clients.dynamodb().exceptions.TransactionCanceledException as error:
         codes = [reason.get("Code", "None") for reason in error.response.get("CancellationReasons", [])]
-        in_the_way = {place: code for place, code in enumerate(codes) if code != "None"}
-        if not in_the_way or not set(in_the_way.values()) <= {"ConditionalCheckFailed", CONFLICT}:
+        failed = {position: code for position, code in enumerate(codes) if code != "None"}
+        if not failed or not set(failed.values()) <= {"ConditionalCheckFailed", CONFLICT}:
             raise _unavailable(error) from None
-        return in_the_way
+        return failed
     except CALL_ERRORS as error:
         raise _unavailable(error) from None
     return {}
 
 
-def _pages(operation: str, **parameters: Any) -> Iterator[Item]:
+def _paginate(operation: str, **parameters: Any) -> Iterator[Item]:
     start: Item = {}
     while True:
         more = {"ExclusiveStartKey": start} if start else {}
-        answer = _call(operation, ConsistentRead=True, **parameters, **more)
-        yield from answer["Items"]
-        start = answer.get("LastEvaluatedKey", {})
+        page = _call(operation, ConsistentRead=True, **parameters, **more)
+        yield from page["Items"]
+        start = page.get("LastEvaluatedKey", {})
         if not start:
             return
 
@@ -141,6 +142,6 @@ def _call(operation: str, **parameters: Any) -> Any:
 
 
 def _unavailable(error: Exception) -> UnknownOutcomeError:
-    """Whatever ails the table, nothing is bought or answered before it works again."""
+    """Every error of the table stops the request: without the table nothing may be purchased or answered."""
     code = getattr(error, "response", {}).get("Error", {}).get("Code") or type(error).__name__
-    return UnknownOutcomeError(f"The state table did not answer ({code}).")
+    return UnknownOutcomeError(f"The state table is unavailable ({code}).")

@@ -1,4 +1,4 @@
-"""The contract, inbound: a CloudFormation event becomes a Request, or is refused before anything happens.
+"""Parses a custom resource request, and refuses an event that CloudFormation did not send.
 
 Source: CloudFormation User Guide, "Custom resource request objects" and "Custom resource request types".
 """
@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import attrs
 
+from telephony.data import data
 from telephony.errors import TelephonyError
 
 RequestType = Literal["Create", "Update", "Delete"]
@@ -19,12 +20,15 @@ RequestType = Literal["Create", "Update", "Delete"]
 MAX_SERVICE_TIMEOUT = 3600
 """Seconds; also the default (AWS::CloudFormation::CustomResource, ServiceTimeout)."""
 
+NOT_CREATED = "not-created:"
+"""Prefix of the PhysicalResourceId of a Create that purchased nothing. The RequestId follows."""
+
 _URL_LIFETIME = 7200
-"""Seconds for which CloudFormation signs a ResponseURL; turns the old `Expires` form into a time of issue."""
+"""Seconds for which CloudFormation signs a ResponseURL. Converts an `Expires` parameter into the time of issue."""
 
 _STACK_ID = re.compile(r"arn:(aws[a-z-]*):cloudformation:([a-z0-9-]+):\d{12}:stack/([^/]+)/[^/]+")
 
-# botocore's partitions.json, dnsSuffix.
+# Source: botocore's partitions.json, dnsSuffix.
 _DNS_SUFFIX: Mapping[str, str] = {
     "aws": "amazonaws.com",
     "aws-us-gov": "amazonaws.com",
@@ -38,16 +42,16 @@ _DNS_SUFFIX: Mapping[str, str] = {
 
 
 class NotARequestError(TelephonyError):
-    """The event is not one that CloudFormation sends: no answer goes anywhere."""
+    """The event is not a custom resource request. No response is sent."""
 
 
 class ResponseHostRefusedError(NotARequestError):
-    """The answer was to go to a host that is not CloudFormation's."""
+    """The ResponseURL does not name a host of CloudFormation."""
 
 
-@attrs.frozen(repr=False, eq=False)
+@data
 class Request:
-    """One request of CloudFormation for one custom resource. StackId and RequestId together identify it."""
+    """A custom resource request. StackId and RequestId together identify it."""
 
     request_type: RequestType
     stack_id: str
@@ -55,32 +59,29 @@ class Request:
     logical_resource_id: str
     resource_type: str
     response_url: str
-    """Signed: whoever holds it may answer for the resource. Only response.py uses it."""
+    """Signed: anyone who holds it can respond for the resource. Only response.py uses it."""
     physical_resource_id: str | None
     """None on Create."""
     properties: Mapping[str, Any]
-    """ResourceProperties as they came, every scalar a string, ServiceToken and ServiceTimeout among them."""
+    """ResourceProperties as received: scalars are strings, ServiceToken and ServiceTimeout are included."""
     issued_at: float | None
-    """Seconds since the epoch at which CloudFormation signed the URL; None where the URL does not tell."""
+    """When CloudFormation signed the URL, in seconds since the epoch. None if the URL does not contain it."""
     service_timeout: int
-    """Seconds from issued_at until CloudFormation stops listening."""
+    """Seconds from issued_at until CloudFormation stops waiting."""
     old_properties: Mapping[str, Any] = attrs.field(factory=dict)
-    """OldResourceProperties of an Update; empty of other requests."""
+    """OldResourceProperties of an Update, else empty."""
 
     @property
     def not_created_id(self) -> str:
-        """The PhysicalResourceId of a Create that made nothing; it names its Create, so that a Delete can too."""
+        """The PhysicalResourceId to return if this Create purchases nothing. It identifies the Create."""
         return NOT_CREATED + self.request_id
 
 
-NOT_CREATED = "not-created:"
-
-
 def parse(event: object, *, allowed_hosts: frozenset[str]) -> Request:
-    """Read an event.
+    """Parse an event.
 
-    Raise NotARequestError if it is not a custom resource request, ResponseHostRefusedError if its answer would go
-    to a host that is neither CloudFormation's bucket of the stack's Region nor in allowed_hosts.
+    Raises NotARequestError if it is not a custom resource request, and ResponseHostRefusedError if the response would
+    go to a host that is neither CloudFormation's bucket in the stack's Region nor in allowed_hosts.
     """
     if not isinstance(event, Mapping):
         raise NotARequestError("The event is not a JSON object.")
@@ -88,7 +89,7 @@ def parse(event: object, *, allowed_hosts: frozenset[str]) -> Request:
     url = _text(event, "ResponseURL")
     request_type = event.get("RequestType")
     if not isinstance(request_type, str) or request_type not in {"Create", "Update", "Delete"}:
-        raise NotARequestError("RequestType is neither Create, Update nor Delete.")
+        raise NotARequestError("RequestType is not Create, Update or Delete.")
     physical_resource_id = None if request_type == "Create" else _text(event, "PhysicalResourceId")
     properties = event.get("ResourceProperties", {})
     if not isinstance(properties, Mapping):
@@ -118,16 +119,16 @@ def _text(event: Mapping[str, Any], name: str) -> str:
 
 
 def _check_host(url: str, stack_id: str, allowed_hosts: frozenset[str]) -> None:
-    """Whoever may invoke the function also writes the URL: an answer goes to CloudFormation or nowhere.
+    """Refuse a URL that a caller other than CloudFormation may have written.
 
-    Exact names, never a prefix: a bucket whose name merely begins like CloudFormation's can be anybody's.
+    Host names are compared exactly: anyone can own a bucket whose name only starts like CloudFormation's.
     Source: CloudFormation User Guide, "VPC endpoints and custom resources" (bucket names).
     """
     stack = _STACK_ID.fullmatch(stack_id)
     if stack is None:
         raise NotARequestError("StackId is not the ARN of a stack.")
     if not url.isascii() or not url.isprintable() or " " in url:
-        # urlsplit drops such characters: what is checked would not be what is called.
+        # urlsplit drops such characters, so the checked URL would differ from the called one.
         raise ResponseHostRefusedError("ResponseURL is not a URL.")
     try:
         parts = urlsplit(url)
@@ -144,7 +145,7 @@ def _check_host(url: str, stack_id: str, allowed_hosts: frozenset[str]) -> None:
         return
     if host in allowed_hosts or f"{host}:{port}" in allowed_hosts:
         return
-    raise ResponseHostRefusedError(f"ResponseURL names a host that is not CloudFormation's in {region}.")
+    raise ResponseHostRefusedError(f"ResponseURL names a host that does not belong to CloudFormation in {region}.")
 
 
 def _issued_at(url: str) -> float | None:
@@ -161,7 +162,7 @@ def _issued_at(url: str) -> float | None:
 
 
 def _service_timeout(value: object) -> int:
-    """CloudFormation has checked it already; what cannot be read counts as its default."""
+    """Return ServiceTimeout in seconds. CloudFormation has validated it; an unreadable value means the default."""
     if isinstance(value, (str, int)) and str(value).isdecimal() and 0 < int(value) <= MAX_SERVICE_TIMEOUT:
         return int(value)
     return MAX_SERVICE_TIMEOUT

@@ -1,7 +1,7 @@
-"""Lambda: answers for the events that every run of the provider has failed on.
+"""Lambda function: handles the requests on which every invocation of the provider failed.
 
-It takes the on-failure queue's records and goes the provider's own path once more, with final=True. There is no second
-decision-maker. A record that cannot be answered stays in the queue until its signed URL is dead.
+It processes the records of the on-failure queue with the same request flow, and final=True. A record that cannot be
+answered stays in the queue until its signed URL has expired.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from telephony.cloudformation.request import NotARequestError
 from telephony.errors import TelephonyError
-from telephony.handlers.request_flow import answer
+from telephony.handlers import request_flow
 from telephony.observability import logger
 
 if TYPE_CHECKING:
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 
 def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, list[dict[str, str]]]:
-    """Answer each record's request; report those that failed, so that SQS keeps only them.
+    """Handle each record's request. Returns the records that failed, so that SQS keeps only those.
 
-    A record is the destination record of an asynchronous invocation (Lambda developer guide, "Retaining records of
-    asynchronous invocations"); the custom resource event is its requestPayload.
+    A record is the destination record of an asynchronous invocation. Its requestPayload is the custom resource request.
+    Source: Lambda Developer Guide, "Retaining records of asynchronous invocations".
     """
     failed = []
     for record in event["Records"]:
         try:
-            answer(json.loads(record["body"])["requestPayload"], context, final=True)
+            request_flow.handle(json.loads(record["body"])["requestPayload"], context, final=True)
         except NotARequestError:
-            continue  # Nobody is waiting for an answer.
+            continue  # No response is expected.
         except TelephonyError as error:
-            logger.error("The last resort could not answer", extra={"error": type(error).__name__})
+            logger.error("Final attempt not completed", extra={"error": type(error).__name__})
             failed.append({"itemIdentifier": record["messageId"]})
     return {"batchItemFailures": failed}

@@ -1,8 +1,8 @@
-"""Finished outcomes, and their cache: the outcome of a request is idempotent, its delivery is not.
+"""Executes a request's operation once, and caches its outcome.
 
-Powertools keeps what a request came to for a day, which is longer than Lambda can deliver its event again. FAILED is
-kept for Create and Update, so that every delivery says the same; never for Delete, which an operator repeats after
-having cleared the way, and which CloudFormation repeats by itself.
+Powertools keeps outcomes for a day, which is longer than Lambda can redeliver an event. FAILED is kept for Create and
+Update, so that every delivery has the same response. It is not kept for Delete: operators and CloudFormation repeat a
+Delete after the obstacle is removed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-import attrs
 from aws_lambda_powertools.utilities.idempotency import (
     DynamoDBPersistenceLayer,
     IdempotencyConfig,
@@ -29,49 +28,49 @@ from telephony.cloudformation.request import Request
 from telephony.cloudformation.response import Outcome
 from telephony.errors import HandlerError, UnknownOutcomeError
 from telephony.lifecycle.invocation import Backoff, Invocation
-from telephony.model.properties import free_text_values
 from telephony.model.resource import Observed
+from telephony.model.validation import free_text_values
 from telephony.observability import logger
 from telephony.settings import settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import DataRecord
 
-KEPT = 86_400
-"""Seconds; Lambda's oldest event is six hours old, and a signed URL lives for two."""
-_SECRET = 4
-"""Characters from which on a text can be told from the words around it."""
+EXPIRES_AFTER = 86_400
+"""Seconds. Lambda discards events after six hours, and a signed URL is valid for two."""
+_MIN_SECRET_LENGTH = 4
+"""Characters. A shorter value can occur in the text by chance."""
 _PARTITION, _PREFIX = "outcome", "outcome"
 
-Decision = Callable[[Invocation], Observed | None]
+Operation = Callable[[Invocation], Observed | None]
 
 
-def decide(invocation: Invocation, decision: Decision) -> Outcome:
-    """Give the outcome of the request: the recorded one, or what the decision comes to now.
+def execute_once(invocation: Invocation, operation: Operation) -> Outcome:
+    """Return the request's outcome, from the cache or by executing the operation.
 
-    Raise UnknownOutcomeError if it is not known, or if another invocation has been at it until the time was up.
+    Raises UnknownOutcomeError if the result of an AWS call is unknown, or if another invocation still processes the
+    request when time runs out.
     """
     backoff = Backoff()
     while True:
         try:
-            return _remembered(invocation, decision)
-        except _NotKept as failed:
+            return _cached(invocation, operation)
+        except _NotCachedError as failed:
             return failed.outcome
         except IdempotencyAlreadyInProgressError:
             if not invocation.wait(backoff, until=invocation.ends_at):
-                raise UnknownOutcomeError("Another run of this request has not come to its end.") from None
+                raise UnknownOutcomeError("Another invocation of this request is still in progress.") from None
         except IdempotencyInconsistentStateError:
-            continue  # The record expired between two reads of it.
+            continue  # The record expired between two reads.
         except IdempotencyPersistenceLayerError as error:
             if isinstance(error.__cause__, clients.dynamodb().exceptions.ConditionalCheckFailedException):
-                continue  # Another run has finished before this one: what it has answered is the answer.
-            raise UnknownOutcomeError(
-                f"The state table did not answer ({type(error.__cause__ or error).__name__})."
-            ) from None
+                continue  # Another invocation has written its outcome, which is the response.
+            cause = type(error.__cause__ or error).__name__
+            raise UnknownOutcomeError(f"The state table is unavailable ({cause}).") from None
 
 
-class _FirstOutcomeStays(DynamoDBPersistenceLayer):
-    """Powertools' layer, but that a run which was slower than its lease does not write over another one's outcome."""
+class _WriteOnceLayer(DynamoDBPersistenceLayer):
+    """Powertools' persistence layer. An invocation that outlived its lease does not overwrite another one's outcome."""
 
     def _update_record(self, data_record: DataRecord) -> None:
         self.client.update_item(
@@ -92,34 +91,36 @@ class _FirstOutcomeStays(DynamoDBPersistenceLayer):
         )
 
 
-class _NotKept(Exception):
+class _NotCachedError(Exception):
+    """Carries an outcome past Powertools, which caches only return values."""
+
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.status)
         self.outcome = outcome
 
 
-class _Remaining:
-    """Tells Powertools how long a record may stay in progress: not longer than the ledger's lease.
+class _RemainingTime:
+    """Limits how long Powertools keeps a record in progress to the duration of a lease.
 
-    A record that lived as long as the function may run would outlast both of Lambda's retries after an early crash.
+    By default it is the timeout of the function, which outlasts both of Lambda's retries after an early crash.
     """
 
     def __init__(self, ends_at: float) -> None:
         self._ends_at = ends_at
 
     def get_remaining_time_in_millis(self) -> int:
-        return int(min(settings().lease, max(1.0, self._ends_at - clock.now())) * 1000)
+        return int(min(settings().lease_duration, max(1.0, self._ends_at - clock.now())) * 1000)
 
 
 @cache
-def _cache() -> tuple[IdempotencyConfig, _FirstOutcomeStays]:
+def _cache() -> tuple[IdempotencyConfig, _WriteOnceLayer]:
     config = IdempotencyConfig(
         event_key_jmespath="[StackId, RequestId, LogicalResourceId, RequestType]",
         raise_on_no_idempotency_key=True,
-        expires_after_seconds=KEPT,
+        expires_after_seconds=EXPIRES_AFTER,
         hash_function="sha256",
     )
-    layer = _FirstOutcomeStays(
+    layer = _WriteOnceLayer(
         table_name=settings().state_table,
         key_attr="pk",
         sort_key_attr="sk",
@@ -129,22 +130,27 @@ def _cache() -> tuple[IdempotencyConfig, _FirstOutcomeStays]:
     return config, layer
 
 
-def _remembered(invocation: Invocation, decision: Decision) -> Outcome:
+def _cached(invocation: Invocation, operation: Operation) -> Outcome:
     config, layer = _cache()
-    config.register_lambda_context(cast("Any", _Remaining(invocation.ends_at)))
+    config.register_lambda_context(cast("Any", _RemainingTime(invocation.ends_at)))
     request = invocation.request
 
-    def remember(*, identity: dict[str, str]) -> dict[str, Any]:  # noqa: ARG001 - Powertools reads it
-        outcome = _outcome(invocation, decision)
+    def execute(*, identity: dict[str, str]) -> dict[str, Any]:  # noqa: ARG001 - Powertools reads it
+        outcome = _execute(invocation, operation)
         if outcome.status == "FAILED" and request.request_type == "Delete":
-            raise _NotKept(outcome)
-        return attrs.asdict(outcome)
+            raise _NotCachedError(outcome)
+        return {
+            "status": outcome.status,
+            "physical_resource_id": outcome.physical_resource_id,
+            "reason": outcome.reason,
+            "data": dict(outcome.data),
+        }
 
-    # A constant prefix, not the function's name: the last resort reads what the provider wrote.
-    kept = idempotent_function(
-        remember, data_keyword_argument="identity", persistence_store=layer, config=config, key_prefix=_PREFIX
+    # The prefix is constant, because the continuation reads what the provider wrote.
+    idempotent = idempotent_function(
+        execute, data_keyword_argument="identity", persistence_store=layer, config=config, key_prefix=_PREFIX
     )
-    record = kept(
+    record = idempotent(
         identity={
             "StackId": request.stack_id,
             "RequestId": request.request_id,
@@ -155,36 +161,37 @@ def _remembered(invocation: Invocation, decision: Decision) -> Outcome:
     return Outcome(**record)
 
 
-def _without_secrets(reason: str, request: Request) -> str:
-    """A service may repeat in its message what it was given, and a Reason is seen by many."""
-    try:
-        declaration = resources.by_type(request.resource_type).properties
-    except HandlerError:
-        return reason
-    for secret in sorted(set(free_text_values(declaration, request.properties)), key=len, reverse=True):
-        if len(secret) >= _SECRET:
-            reason = reason.replace(secret, "[declared text]")
-    return reason
-
-
-def _outcome(invocation: Invocation, decision: Decision) -> Outcome:
+def _execute(invocation: Invocation, operation: Operation) -> Outcome:
     request = invocation.request
-    named = request.physical_resource_id or request.not_created_id
+    default_id = request.physical_resource_id or request.not_created_id
     try:
-        observed = decision(invocation)
+        observed = operation(invocation)
     except HandlerError as failure:
         logger.warning(
-            "Failed", extra={"error": failure.error_code, "code": failure.aws_code, "reason_code": failure.aws_reason}
+            "Request failed",
+            extra={"error": failure.error_code, "code": failure.aws_code, "reason_code": failure.aws_reason},
         )
-        # Of an Update or a Delete it stays the id that CloudFormation has, whichever number the failure is about.
-        known = failure.physical_id if request.request_type == "Create" else None
-        return Outcome("FAILED", known or named, reason=_without_secrets(str(failure), request))
-    except UnknownOutcomeError as undecided:
+        # A failed Update or Delete must return the physical ID that CloudFormation already has.
+        created = failure.physical_id if request.request_type == "Create" else None
+        return Outcome("FAILED", created or default_id, reason=_without_secrets(str(failure), request))
+    except UnknownOutcomeError as error:
         if not invocation.final:
             raise
-        told = reasons.STILL_UNKNOWN.failure(cause=undecided.cause)
-        known = undecided.physical_id if request.request_type == "Create" else None
-        return Outcome("FAILED", known or named, reason=f"{undecided.error_code}: {told.cause} {told.remedy}")
+        unknown = reasons.STILL_UNKNOWN.failure(cause=error.cause)
+        created = error.physical_id if request.request_type == "Create" else None
+        return Outcome("FAILED", created or default_id, reason=f"{error.error_code}: {unknown.cause} {unknown.remedy}")
     if observed is None:
-        return Outcome("SUCCESS", named)
+        return Outcome("SUCCESS", default_id)
     return Outcome("SUCCESS", observed.physical_id, data=observed.attributes)
+
+
+def _without_secrets(reason: str, request: Request) -> str:
+    """Remove declared free text, which a service may repeat in its message: many people can read a Reason."""
+    try:
+        properties = resources.by_type(request.resource_type).properties
+    except HandlerError:
+        return reason
+    for secret in sorted(set(free_text_values(properties, request.properties)), key=len, reverse=True):
+        if len(secret) >= _MIN_SECRET_LENGTH:
+            reason = reason.replace(secret, "[declared text]")
+    return reason

@@ -1,4 +1,4 @@
-"""The way of an event, from its arrival to its answer; the provider and the last resort both go it."""
+"""Handles one custom resource request: parse, execute once, respond. Shared by the provider and the continuation."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 _LAST_SECOND = 1.0
 
 
-def answer(event: object, context: LambdaContext, *, final: bool) -> None:
-    """Work on one custom resource event and deliver its answer.
+def handle(event: object, context: LambdaContext, *, final: bool) -> None:
+    """Process one request and deliver its response.
 
-    Raise NotARequestError if it is none, UnknownOutcomeError if what became of it is not known or was not delivered.
+    Raises NotARequestError if the event is not a request, and UnknownOutcomeError if the outcome is unknown or was not
+    delivered.
     """
     logger.clear_state()
     request = _parse(event)
@@ -37,39 +38,35 @@ def answer(event: object, context: LambdaContext, *, final: bool) -> None:
         physical_resource_id=request.physical_resource_id,
     )
     stops_at = clock.now() + context.get_remaining_time_in_millis() / 1000
-    invocation = Invocation(request, ends_at=stops_at - settings().answer_margin, final=final)
-    rate_limiter.start_invocation(until=invocation.deadline)
-    logger.info("Received", extra={"properties": sorted(request.properties), "final": final})
+    invocation = Invocation(request, ends_at=stops_at - settings().response_margin, final=final)
+    rate_limiter.start_invocation(deadline=invocation.deadline)
+    logger.info("Request received", extra={"properties": sorted(request.properties), "final": final})
     dimensions = {"ResourceType": request.resource_type, "RequestType": request.request_type}
     try:
-        outcome = router.handle(invocation)
+        outcome = router.route(invocation)
         response.deliver(request, response.encode(request, outcome), until=stops_at - _LAST_SECOND)
-        bought = request.physical_resource_id != outcome.physical_resource_id
-        if bought and outcome.status == "SUCCESS" and clock.now() < invocation.issued_at + request.service_timeout:
+        purchased = outcome.status == "SUCCESS" and request.physical_resource_id != outcome.physical_resource_id
+        if purchased and clock.now() < invocation.issued_at + request.service_timeout:
             ledger.mark_response_accepted(
                 ledger.resource_key(request.stack_id, request.logical_resource_id),
                 request.request_id,
                 replaced=request.physical_resource_id,
             )
-    except UnknownOutcomeError as undecided:
-        logger.warning(
-            "Not answered; Lambda runs the event again", extra={"error": undecided.error_code, "cause": str(undecided)}
-        )
+    except UnknownOutcomeError as error:
+        logger.warning("Request not completed; will be retried", extra={"error": error.error_code, "cause": str(error)})
         count("RequestsNotCompleted", 1, **dimensions)
         raise
     finally:
         logger.remove_keys(["physical_resource_id"])
-    logger.info("Answered", extra={"status": outcome.status})
+    logger.info("Response delivered", extra={"status": outcome.status})
     count("RequestsSucceeded" if outcome.status == "SUCCESS" else "RequestsFailed", 1, **dimensions)
 
 
 def _parse(event: object) -> Request:
     try:
         return parse(event, allowed_hosts=settings().allowed_response_hosts)
-    except ResponseHostRefusedError as refused:
-        logger.error("Refused an event", extra={"cause": str(refused)})
-        count("ResponseHostsRejected")
-        raise
     except NotARequestError as refused:
-        logger.error("Refused an event", extra={"cause": str(refused)})
+        logger.error("Event refused", extra={"cause": str(refused)})
+        if isinstance(refused, ResponseHostRefusedError):
+            count("ResponseHostsRejected")
         raise

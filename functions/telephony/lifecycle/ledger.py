@@ -1,55 +1,58 @@
-"""What we bought for whom: the lock against buying twice, and the memory of what must be released.
+"""Purchase ledger. Prevents duplicate purchases, and records every number that must be released.
 
-One item per purchase, written before the money is spent, and one per resource that says what came last:
+One item per purchase, written before money is spent, and one item per resource for the latest requests:
 
-    pk                          sk                    holds
-    <StackId>|<LogicalId>       purchase#<RequestId>    an PurchaseRecord
-    <StackId>|<LogicalId>       latest                when the newest Update, and the newest Delete without an id, came
+    pk                          sk                      holds
+    <StackId>|<LogicalId>       purchase#<RequestId>    a PurchaseRecord
+    <StackId>|<LogicalId>       latest                  when the latest Update, and Delete by generated ID, were issued
 
-    INTENT ──▶ BOUGHT ──▶ READY ──▶ RELEASED          REFUSED  certain that nothing was bought
-                                                      SUSPECT  something may have been bought; the sweep looks again
-                                                      LAPSED   a Connect claim that failed; it goes by itself
+    OPEN ──▶ BOUGHT ──▶ READY ──▶ RELEASED      REFUSED  nothing was purchased
+                                                UNKNOWN  the result is unknown; the sweep checks again
+                                                EXPIRED  a Connect claim that failed; the service removes it
 
-Every write is conditional, and repeating one does no harm. Items have no TTL: a number lives longer than any guess.
+Every write is conditional, so that repeating it is harmless. Items have no TTL, because a number can live for years.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING
 
-import attrs
-
 from telephony import clock
 from telephony.aws import state_table
+from telephony.data import data
 from telephony.errors import UnknownOutcomeError
+from telephony.model.resource import Purchase
+from telephony.model.tags import Owner
 from telephony.settings import settings
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 _LATEST = "latest"
-_FORGOTTEN = 86_400
-"""Seconds after which no run of a request comes any more."""
+_PURCHASE = "purchase#"
+_MAX_REQUEST_AGE = 86_400
+"""Seconds after which no invocation of a request is expected."""
 
 
 class PurchaseState(StrEnum):
-    """How far a purchase has come."""
+    """The progress of a purchase."""
 
     OPEN = "OPEN"
     BOUGHT = "BOUGHT"
     READY = "READY"
-    """Its request is answered with SUCCESS from here on: it is CloudFormation's to end it."""
+    """The request is answered with SUCCESS. From here on CloudFormation decides when the number is released."""
     RELEASED = "RELEASED"
     REFUSED = "REFUSED"
     UNKNOWN = "UNKNOWN"
     EXPIRED = "EXPIRED"
 
 
-@attrs.frozen(repr=False, eq=False)
+@data
 class PurchaseRecord:
-    """One purchase, or the wish for one. Times are seconds since the epoch."""
+    """One purchase. Times are in seconds since the epoch."""
 
     resource: str
     """<StackId>|<LogicalResourceId>."""
@@ -57,74 +60,86 @@ class PurchaseRecord:
     request_type: str
     resource_type: str
     replaces: str | None
-    """The id that an Update named; None of a Create."""
+    """The physical ID that the Update referenced. None for a Create."""
     issued_at: float
-    """When CloudFormation issued the request; when it was first seen, if the URL does not tell."""
+    """When CloudFormation issued the request, or when it was first received if the URL does not contain it."""
     opened_at: float
     state: PurchaseState = PurchaseState.OPEN
     attempt: int = 0
-    """Rises after a definite refusal only: the services pin failures to the ClientToken."""
+    """Incremented only after a definite refusal, because the services pin failures to the ClientToken."""
     candidate: str | None = None
-    """Connect: the E.164 number that is being claimed; a retry claims the same."""
+    """Connect: the E.164 number that is claimed. A retry claims the same number."""
     lease_owner: str = ""
     lease_until: float = 0
-    """0: no attempt to buy was ever begun."""
+    """0 if no purchase attempt was made."""
     canceled: bool = False
-    """A Delete came: nothing may be bought any more, and what was bought goes."""
+    """A Delete arrived: nothing may be purchased, and a purchased number is released."""
     referenced: bool = False
-    """An Update of CloudFormation named the number: it knows the id."""
+    """True once an Update has referred to this number, which proves that CloudFormation stored its physical ID."""
     response_accepted_at: float | None = None
-    """When its SUCCESS was taken in time: CloudFormation knows the id, unless it had canceled the request before."""
+    """When CloudFormation accepted the SUCCESS response in time. It has the ID, unless it had canceled the request."""
     physical_id: str | None = None
     reserved_at: float | None = None
-    """A turn in the account's rate that was reserved and is still to come."""
+    """When a saved rate-limit reservation is due."""
 
     @property
-    def live(self) -> bool:
-        """Whether a number stands behind it."""
+    def owns_number(self) -> bool:
+        """Whether the purchase holds a number."""
         return self.state in {PurchaseState.BOUGHT, PurchaseState.READY}
 
     @property
     def open(self) -> bool:
-        """Whether there may be a number that was not released."""
-        return self.live or self.state in {PurchaseState.OPEN, PurchaseState.UNKNOWN}
+        """Whether the purchase may hold a number that was not released."""
+        return self.owns_number or self.state in {PurchaseState.OPEN, PurchaseState.UNKNOWN}
 
     @property
-    def unwanted(self) -> bool:
-        """Whether there may be a number that nobody was promised, or that was to be given back and was not."""
+    def unused(self) -> bool:
+        """Whether the purchase may hold a number that was never reported to a stack, or that must be released."""
         return self.open and (self.state is not PurchaseState.READY or self.canceled)
 
     @property
-    def begun(self) -> bool:
-        """Whether an attempt to buy was ever begun."""
+    def attempted(self) -> bool:
+        """Whether a purchase attempt was made."""
         return self.lease_until > 0
 
+    @property
+    def identity(self) -> Purchase:
+        """The purchase as resource types see it."""
+        stack_id, logical_resource_id = self.resource.rsplit("|", 1)
+        return Purchase(
+            owner=Owner(stack_id, logical_resource_id),
+            request_id=self.request_id,
+            opened_at=self.opened_at,
+            attempt=self.attempt,
+            candidate=self.candidate,
+        )
 
-@attrs.frozen(repr=False, eq=False)
+
+@data
 class History:
-    """All that the ledger knows of one resource, the oldest purchase first."""
+    """Everything the ledger holds for one resource, the oldest purchase first."""
 
     purchases: Sequence[PurchaseRecord]
     protected_at: float | None = None
-    """When the newest Update that was to switch deletion protection on was issued; whether it did is not known."""
+    """When the latest Update that was to enable deletion protection was issued. Its result is unknown."""
 
-    def of_request(self, request_id: str) -> PurchaseRecord | None:
-        """The purchase of one request."""
+    def by_request(self, request_id: str) -> PurchaseRecord | None:
+        """Return the purchase of a request."""
         return next((record for record in self.purchases if record.request_id == request_id), None)
 
-    def of_number(self, physical_id: str) -> PurchaseRecord | None:
-        """The purchase that brought this number; the newest, where an id can come back (sender IDs)."""
+    def by_physical_id(self, physical_id: str) -> PurchaseRecord | None:
+        """Return the latest purchase of this ID. A sender ID can be purchased more than once."""
         found = [record for record in self.purchases if record.physical_id == physical_id]
         return found[-1] if found else None
 
 
 def resource_key(stack_id: str, logical_resource_id: str) -> str:
-    """The partition key of a resource."""
+    """Return the partition key of a resource."""
     return f"{stack_id}|{logical_resource_id}"
 
 
 def history(resource: str) -> History:
-    """Everything about one resource, consistently read."""
+    """Read everything about one resource consistently."""
     items = {item["sk"]["S"]: item for item in state_table.query(resource)}
     latest = items.pop(_LATEST, {})
     purchases = sorted(map(_record, items.values()), key=lambda record: record.opened_at)
@@ -132,17 +147,18 @@ def history(resource: str) -> History:
 
 
 def refresh(record: PurchaseRecord) -> PurchaseRecord:
-    """The purchase as it stands now."""
+    """Read the current record of a purchase."""
     item = state_table.get(_key(record))
     if item is None:
-        raise UnknownOutcomeError("The ledger lost a purchase.")
+        raise UnknownOutcomeError("The ledger has lost a purchase record.")
     return _record(item)
 
 
 def unknown_purchases() -> Iterator[PurchaseRecord]:
-    """Every purchase that may have brought something nobody knows; a scan, for the daily sweep.
+    """Scan for purchases that may hold a number that no stack uses, for the daily sweep.
 
-    Besides the SUSPECT ones, those that were begun, or were to be given back, a day ago, and that no run came back to.
+    These are purchases in state UNKNOWN, and purchases of more than a day ago that were attempted or canceled and that
+    no invocation completed.
     """
     condition = (
         "purchase_state = :unknown OR (opened_at < :old AND ("
@@ -156,62 +172,62 @@ def unknown_purchases() -> Iterator[PurchaseRecord]:
         ":ready": {"S": PurchaseState.READY},
         ":true": {"BOOL": True},
         ":zero": state_table.number(0),
-        ":old": state_table.number(clock.now() - _FORGOTTEN),
+        ":old": state_table.number(clock.now() - _MAX_REQUEST_AGE),
     }
     for item in state_table.scan(condition, values):
         yield _record(item)
 
 
 class OpenResult(Enum):
-    """What became of the wish to buy."""
+    """The result of `open_purchase`."""
 
     WRITTEN = auto()
     REFUSED = auto()
-    """This request has one already, or a newer request for the resource has been worked on."""
+    """The request has a purchase record already, or a newer request for the resource was processed."""
     BUSY = auto()
-    """Somebody else was at the turn, or at one of the items: nothing was written."""
+    """Another write held an item, or the slot in the rate limiter was taken. Nothing was written."""
 
 
-def open_purchase(record: PurchaseRecord, *, turn: TransactWriteItemTypeDef | None = None) -> OpenResult:
-    """Write the wish to buy, before anything is bought; with it the lease, if it has one, and a turn, if given.
+def open_purchase(record: PurchaseRecord, *, reservation: TransactWriteItemTypeDef | None = None) -> OpenResult:
+    """Write the purchase record before anything is purchased, with its lease and rate-limit reservation if given.
 
-    One transaction, so that a request that comes at the same moment is either seen here or sees the record.
+    One transaction, so that a concurrent request either is visible here or sees the record.
     """
-    opened = state_table.conditional_put(_item(record), "attribute_not_exists(pk)")
+    put = state_table.conditional_put(_item(record), "attribute_not_exists(pk)")
     newest = state_table.condition_check(
         state_table.key(record.resource, _LATEST),
         "(attribute_not_exists(deleted_at) OR deleted_at < :issued) AND "
         "(attribute_not_exists(updated_at) OR updated_at <= :issued)",
         {":issued": state_table.number(record.issued_at)},
     )
-    in_the_way = state_table.transact_write(opened, newest, *([] if turn is None else [turn]))
-    if not in_the_way:
+    failed = state_table.transact_write(put, newest, *([] if reservation is None else [reservation]))
+    if not failed:
         return OpenResult.WRITTEN
-    refused = {place for place, code in in_the_way.items() if code != state_table.CONFLICT}
+    refused = {position for position, code in failed.items() if code != state_table.CONFLICT}
     return OpenResult.REFUSED if refused & {0, 1} else OpenResult.BUSY
 
 
 def with_lease(record: PurchaseRecord, owner: str) -> PurchaseRecord:
-    """The purchase with the lease of one attempt to buy, to be written by `open_purchase`."""
-    return attrs.evolve(record, lease_owner=owner, lease_until=clock.now() + settings().lease)
+    """Return the record with a lease for one purchase attempt. `open_purchase` writes it."""
+    return copy.replace(record, lease_owner=owner, lease_until=clock.now() + settings().lease_duration)
 
 
 def acquire_lease(record: PurchaseRecord, owner: str) -> PurchaseRecord | None:
-    """Begin another attempt to buy, as record.attempt and record.candidate say; None if it may not be.
+    """Acquire the lease for another purchase attempt, with record.attempt and record.candidate.
 
-    It may not be when the purchase was canceled, is past INTENT, or another invocation holds a live lease, or has had
-    one since `record` was read: what that one did has to be looked for first.
+    Returns None if the purchase was canceled or is not OPEN, if another invocation holds the lease, or if another one
+    held it since `record` was read: the result of its attempt must be checked first.
     """
     now = clock.now()
     return _change(
         record,
-        # A turn that was kept is used up with the attempt.
+        # The attempt uses up a saved reservation.
         "SET lease_owner = :owner, lease_until = :until, attempt = :attempt, candidate = :candidate REMOVE reserved_at",
         "purchase_state = :open AND canceled = :false AND lease_until = :seen "
         "AND (lease_until < :now OR lease_owner = :owner)",
         {
             ":owner": {"S": owner},
-            ":until": state_table.number(now + settings().lease),
+            ":until": state_table.number(now + settings().lease_duration),
             ":attempt": state_table.number(record.attempt),
             ":candidate": {"S": record.candidate or ""},
             ":open": {"S": PurchaseState.OPEN},
@@ -223,9 +239,9 @@ def acquire_lease(record: PurchaseRecord, owner: str) -> PurchaseRecord | None:
 
 
 def mark_bought(record: PurchaseRecord, physical_id: str) -> PurchaseRecord | None:
-    """Write that the number is there. A fact, so written even if canceled meanwhile.
+    """Record that the number was purchased, even if the purchase was canceled meanwhile.
 
-    None if the purchase has come further, or to its end, by another run.
+    Returns None if another invocation has recorded more progress.
     """
     return _change(
         record,
@@ -241,7 +257,7 @@ def mark_bought(record: PurchaseRecord, physical_id: str) -> PurchaseRecord | No
 
 
 def mark_ready(record: PurchaseRecord, physical_id: str) -> PurchaseRecord | None:
-    """Write that the number is there, and promise it to CloudFormation; None if a Delete has come between."""
+    """Record that the number can be reported to CloudFormation. Returns None if a Delete arrived meanwhile."""
     return _change(
         record,
         "SET purchase_state = :ready, physical_id = :id",
@@ -259,79 +275,76 @@ def mark_ready(record: PurchaseRecord, physical_id: str) -> PurchaseRecord | Non
 
 
 def revoke_ready(record: PurchaseRecord) -> None:
-    """Take the promise back: the Update that it was bought for is being rolled back."""
+    """Return a READY number to BOUGHT, because the Update that purchased it is being rolled back."""
     values: state_table.Values = {":bought": {"S": PurchaseState.BOUGHT}, ":ready": {"S": PurchaseState.READY}}
     _change(record, "SET purchase_state = :bought", "purchase_state = :ready", values)
 
 
-def mark_abandoned(record: PurchaseRecord) -> bool:
-    """Begin to give up what was bought; False if another run has promised it, or given it up, before."""
+def abandon(record: PurchaseRecord) -> bool:
+    """Cancel a BOUGHT purchase. Returns False if another invocation has reported or released its number."""
     values: state_table.Values = {":bought": {"S": PurchaseState.BOUGHT}, ":true": {"BOOL": True}}
     return _change(record, "SET canceled = :true", "purchase_state = :bought", values) is not None
 
 
 def close(record: PurchaseRecord, state: PurchaseState, physical_id: str = "") -> None:
-    """Write how a purchase ended: RELEASED or LAPSED with its number, REFUSED or SUSPECT without one.
+    """Record the end of a purchase: RELEASED or EXPIRED with its number, REFUSED or UNKNOWN without.
 
-    What another run has written of another number meanwhile stays.
+    A record of another number, written by another invocation, does not change.
     """
     values: state_table.Values = {":state": {"S": state}, ":id": {"S": physical_id}, ":none": {"S": ""}}
     _change(record, "SET purchase_state = :state", "physical_id IN (:id, :none)", values)
 
 
 def save_reservation(record: PurchaseRecord, at: float) -> None:
-    """Keep a turn that comes after this invocation, for the next one."""
+    """Save a rate-limit reservation for the next invocation."""
     values: state_table.Values = {":at": state_table.number(at), ":open": {"S": PurchaseState.OPEN}}
     _change(record, "SET reserved_at = :at", "purchase_state = :open", values)
 
 
 def cancel(record: PurchaseRecord) -> PurchaseRecord:
-    """Let nothing be bought for it any more; gives it as it stands then."""
+    """Prevent further attempts of a purchase. Returns the current record."""
     changed = _change(record, "SET canceled = :true", "attribute_exists(pk)", {":true": {"BOOL": True}})
     return changed or refresh(record)
 
 
 def mark_referenced(record: PurchaseRecord) -> None:
-    """Note that CloudFormation knows the id."""
+    """Record that CloudFormation has the physical ID."""
     if not record.referenced:
         _change(record, "SET referenced = :true", "attribute_exists(pk)", {":true": {"BOOL": True}})
 
 
 def mark_response_accepted(resource: str, request_id: str, *, replaced: str | None) -> None:
-    """Note that CloudFormation took the SUCCESS of a purchase.
+    """Record that CloudFormation accepted the SUCCESS response of a purchase.
 
-    Not that of a replacement whose predecessor was deleted before: nobody was waiting for that answer any more.
+    The response of a replacement does not count if the replaced number was deleted before: CloudFormation no longer
+    waited for it.
     """
     if replaced is not None:
-        before = history(resource).of_number(replaced)
-        if before is not None and not before.live:
+        before = history(resource).by_physical_id(replaced)
+        if before is not None and not before.owns_number:
             return
-    item_key = state_table.key(resource, f"purchase#{request_id}")
-    state_table.update(
-        item_key, "SET response_accepted_at = :now", "attribute_exists(pk)", {":now": state_table.number(clock.now())}
-    )
+    key = state_table.key(resource, _PURCHASE + request_id)
+    values = {":now": state_table.number(clock.now())}
+    state_table.update(key, "SET response_accepted_at = :now", "attribute_exists(pk)", values)
 
 
 def record_delete(resource: str, issued_at: float) -> None:
-    """Note a Delete, so that no request issued before it buys anything when it comes late."""
+    """Record a Delete, so that a request that was issued earlier and arrives later purchases nothing."""
     _record_request(resource, "deleted_at", issued_at)
 
 
 def record_update(resource: str, issued_at: float, *, protects: bool = False) -> bool:
-    """Note an Update, so that no Update issued before it does anything when it comes late; False if this is one.
+    """Record an Update. Returns False if a newer one was recorded: this one must not change anything.
 
-    protects: it is about to switch deletion protection on.
+    protects: the Update is about to enable deletion protection.
     """
     return _record_request(resource, "updated_at", issued_at, ", protected_at = :issued" if protects else "")
 
 
-def _record_request(resource: str, what: str, issued_at: float, more: str = "") -> bool:
-    condition = f"attribute_not_exists({what}) OR {what} <= :issued"
-    values = {":issued": state_table.number(issued_at)}
-    return (
-        state_table.update(state_table.key(resource, _LATEST), f"SET {what} = :issued{more}", condition, values)
-        is not None
-    )
+def _record_request(resource: str, attribute: str, issued_at: float, also: str = "") -> bool:
+    condition = f"attribute_not_exists({attribute}) OR {attribute} <= :issued"
+    key, values = state_table.key(resource, _LATEST), {":issued": state_table.number(issued_at)}
+    return state_table.update(key, f"SET {attribute} = :issued{also}", condition, values) is not None
 
 
 def _change(record: PurchaseRecord, change: str, condition: str, values: state_table.Values) -> PurchaseRecord | None:
@@ -340,7 +353,7 @@ def _change(record: PurchaseRecord, change: str, condition: str, values: state_t
 
 
 def _key(record: PurchaseRecord) -> state_table.Key:
-    return state_table.key(record.resource, f"purchase#{record.request_id}")
+    return state_table.key(record.resource, _PURCHASE + record.request_id)
 
 
 def _item(record: PurchaseRecord) -> state_table.Item:
@@ -363,7 +376,7 @@ def _item(record: PurchaseRecord) -> state_table.Item:
 
 
 def _record(item: state_table.Item) -> PurchaseRecord:
-    """Read an item; what a later version of this provider added is missing in older ones."""
+    """Parse an item. Attributes that a later version of the provider added may be missing."""
 
     def text(name: str) -> str | None:
         return item.get(name, {}).get("S") or None
@@ -373,7 +386,7 @@ def _record(item: state_table.Item) -> PurchaseRecord:
 
     return PurchaseRecord(
         resource=item["pk"]["S"],
-        request_id=item["sk"]["S"].removeprefix("purchase#"),
+        request_id=item["sk"]["S"].removeprefix(_PURCHASE),
         request_type=item["request_type"]["S"],
         resource_type=item["resource_type"]["S"],
         replaces=text("replaces"),

@@ -1,4 +1,8 @@
-"""The resource types. Custom::SmsPhoneNumber is sms_phone_number.py: found by its name, imported when it is needed."""
+"""The resource types, one module each. Custom::SmsPhoneNumber is the class SmsPhoneNumber in sms_phone_number.py.
+
+A module is found by its name and imported when its type is requested. Modules do not import each other; what types share
+is in the model package.
+"""
 
 import importlib
 import pkgutil
@@ -8,25 +12,24 @@ from typing import Any, cast
 from telephony import reasons
 from telephony.model.resource import Resource
 
+_PREFIX = "Custom::"
+
 
 def type_names() -> list[str]:
-    """The types of this provider."""
-    return [f"Custom::{_class_name(module)}" for module in modules()]
+    """Return the names of all resource types."""
+    return sorted(_modules())
 
 
 def by_type(resource_type: str) -> Resource[Any]:
-    """A new instance of the type; raise HandlerError(InvalidRequest) that lists the known ones."""
-    known = {f"Custom::{_class_name(module)}": module for module in modules()}
-    if resource_type not in known:
-        raise reasons.UNKNOWN_TYPE.failure(type=resource_type, known=", ".join(sorted(known)))
-    module = importlib.import_module(f"{__name__}.{known[resource_type]}")
-    return cast("Resource[Any]", getattr(module, _class_name(known[resource_type]))())
+    """Return a new instance of the type. Raises HandlerError(InvalidRequest) if there is no such type."""
+    modules = _modules()
+    if resource_type not in modules:
+        raise reasons.UNKNOWN_TYPE.failure(type=resource_type, known=", ".join(sorted(modules)))
+    module = importlib.import_module(f"{__name__}.{modules[resource_type]}")
+    return cast("Resource[Any]", getattr(module, resource_type.removeprefix(_PREFIX))())
 
 
-def modules() -> list[str]:
-    """The names of the modules beside this one: one a type."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
-
-
-def _class_name(module: str) -> str:
-    return re.sub(r"(?:^|_)(.)", lambda match: match[1].upper(), module)
+def _modules() -> dict[str, str]:
+    """Return the module names by resource type."""
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    return {_PREFIX + re.sub(r"(?:^|_)(.)", lambda match: match[1].upper(), name): name for name in names}

@@ -1,40 +1,52 @@
-"""Custom::SmsSenderId: a sender ID of AWS End User Messaging SMS, in one country.
+"""Custom::SmsSenderId: a sender ID of AWS End User Messaging SMS in one country.
 
-Ref gives the country and the sender ID, `GB|MYBRAND`; Fn::GetAtt gives Arn, SenderId, IsoCountryCode, Registered,
-RegistrationId and MonthlyLeasingPrice. It is there at once. It has no id of its own: the name and the country are its
-key, so that two stacks cannot have the same one.
+Ref returns the country and the sender ID, `GB|MYBRAND`. Fn::GetAtt returns Arn, SenderId, IsoCountryCode, Registered,
+RegistrationId and MonthlyLeasingPrice. A sender ID is available immediately. It is identified by name and country, so two
+stacks can't have the same one.
 
-Source: AWS End User Messaging SMS and Voice v2 API reference, "RequestSenderId"; the user guide's "Sender IDs".
+Source: AWS End User Messaging SMS and Voice v2 API Reference, "RequestSenderId"; User Guide, "Sender IDs".
 """
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
-import attrs
-
 from telephony import reasons
 from telephony.aws import services
-from telephony.errors import HandlerError, HandlerErrorCode
-from telephony.model.origination_identity import OriginationIdentity, api_tags
-from telephony.model.properties import Properties, Rule, prop
-from telephony.model.resource import Observed, OnDelete, Purchase, Stability, differences, normalize_values, text
+from telephony.data import data
+from telephony.errors import NotFoundError
+from telephony.model.deletion_protection import deletion_protection_property, lift_deletion_protection_property
+from telephony.model.pools import leave_pools, leave_pools_property
+from telephony.model.properties import Nested, Properties, Rule, country_code_property, prop
+from telephony.model.resource import Observed, Purchase, Stability, differences, normalize_values, text
+from telephony.model.sms_resource import SmsResource, api_tags
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@data
+class OnDelete(Nested):
+    """Actions that are allowed on delete if deletion protection or a pool prevents the release."""
+
+    lift_deletion_protection: bool = lift_deletion_protection_property()
+    leave_pools: bool = leave_pools_property()
+
+
+@data
 class SmsSenderIdProperties(Properties):
-    """What can be declared of a sender ID."""
+    """The properties of Custom::SmsSenderId."""
 
+    id_pattern = r"[A-Z]{2}\|[A-Z0-9_-]{1,11}"
+    id_example = "GB|MYBRAND"
     rules = (
         Rule(
             "IsoCountryCode",
-            "is a country without sender IDs: use a phone number.",
+            "is a country that doesn't support sender IDs. Use a phone number.",
             lambda declared: declared.get("iso_country_code") in {"US", "CA", "CN"},
         ),
     )
 
     sender_id: str = prop(
-        "The name that recipients see: letters, digits, hyphens and underscores, at least one letter among them. Any "
-        "case is accepted; the service keeps upper case.",
+        "The sender ID that recipients see. It can contain letters, digits, hyphens and underscores, and must contain a "
+        "letter. The service converts it to uppercase.",
         required=True,
         create_only=True,
         pattern=r"(?=.*[A-Za-z])(?!-)[A-Za-z0-9_-]+(?<!-)",
@@ -42,29 +54,23 @@ class SmsSenderIdProperties(Properties):
         maximum=11,
         normalize=str.upper,
     )
-    iso_country_code: str = prop(
-        "The country, in ISO 3166-1 alpha-2 format.",
-        required=True,
-        create_only=True,
-        pattern=r"[A-Z]{2}",
-        hints={"false": 'YAML reads an unquoted NO as false: quote NO in YAML, "NO".'},
-    )
+    iso_country_code: str = country_code_property(required=True)
     message_types: tuple[Literal["TRANSACTIONAL", "PROMOTIONAL"], ...] | None = prop(
-        "The kinds of messages that are sent. Without it the service takes TRANSACTIONAL. They cannot change while the "
-        "sender ID and the country stay the same.",
+        "The types of messages that the sender ID sends. By default, the service uses `TRANSACTIONAL`. The types can't "
+        "change while the sender ID and the country stay the same.",
         create_only=True,
         minimum=1,
         maximum=2,
         normalize=normalize_values,
     )
-    deletion_protection_enabled: bool | None = prop(
-        "Whether the sender ID cannot be released. Taking `true` away in an update switches the protection off.",
-        disabled_when_removed=True,
+    deletion_protection_enabled: bool | None = deletion_protection_property("sender ID")
+    on_delete: OnDelete = prop(
+        "The actions that are allowed on delete if deletion protection or a pool prevents the release.",
+        default=OnDelete(),
     )
-    on_delete: OnDelete = prop("What a Delete may do to get the sender ID released.", default=OnDelete())
 
 
-class SmsSenderId(OriginationIdentity[SmsSenderIdProperties]):
+class SmsSenderId(SmsResource[SmsSenderIdProperties]):
     """Custom::SmsSenderId."""
 
     type_name = "Custom::SmsSenderId"
@@ -72,10 +78,10 @@ class SmsSenderId(OriginationIdentity[SmsSenderIdProperties]):
     properties = SmsSenderIdProperties
     attributes: ClassVar[Mapping[str, str]] = {
         "Arn": "The Amazon Resource Name (ARN) of the sender ID.",
-        "SenderId": "The sender ID, in upper case.",
-        "IsoCountryCode": "The country, in ISO 3166-1 alpha-2 format.",
-        "Registered": "true if the sender ID is registered, else false.",
-        "RegistrationId": "The id of its registration, or empty.",
+        "SenderId": "The sender ID, in uppercase.",
+        "IsoCountryCode": "The two-letter country code, in ISO 3166-1 alpha-2 format.",
+        "Registered": "`true` if the sender ID is registered, else `false`.",
+        "RegistrationId": "The ID of the registration, or an empty string.",
         "MonthlyLeasingPrice": "The monthly price, in US dollars.",
     }
     permissions = (
@@ -90,8 +96,6 @@ class SmsSenderId(OriginationIdentity[SmsSenderIdProperties]):
         "sms-voice:TagResource",
         "sms-voice:UntagResource",
     )
-    id_pattern = r"[A-Z]{2}\|[A-Z0-9_-]{1,11}"
-    id_example = "GB|MYBRAND"
     identity_fields = frozenset({"SenderId", "IsoCountryCode"})
 
     def purchase_call(self, desired: SmsSenderIdProperties) -> tuple[str, str]:  # noqa: ARG002 - always the same
@@ -99,8 +103,8 @@ class SmsSenderId(OriginationIdentity[SmsSenderIdProperties]):
         return services.SMS_VOICE, "RequestSenderId"
 
     def acquire(self, desired: SmsSenderIdProperties, purchase: Purchase) -> Observed:
-        """RequestSenderId; one that was there before belongs to somebody else, whatever the service answers."""
-        answer = services.sms_voice().request_sender_id(
+        """RequestSenderId. A sender ID without the tags of this purchase belongs to another owner."""
+        response = services.sms_voice().request_sender_id(
             SenderId=desired.sender_id.upper(),
             IsoCountryCode=desired.iso_country_code,
             DeletionProtectionEnabled=False,
@@ -108,16 +112,16 @@ class SmsSenderId(OriginationIdentity[SmsSenderIdProperties]):
             ClientToken=purchase.token("RequestSenderId"),
             **({"MessageTypes": list(desired.message_types)} if desired.message_types is not None else {}),
         )
-        observed = _observed(answer)
-        tags = {tag["Key"]: tag["Value"] for tag in answer.get("Tags", [])} or self.read_tags(observed)
+        observed = _observed(response)
+        tags = {tag["Key"]: tag["Value"] for tag in response.get("Tags", [])} or self.read_tags(observed)
         if not purchase.matches(tags):
             raise reasons.SENDER_ID_EXISTS.failure(
                 sender_id=desired.sender_id.upper(), country=desired.iso_country_code
             )
-        return attrs.evolve(observed, newly_purchased=True, tags=tags)
+        return copy.replace(observed, newly_purchased=True, tags=tags)
 
     def find(self, desired: SmsSenderIdProperties | None, purchase: Purchase) -> Observed | None:
-        """By its key where the declaration is known, else by the tags of all."""
+        """Read the declared sender ID, or without a declaration the tags of all sender IDs."""
         candidates: Iterable[Observed] = self.list_all()
         if desired is not None:
             one = self.read(f"{desired.iso_country_code}|{desired.sender_id.upper()}")
@@ -125,7 +129,7 @@ class SmsSenderId(OriginationIdentity[SmsSenderIdProperties]):
         for candidate in candidates:
             tags = self.read_tags(candidate)
             if purchase.matches(tags):
-                return attrs.evolve(candidate, tags=tags)
+                return copy.replace(candidate, tags=tags)
         return None
 
     def list_all(self) -> Iterator[Observed]:
@@ -134,49 +138,47 @@ class SmsSenderId(OriginationIdentity[SmsSenderIdProperties]):
             yield _observed(item)
 
     def read(self, physical_id: str) -> Observed | None:
-        """DescribeSenderIds; an unknown one fails the whole call."""
+        """DescribeSenderIds. The call fails if the sender ID does not exist."""
         country, sender_id = physical_id.split("|", 1)
         try:
-            answer = services.sms_voice().describe_sender_ids(
+            response = services.sms_voice().describe_sender_ids(
                 SenderIds=[{"SenderId": sender_id, "IsoCountryCode": country}]
             )
-        except HandlerError as failure:
-            if failure.error_code is HandlerErrorCode.NOT_FOUND:
-                return None
-            raise
-        return next((_observed(item) for item in answer["SenderIds"]), None)
+        except NotFoundError:
+            return None
+        return next((_observed(item) for item in response["SenderIds"]), None)
 
     def converge(self, observed: Observed, desired: SmsSenderIdProperties) -> Observed:
-        """Tags, then protection."""
+        """Change tags, then deletion protection."""
         self.converge_tags(observed, desired.tags)
-        if not differences(observed, desired, replacement=False):
+        if not differences(observed, desired, create_only=False):
             return observed
         country, sender_id = observed.physical_id.split("|", 1)
-        answer = services.sms_voice().update_sender_id(
+        response = services.sms_voice().update_sender_id(
             SenderId=sender_id,
             IsoCountryCode=country,
             DeletionProtectionEnabled=bool(desired.deletion_protection_enabled),
         )
-        return attrs.evolve(_observed(answer), tags=observed.tags)
+        return copy.replace(_observed(response), tags=observed.tags)
 
-    def release_unused(self, physical_id: str) -> None:
+    def call_release(self, physical_id: str) -> None:
         """ReleaseSenderId."""
         country, sender_id = physical_id.split("|", 1)
         services.sms_voice().release_sender_id(SenderId=sender_id, IsoCountryCode=country)
 
-    def pool_identity(self, observed: Observed) -> str:
-        """The sender ID itself; its country goes with it."""
-        return observed.attributes["SenderId"]
+    def leave_pools(self, observed: Observed, pool_ids: Iterable[str]) -> None:
+        """DisassociateOriginationIdentity."""
+        leave_pools(observed.attributes["SenderId"], observed.attributes["IsoCountryCode"], pool_ids)
 
     def disable_protection(self, observed: Observed) -> None:
-        """UpdateSenderId."""
+        """UpdateSenderId, for deletion protection only."""
         country, sender_id = observed.physical_id.split("|", 1)
         services.sms_voice().update_sender_id(
             SenderId=sender_id, IsoCountryCode=country, DeletionProtectionEnabled=False
         )
 
     def read_pool_ids(self, observed: Observed) -> tuple[str, ...]:
-        """Look into every pool: DescribeSenderIds does not tell, and a sender ID may be in many."""
+        """Search every pool. DescribeSenderIds does not return pools, and a sender ID can be in several."""
         found = []
         for pool in services.paginate(services.sms_voice().describe_pools, "Pools", MaxResults=100):
             members = services.paginate(
@@ -190,25 +192,25 @@ class SmsSenderId(OriginationIdentity[SmsSenderIdProperties]):
         return tuple(found)
 
 
-def _observed(answer: Mapping[str, Any]) -> Observed:
-    sender_id, country = answer["SenderId"].upper(), answer["IsoCountryCode"]
+def _observed(response: Mapping[str, Any]) -> Observed:
+    sender_id, country = response["SenderId"].upper(), response["IsoCountryCode"]
     return Observed(
         physical_id=f"{country}|{sender_id}",
         stability=Stability.ACTIVE,
-        arn=answer["SenderIdArn"],
-        protected=answer["DeletionProtectionEnabled"],
+        arn=response["SenderIdArn"],
+        protected=response["DeletionProtectionEnabled"],
         attributes={
-            "Arn": answer["SenderIdArn"],
+            "Arn": response["SenderIdArn"],
             "SenderId": sender_id,
             "IsoCountryCode": country,
-            "Registered": text(answer["Registered"]),
-            "RegistrationId": text(answer.get("RegistrationId")),
-            "MonthlyLeasingPrice": answer["MonthlyLeasingPrice"],
+            "Registered": text(response["Registered"]),
+            "RegistrationId": text(response.get("RegistrationId")),
+            "MonthlyLeasingPrice": response["MonthlyLeasingPrice"],
         },
         live={
             "sender_id": sender_id,
             "iso_country_code": country,
-            "message_types": tuple(answer["MessageTypes"]),
-            "deletion_protection_enabled": answer["DeletionProtectionEnabled"],
+            "message_types": tuple(response["MessageTypes"]),
+            "deletion_protection_enabled": response["DeletionProtectionEnabled"],
         },
     )

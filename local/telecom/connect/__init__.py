@@ -1,3 +1,3 @@
-"""Amazon Connect: moto's service, and phone numbers beside it."""
+"""Amazon Connect: moto's service with phone numbers."""
 
 from local.telecom.connect.models import telecomconnect_backends as telecomconnect_backends

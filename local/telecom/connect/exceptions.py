@@ -1,48 +1,31 @@
-"""The errors of Connect's phone number operations, with the HTTP status of botocore's model."""
+"""Errors of Connect's phone number operations, with the HTTP statuses of botocore's model."""
 
 from http import HTTPStatus
 
 from local.telecom.errors import ModelledError
 
 
-class AccessDenied(ModelledError):
-    """The caller may not do this."""
-
-    code = "AccessDeniedException"
-    status = HTTPStatus.FORBIDDEN
-    pinned = False
-
-
 class Idempotency(ModelledError):
-    """A ClientToken came again with other parameters."""
+    """A ClientToken is reused with other parameters."""
 
     code = "IdempotencyException"
     status = HTTPStatus.CONFLICT
-    pinned = False
-
-
-class InternalService(ModelledError):
-    """The service's own fault; worth another try."""
-
-    code = "InternalServiceException"
-    status = HTTPStatus.INTERNAL_SERVER_ERROR
-    pinned = False
 
 
 class InvalidParameter(ModelledError):
-    """One of the parameters is not valid, or the number is not to be had."""
+    """A parameter is invalid, or the number is not available."""
 
     code = "InvalidParameterException"
 
 
 class InvalidRequest(ModelledError):
-    """The request is not valid; some operations model this one only."""
+    """The request is invalid; some operations model only this error."""
 
     code = "InvalidRequestException"
 
 
 class ResourceInUse(ModelledError):
-    """Something else is being done with the number."""
+    """Another operation on the number is in progress."""
 
     code = "ResourceInUseException"
     status = HTTPStatus.CONFLICT
@@ -50,15 +33,14 @@ class ResourceInUse(ModelledError):
 
 
 class ResourceNotFound(ModelledError):
-    """There is no such number, instance or traffic distribution group."""
+    """The number, instance or traffic distribution group does not exist."""
 
     code = "ResourceNotFoundException"
     status = HTTPStatus.NOT_FOUND
 
 
 class Throttling(ModelledError):
-    """Too many calls of one operation."""
+    """The rate limit of an operation is exceeded."""
 
     code = "ThrottlingException"
     status = HTTPStatus.TOO_MANY_REQUESTS
-    pinned = False

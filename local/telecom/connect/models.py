@@ -1,4 +1,4 @@
-"""The backend of Connect: moto's, with phone numbers, their tags, and traffic distribution groups."""
+"""Backend of Connect: moto's, with phone numbers, their tags, and traffic distribution groups."""
 
 import uuid
 
@@ -7,19 +7,17 @@ from moto.core.base_backend import BackendDict
 from local.telecom.connect.exceptions import ResourceNotFound
 from local.telecom.connect.phone_numbers import PhoneNumbers
 from local.telecom.connect.records import Group
-from local.telecom.rules import Answer
+from local.telecom.rules import Json, idempotent
 
 
 class TelecomConnectBackend(PhoneNumbers):
-    """One account in one Region. Operations of ours take the request and return the answer; moto's are as they were."""
+    """One account in one Region. OWN_OPERATIONS take the request and return the response; others are moto's."""
 
-    def create_traffic_distribution_group(self, parameters: Answer) -> Answer:
-        """Make a group for an instance."""
-        return self.once("CreateTrafficDistributionGroup", parameters, lambda: self._create_group(parameters))
-
-    def _create_group(self, parameters: Answer) -> Answer:
+    @idempotent
+    def create_traffic_distribution_group(self, parameters: Json) -> Json:
+        """Create a traffic distribution group for an instance."""
         instance, group_id = self._existing_target({"InstanceId": parameters["InstanceId"]}), str(uuid.uuid4())
-        made = Group(
+        group = Group(
             id=group_id,
             arn=self.arn_of(f"traffic-distribution-group/{group_id}"),
             name=parameters["Name"],
@@ -27,11 +25,11 @@ class TelecomConnectBackend(PhoneNumbers):
             description=parameters.get("Description"),
             tags=parameters.get("Tags", {}),
         )
-        self.groups[made.arn] = made
-        return {"Id": made.id, "Arn": made.arn}
+        self.groups[group.arn] = group
+        return {"Id": group.id, "Arn": group.arn}
 
-    def describe_traffic_distribution_group(self, parameters: Answer) -> Answer:
-        """Return a group by id or ARN."""
+    def describe_traffic_distribution_group(self, parameters: Json) -> Json:
+        """Return a traffic distribution group by ID or ARN."""
         name = parameters["TrafficDistributionGroupId"]
         own = self.arn_of("traffic-distribution-group/")
         group = self.groups.get(own + name.removeprefix(own))
@@ -49,7 +47,7 @@ class TelecomConnectBackend(PhoneNumbers):
         return {"TrafficDistributionGroup": {name: value for name, value in members.items() if value is not None}}
 
     def tag_resource(self, resource_arn: str, tags: dict[str, str]) -> None:
-        """Add tags, or change them."""
+        """Add or change tags."""
         if ":phone-number/" not in resource_arn:
             super().tag_resource(resource_arn, tags)
             return
@@ -57,7 +55,7 @@ class TelecomConnectBackend(PhoneNumbers):
         self.write_number_tags(number, number.tags.written | tags)
 
     def untag_resource(self, resource_arn: str, tag_keys: list[str]) -> None:
-        """Remove tags; a key that is not there is no matter."""
+        """Remove tags; unknown keys are ignored."""
         if ":phone-number/" not in resource_arn:
             super().untag_resource(resource_arn, tag_keys)
             return
@@ -66,7 +64,7 @@ class TelecomConnectBackend(PhoneNumbers):
         self.write_number_tags(number, rest)
 
     def list_tags_for_resource(self, resource_arn: str) -> dict[str, str]:
-        """Return the tags that can be seen now."""
+        """Return the tags that are visible now."""
         if ":phone-number/" not in resource_arn:
             return dict(super().list_tags_for_resource(resource_arn))
         return self.number_of(resource_arn).tags.read(self.clock.now())
@@ -76,5 +74,5 @@ OWN_OPERATIONS = frozenset(
     name for owner in (PhoneNumbers, TelecomConnectBackend) for name in vars(owner) if not name.startswith("_")
 ) - {"tag_resource", "untag_resource", "list_tags_for_resource"}
 
-# The name under which moto looks for it.
+# moto looks for this name.
 telecomconnect_backends = BackendDict(TelecomConnectBackend, "connect")

@@ -1,19 +1,19 @@
-"""What Connect holds, and how the API writes it down."""
+"""Resources of Connect and their representation in API responses."""
 
 import math
 from dataclasses import dataclass, field
 
 from local.telecom.behaviours import behaves
-from local.telecom.rules import Answer, TagStore
+from local.telecom.rules import Json, TagStore
 
 DAY = 86_400.0
 
 
 @dataclass(kw_only=True)
 class ClaimedNumber:
-    """A claimed or imported number. `settles_at` is when its last operation is through, with `failure` if it failed.
+    """A claimed or imported number. `settles_at` is the end of its last operation, `failure` the error of that.
 
-    A claim that failed lapses a day later: `lapses_at` is infinite for one that did not.
+    A failed claim expires after a day; `expires_at` of any other number is infinite.
     """
 
     serial: int
@@ -27,28 +27,31 @@ class ClaimedNumber:
     settles_at: float
     description: str | None = None
     failure: str | None = None
-    lapses_at: float = math.inf
+    expires_at: float = math.inf
     source_arn: str | None = None
-    flow: tuple[str, str] | None = None  # instance id, flow ARN
+    flow: tuple[str, str] | None = None  # instance ID, flow ARN
     tags: TagStore = field(default_factory=TagStore)
 
     @property
-    def never_claimed(self) -> bool:
-        """Tell whether the claim itself failed, or is going to."""
-        return self.lapses_at < math.inf
+    def claim_failed(self) -> bool:
+        """Whether the claim itself failed, or will fail when it settles."""
+        return self.expires_at < math.inf
 
     @behaves("connect.claim.asynchronous", "connect.update.asynchronous")
     def status(self, now: float) -> str:
-        """Return the status now."""
+        """Return the status at `now`."""
         if now < self.settles_at:
             return "IN_PROGRESS"
         return "FAILED" if self.failure else "CLAIMED"
 
-    def summary(self) -> Answer:
+    def identity(self) -> Json:
+        """Return the response of an operation that changes the number."""
+        return {"PhoneNumberId": self.id, "PhoneNumberArn": self.arn}
+
+    def summary(self) -> Json:
         """Return the members that ListPhoneNumbersV2 and DescribePhoneNumber share."""
         members = {
-            "PhoneNumberId": self.id,
-            "PhoneNumberArn": self.arn,
+            **self.identity(),
             "PhoneNumber": self.number,
             "PhoneNumberCountryCode": self.country,
             "PhoneNumberType": self.type,
@@ -59,7 +62,7 @@ class ClaimedNumber:
         }
         return {name: value for name, value in members.items() if value is not None}
 
-    def described(self, now: float) -> Answer:
+    def described(self, now: float) -> Json:
         """Return ClaimedPhoneNumberSummary."""
         status = {"Status": self.status(now)}
         if status["Status"] == "FAILED" and self.failure:
@@ -70,7 +73,7 @@ class ClaimedNumber:
 
 @dataclass(kw_only=True)
 class Group:
-    """A traffic distribution group; ACTIVE from the start."""
+    """A traffic distribution group; it is ACTIVE at once."""
 
     id: str
     arn: str

@@ -1,4 +1,4 @@
-"""Answers the calls of Connect (restJson1): ours by our backend, the others as moto does."""
+"""HTTP responses of Connect (restJson1): own operations by the local backend, the others by moto."""
 
 from typing import Any
 
@@ -19,6 +19,7 @@ class TelecomConnectResponse(ModelledResponse, ConnectResponse):  # type: ignore
     service = "connect"
     # Administrator guide, API throttling quotas: RateLimit 2 per second, BurstLimit 5.
     calls_per_second = {"": 2.0}  # noqa: RUF012
+    throttling = Throttling
     burst = 5.0
 
     def __init__(self) -> None:
@@ -31,32 +32,26 @@ class TelecomConnectResponse(ModelledResponse, ConnectResponse):  # type: ignore
         return backend
 
     def perform(self, operation: OperationModel, parameters: dict[str, Any]) -> Any:
-        """Call our backend's method of that name, or moto's response's."""
+        """Call the local backend's method of that name, or that of moto's response class."""
         name = method_name(operation)
         if name in OWN_OPERATIONS:
             return getattr(self.connect_backend, name)(parameters)
         if hasattr(ConnectResponse, name):
             return super(ModelledResponse, self).call_action()
-        raise self.not_built(operation.name)
+        raise self.not_implemented(operation.name)
 
-    def invalid_input(self, operation: OperationModel, found: list[Violation]) -> ModelledError:
-        """Return InvalidParameterException, or InvalidRequestException where only that is modelled."""
-        lines = "; ".join(f"'{item.path}': {item.rule}" if item.path else item.rule for item in found)
-        message = f"{len(found)} validation error(s) detected in {operation.name}: {lines}"
+    def invalid_input(self, operation: OperationModel, found: list[Violation], message: str) -> ModelledError:
+        """Return InvalidParameterException, or InvalidRequestException if only that is modelled."""
+        del found
         if "InvalidParameterException" in [shape.name for shape in operation.error_shapes]:
             return InvalidParameter("any.input", message)
         return InvalidRequest("any.input", message)
 
-    def not_built(self, operation: str) -> ModelledError:
-        """Return InvalidRequestException, or InvalidParameterException where only that is modelled."""
-        message = f"The operation {operation} is not built in the local connect service."
-        model = get_service_model(self.service)
+    def not_implemented(self, operation: str) -> ModelledError:
+        """Return InvalidRequestException, or InvalidParameterException if only that is modelled."""
+        message, model = self.not_implemented_message(operation), get_service_model(self.service)
         if operation in model.operation_names:
             names = [shape.name for shape in model.operation_model(operation).error_shapes]
             if "InvalidRequestException" not in names and "InvalidParameterException" in names:
                 return InvalidParameter("any.not_built", message)
         return InvalidRequest("any.not_built", message)
-
-    def throttled(self) -> ModelledError:
-        """Return ThrottlingException."""
-        return Throttling("any.rate", "Rate exceeded")

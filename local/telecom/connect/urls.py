@@ -1,4 +1,4 @@
-"""Where moto finds the service: in front of moto's own, whose operations it passes on."""
+"""URL patterns for moto. They precede those of moto's own Connect, whose operations are passed on to it."""
 
 from local.telecom.connect.responses import TelecomConnectResponse
 

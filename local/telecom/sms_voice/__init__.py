@@ -1,3 +1,3 @@
-"""AWS End User Messaging SMS (`pinpoint-sms-voice-v2`), in the shape of a moto service."""
+"""AWS End User Messaging SMS (`pinpoint-sms-voice-v2`) as a moto service."""
 
 from local.telecom.sms_voice.models import pinpointsmsvoicev2_backends as pinpointsmsvoicev2_backends

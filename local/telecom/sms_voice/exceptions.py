@@ -1,26 +1,21 @@
-"""The errors of pinpoint-sms-voice-v2. Their HTTP status is the API Reference's; botocore's model does not carry it."""
-
-from http import HTTPStatus
-from typing import Any
+"""Errors of pinpoint-sms-voice-v2. The HTTP statuses are from the API Reference; botocore's model has none."""
 
 from local.telecom.errors import ModelledError
-
-
-class AccessDenied(ModelledError):
-    """`reason` is absent when IAM alone refused."""
-
-    code = "AccessDeniedException"
-    pinned = False
+from local.telecom.sms_voice.records import Keyword, Record
 
 
 class Conflict(ModelledError):
-    """`reason`, `resource_type` and `resource_id` say what stands in the way."""
+    """The state of a resource does not allow the operation."""
 
     code = "ConflictException"
 
+    def __init__(self, behaviour: str, reason: str, resource: Record | Keyword) -> None:
+        message = f"Conflict, Reason: {reason}, ResourceType: {resource.kind}, ResourceId: {resource.id}"
+        super().__init__(behaviour, message, reason=reason, resource_type=resource.kind, resource_id=resource.id)
+
 
 class ResourceNotFound(ModelledError):
-    """Carries no reason, only `resource_type` and `resource_id`."""
+    """The resource does not exist. This exception has no Reason."""
 
     code = "ResourceNotFoundException"
 
@@ -30,31 +25,26 @@ class ResourceNotFound(ModelledError):
 
 
 class QuotaExceeded(ModelledError):
-    """`reason` names the quota."""
+    """A quota is exhausted; `reason` names the quota."""
 
     code = "ServiceQuotaExceededException"
 
+    def __init__(self, behaviour: str, reason: str) -> None:
+        super().__init__(behaviour, f"Service quota exceeded, Reason: {reason}", reason=reason)
+
 
 class Throttling(ModelledError):
-    """Too many calls of one operation."""
+    """The rate limit of an operation is exceeded."""
 
     code = "ThrottlingException"
-    pinned = False
 
 
 class Validation(ModelledError):
-    """`reason` says what kind of mistake it is, `fields` where: [{Name, Message}]."""
+    """A parameter is invalid. Each field is the name of a parameter and the rule that it violates."""
 
     code = "ValidationException"
 
-    def __init__(self, behaviour: str, message: str, reason: str, *fields: tuple[str, str], **more: Any) -> None:
-        listed = [{"Name": name, "Message": text} for name, text in fields]
-        super().__init__(behaviour, message, reason=reason, fields=listed or None, **more)
-
-
-class InternalServer(ModelledError):
-    """The service's own fault; worth another try."""
-
-    code = "InternalServerException"
-    status = HTTPStatus.INTERNAL_SERVER_ERROR
-    pinned = False
+    def __init__(self, behaviour: str, reason: str, *fields: tuple[str, str], message: str = "") -> None:
+        text = message or "; ".join(f"{name}: {rule}" for name, rule in fields) or f"Reason: {reason}"
+        listed = [{"Name": name, "Message": rule} for name, rule in fields]
+        super().__init__(behaviour, text, reason=reason, fields=listed or None)

@@ -1,56 +1,47 @@
-"""Keywords of a number or a pool."""
+"""Keywords of a phone number or a pool."""
 
-from local.telecom.rules import Answer
+from local.telecom.rules import Json
 from local.telecom.sms_voice.exceptions import Conflict, QuotaExceeded, ResourceNotFound
-from local.telecom.sms_voice.records import Keyword, PhoneNumber, Pool, present
-from local.telecom.sms_voice.state import Readers, State, passes
+from local.telecom.sms_voice.records import Keyword, PhoneNumber, Pool
+from local.telecom.sms_voice.state import State
 
-_FILTERS: Readers[Keyword] = {"keyword-action": lambda keyword: keyword.action}
 _MANDATORY = {"HELP": "AUTOMATIC_RESPONSE", "STOP": "OPT_OUT"}
 
 
 class Keywords(State):
-    """Keywords are told apart without regard to case."""
+    """Keyword operations. Keywords are not case-sensitive."""
 
-    def put_keyword(self, parameters: Answer) -> Answer:
-        """Make a keyword, or change it."""
+    def put_keyword(self, parameters: Json) -> Json:
+        """Create or change a keyword. The message of a mandatory keyword can change, its action can't."""
         owner, name = self._owner(parameters["OriginationIdentity"]), parameters["Keyword"].upper()
-        action = parameters.get("KeywordAction", "AUTOMATIC_RESPONSE")
-        if name in _MANDATORY:  # their message is the owner's to word, what they do is not
-            action = parameters.get("KeywordAction", _MANDATORY[name])
-            self.refuse(action != _MANDATORY[name], _mandatory(name, "RESOURCE_MODIFICATION_NOT_ALLOWED"))
+        action = parameters.get("KeywordAction", _MANDATORY.get(name, "AUTOMATIC_RESPONSE"))
         held = owner.keywords.get(name)
-        self.refuse(
-            held is None and len(owner.keywords) >= self.options.keywords_per_number,
-            QuotaExceeded(
-                "sms.keyword.quota",
-                "You have reached the quota of keywords.",
-                reason="KEYWORDS_PER_POOL" if isinstance(owner, Pool) else "KEYWORDS_PER_PHONE_NUMBER",
-            ),
-        )
-        serial = held.serial if held else self.serial()
+        if held is None:
+            quota = "KEYWORDS_PER_POOL" if isinstance(owner, Pool) else "KEYWORDS_PER_PHONE_NUMBER"
+            exhausted = len(owner.keywords) >= self.options.keywords_per_number
+            self.reject_if(exhausted, QuotaExceeded("sms.keyword.quota", quota))
+        elif name in _MANDATORY:
+            conflict = Conflict("sms.keyword.mandatory", "RESOURCE_MODIFICATION_NOT_ALLOWED", held)
+            self.reject_if(action != _MANDATORY[name], conflict)
+        serial = held.serial if held else self.next_serial()
         owner.keywords[name] = Keyword(serial, parameters["Keyword"], parameters["KeywordMessage"], action)
-        return _identity(owner) | owner.keywords[name].as_answer()
+        return _identity(owner) | owner.keywords[name].response()
 
-    def delete_keyword(self, parameters: Answer) -> Answer:
-        """Remove a keyword."""
+    def delete_keyword(self, parameters: Json) -> Json:
+        """Delete a keyword."""
         owner, name = self._owner(parameters["OriginationIdentity"]), parameters["Keyword"].upper()
-        self.refuse(name in _MANDATORY, _mandatory(name, "RESOURCE_DELETION_NOT_ALLOWED"))
         keyword = self._keyword(owner, name)
+        conflict = Conflict("sms.keyword.mandatory", "RESOURCE_DELETION_NOT_ALLOWED", keyword)
+        self.reject_if(name in _MANDATORY, conflict)
         del owner.keywords[name]
-        return _identity(owner) | keyword.as_answer()
+        return _identity(owner) | keyword.response()
 
-    def describe_keywords(self, parameters: Answer) -> Answer:
-        """Return keywords by name, or all that pass the filters."""
+    def describe_keywords(self, parameters: Json) -> Json:
+        """Return keywords by name, or all that match the filters."""
         owner = self._owner(parameters["OriginationIdentity"])
         named = [self._keyword(owner, name.upper()) for name in parameters.get("Keywords", [])]
-        chosen = [
-            (keyword.serial, keyword)
-            for keyword in named or owner.keywords.values()
-            if passes(keyword, parameters.get("Filters", []), _FILTERS)
-        ]
-        page, token = self.page(sorted(chosen, key=lambda pair: pair[0]), parameters, default=100)
-        return _identity(owner) | {"Keywords": [keyword.as_answer() for keyword in page]} | present(NextToken=token)
+        page, more = self.describe(named or owner.keywords.values(), parameters, {"keyword-action": "action"})
+        return _identity(owner) | {"Keywords": [keyword.response() for keyword in page]} | more
 
     def _owner(self, name: str) -> PhoneNumber | Pool:
         return self.pool_of(name) if name.startswith("pool-") or ":pool/" in name else self.number_of(name)
@@ -61,15 +52,5 @@ class Keywords(State):
         return owner.keywords[name]
 
 
-def _identity(owner: PhoneNumber | Pool) -> Answer:
+def _identity(owner: PhoneNumber | Pool) -> Json:
     return {"OriginationIdentityArn": owner.arn, "OriginationIdentity": owner.id}
-
-
-def _mandatory(name: str, reason: str) -> Conflict:
-    return Conflict(
-        "sms.keyword.mandatory",
-        f"The keyword {name} can't be deleted or modified.",
-        reason=reason,
-        resource_type="keyword",
-        resource_id=name,
-    )

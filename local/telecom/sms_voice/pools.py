@@ -1,48 +1,41 @@
-"""Pools, and who is in them."""
+"""Pools and their origination identities."""
 
 from local.telecom.behaviours import behaves
-from local.telecom.errors import ModelledError
-from local.telecom.rules import Answer
+from local.telecom.rules import Json, idempotent
 from local.telecom.sms_voice.exceptions import Conflict, QuotaExceeded, ResourceNotFound, Validation
 from local.telecom.sms_voice.phone_numbers import PhoneNumbers
-from local.telecom.sms_voice.records import PhoneNumber, Pool, SenderId, present, tag_list
+from local.telecom.sms_voice.records import PhoneNumber, Pool, SenderId, present
 from local.telecom.sms_voice.sender_ids import SenderIds
-from local.telecom.sms_voice.state import Readers, flag, passes, tags_in
+from local.telecom.sms_voice.state import matching
 
 type Identity = PhoneNumber | SenderId
 
-_POOL_FILTERS: Readers[tuple[Pool, str]] = {
-    "status": lambda it: it[1],
-    "message-type": lambda it: it[0].message_type,
-    "two-way-enabled": lambda it: flag(it[0].two_way_enabled),
-    "self-managed-opt-outs-enabled": lambda it: flag(it[0].self_managed_opt_outs),
-    "opt-out-list-name": lambda it: it[0].opt_out_list,
-    "shared-routes-enabled": lambda _: "false",
-    "deletion-protection-enabled": lambda it: flag(it[0].protected),
-    "two-way-channel-arn": lambda it: it[0].two_way_channel_arn or "",
+_POOL_FILTERS = {
+    "message-type": "message_type",
+    "two-way-enabled": "two_way_enabled",
+    "self-managed-opt-outs-enabled": "self_managed_opt_outs",
+    "opt-out-list-name": "opt_out_list",
+    "shared-routes-enabled": "shared_routes",
+    "deletion-protection-enabled": "protected",
+    "two-way-channel-arn": "two_way_channel_arn",
 }
-_MEMBER_FILTERS: Readers[Identity] = {
-    "iso-country-code": lambda identity: identity.country,
-    "number-capability": lambda identity: identity.capabilities if isinstance(identity, PhoneNumber) else ["SMS"],
-}
+_MEMBER_FILTERS = {"iso-country-code": "country", "number-capability": "capabilities"}
+_TWO_WAY = ("two_way_enabled", "two_way_channel_arn", "two_way_channel_role")
+_INHERITED = (*_TWO_WAY, "self_managed_opt_outs", "opt_out_list")
 
 
 class Pools(PhoneNumbers, SenderIds):
     """The pools of one account in one Region."""
 
-    def create_pool(self, parameters: Answer) -> Answer:
-        """Make a pool around its first identity."""
-        return self.once("CreatePool", parameters, lambda: self._create(parameters))
-
+    @idempotent
     @behaves("sms.pool.inherits")
-    def _create(self, parameters: Answer) -> Answer:
+    def create_pool(self, parameters: Json) -> Json:
+        """Create a pool with its first identity."""
         first, now, pool_id = self._identity(parameters), self.clock.now(), self.new_id("pool")
-        self.refuse(
-            len(self.pools) >= self.options.pools,
-            QuotaExceeded("sms.pool.quota", "You have reached the quota of pools.", reason="POOLS_PER_ACCOUNT"),
-        )
+        exhausted = len(self.pools) >= self.options.pools
+        self.reject_if(exhausted, QuotaExceeded("sms.pool.quota", "POOLS_PER_ACCOUNT"))
         pool = Pool(
-            serial=self.serial(),
+            serial=self.next_serial(),
             id=pool_id,
             arn=self.arn_of(f"pool/{pool_id}"),
             message_type=parameters["MessageType"],
@@ -50,168 +43,86 @@ class Pools(PhoneNumbers, SenderIds):
             protected=parameters.get("DeletionProtectionEnabled", False),
         )
         if isinstance(first, PhoneNumber):
-            pool.two_way_enabled, pool.two_way_channel_arn = first.two_way_enabled, first.two_way_channel_arn
-            pool.two_way_channel_role = first.two_way_channel_role
-            pool.self_managed_opt_outs, pool.opt_out_list = first.self_managed_opt_outs, first.opt_out_list
+            for name in _INHERITED:
+                setattr(pool, name, getattr(first, name))
             pool.keywords = dict(first.keywords)
-        self._check(first, pool)
+        self._check_joins(first, pool)
         self.pools[pool.id] = pool
-        tags = tags_in(parameters)
-        self.write_tags(pool.tags, tags)
-        self._join(first, pool)
-        return pool.as_answer("CREATING") | {"DeletionProtectionEnabled": pool.protected, "Tags": tag_list(tags)}
+        tags = self.tag_new(pool, parameters)
+        self.join(first, pool)
+        return pool.response("CREATING") | {"DeletionProtectionEnabled": pool.protected} | tags
 
     @behaves("sms.pool.delete")
-    def delete_pool(self, parameters: Answer) -> Answer:
-        """Delete the pool; its members stay, without it."""
+    def delete_pool(self, parameters: Json) -> Json:
+        """Delete a pool. Its members continue to exist."""
         pool = self.pool_of(parameters["PoolId"])
-        self.refuse(
-            pool.protected,
-            Conflict(
-                "sms.pool.protected",
-                f"Deletion protection is enabled for the pool {pool.id}.",
-                reason="DELETION_PROTECTION_ENABLED",
-                resource_type="pool",
-                resource_id=pool.id,
-            ),
-        )
+        self.reject_if(pool.protected, Conflict("sms.pool.protected", "DELETION_PROTECTION_ENABLED", pool))
         for identity in self._members(pool):
             self._leave(identity, pool)
         del self.pools[pool.id]
-        return pool.as_answer("DELETING")
+        return pool.response("DELETING")
 
-    def describe_pools(self, parameters: Answer) -> Answer:
-        """Return pools by id, or all that pass the filters."""
-        self.refuse(
-            parameters.get("PoolIds") and "Owner" in parameters,
-            Validation(
-                "sms.describe.owner",
-                "Owner and PoolIds can't be used at the same time.",
-                "PARAMETERS_CANNOT_BE_USED_TOGETHER",
-            ),
-        )
+    def describe_pools(self, parameters: Json) -> Json:
+        """Return pools by ID, or all that match the filters."""
+        self.check_owner(parameters, "PoolIds")
         named = [self.pool_of(name) for name in parameters.get("PoolIds", [])]
-        chosen = [
-            (pool.serial, pool)
-            for pool in named or self.pools.values()
-            if passes((pool, "ACTIVE"), parameters.get("Filters", []), _POOL_FILTERS)
-            and parameters.get("Owner") != "SHARED"
-        ]
-        page, token = self.page(sorted(chosen, key=lambda pair: pair[0]), parameters, default=100)
-        pools = [pool.as_answer("ACTIVE") | {"DeletionProtectionEnabled": pool.protected} for pool in page]
-        return {"Pools": pools} | present(NextToken=token)
+        page, more = self.describe(named or self.pools.values(), parameters, _POOL_FILTERS, lambda _: "ACTIVE")
+        pools = [pool.response("ACTIVE") | {"DeletionProtectionEnabled": pool.protected} for pool in page]
+        return {"Pools": pools} | more
 
-    def associate_origination_identity(self, parameters: Answer) -> Answer:
-        """Put a number or sender ID into a pool."""
-        return self.once("AssociateOriginationIdentity", parameters, lambda: self._associate(parameters))
-
-    def _associate(self, parameters: Answer) -> Answer:
+    @idempotent
+    def associate_origination_identity(self, parameters: Json) -> Json:
+        """Add a number or sender ID to a pool."""
         pool, identity = self.pool_of(parameters["PoolId"]), self._identity(parameters)
-        self._check(identity, pool)
-        self._join(identity, pool)
+        self._check_joins(identity, pool)
+        self.join(identity, pool)
         return self._membership(pool, identity)
 
-    def disassociate_origination_identity(self, parameters: Answer) -> Answer:
-        """Take a number or sender ID out of a pool."""
-        return self.once("DisassociateOriginationIdentity", parameters, lambda: self._disassociate(parameters))
-
-    def _disassociate(self, parameters: Answer) -> Answer:
+    @idempotent
+    def disassociate_origination_identity(self, parameters: Json) -> Json:
+        """Remove a number or sender ID from a pool."""
         pool, identity = self.pool_of(parameters["PoolId"]), self._identity(parameters)
-        self.refuse(
+        self.reject_if(
             identity.arn not in pool.members,
-            Conflict(
-                "sms.pool.not_member",
-                f"{identity.id} is not associated with the pool {pool.id}.",
-                reason="PHONE_NUMBER_NOT_ASSOCIATED_TO_POOL",
-                resource_type=_kind(identity),
-                resource_id=identity.id,
-            ),
+            Conflict("sms.pool.not_member", "PHONE_NUMBER_NOT_ASSOCIATED_TO_POOL", identity),
         )
         numbers = [one for one in self._members(pool) if isinstance(one, PhoneNumber)]
-        self.refuse(
-            numbers == [identity],
-            Conflict(
-                "sms.pool.last",
-                f"{identity.id} is the last phone number of the pool {pool.id}.",
-                reason="LAST_PHONE_NUMBER",
-                resource_type="phone-number",
-                resource_id=identity.id,
-            ),
-        )
+        self.reject_if(numbers == [identity], Conflict("sms.pool.last", "LAST_PHONE_NUMBER", identity))
         self._leave(identity, pool)
         return self._membership(pool, identity)
 
-    def list_pool_origination_identities(self, parameters: Answer) -> Answer:
-        """Return the members of a pool."""
+    def list_pool_origination_identities(self, parameters: Json) -> Json:
+        """Return the members of a pool in the order of joining."""
         pool = self.pool_of(parameters["PoolId"])
-        chosen = [
-            (pool.members[identity.arn], identity)
-            for identity in self._members(pool)
-            if passes(identity, parameters.get("Filters", []), _MEMBER_FILTERS)
-        ]
-        page, token = self.page(chosen, parameters, default=100)
+        found = matching(self._members(pool), parameters, _MEMBER_FILTERS)
+        page, more = self.page([(pool.members[identity.arn], identity) for identity in found], parameters)
         listed = [
-            {
-                "OriginationIdentityArn": identity.arn,
-                "OriginationIdentity": identity.id,
-                "IsoCountryCode": identity.country,
-                "NumberCapabilities": identity.capabilities if isinstance(identity, PhoneNumber) else ["SMS"],
-            }
-            | present(PhoneNumber=identity.number if isinstance(identity, PhoneNumber) else None)
+            _identity_members(identity)
+            | present(NumberCapabilities=identity.capabilities, PhoneNumber=getattr(identity, "number", None))
             for identity in page
         ]
-        return {"PoolArn": pool.arn, "PoolId": pool.id, "OriginationIdentities": listed} | present(NextToken=token)
+        return {"PoolArn": pool.arn, "PoolId": pool.id, "OriginationIdentities": listed} | more
 
-    def check_fits(self, number: PhoneNumber, pool: Pool) -> None:
-        """Raise if a number that is being requested cannot be in the pool: it joins before it is ACTIVE."""
-        self._check_match(number, pool)
-
-    def join(self, number: PhoneNumber, pool: Pool) -> None:
-        """Make the number a member of the pool."""
-        self._join(number, pool)
-
-    def _check(self, identity: Identity, pool: Pool) -> None:
-        """Raise if the identity cannot join the pool."""
+    def _check_joins(self, identity: Identity, pool: Pool) -> None:
+        """Raise if the identity can't join the pool. A number that is requested with a PoolId joins before ACTIVE."""
         if isinstance(identity, PhoneNumber):
-            status = identity.status(self.clock.now())
-            self.refuse(
-                identity.pool_id,
-                Conflict(
-                    "sms.pool.other_pool",
-                    f"The phone number {identity.id} is already associated with the pool {identity.pool_id}.",
-                    reason="RESOURCE_ALREADY_ASSOCIATED"
-                    if identity.pool_id == pool.id
-                    else "PHONE_NUMBER_ASSOCIATED_TO_POOL",
-                    resource_type="phone-number",
-                    resource_id=identity.id,
-                ),
-            )
-            self.refuse(
-                status != "ACTIVE",
-                Conflict(
-                    "sms.pool.inactive",
-                    f"The phone number {identity.id} is {status}, not ACTIVE.",
-                    reason="RESOURCE_NOT_ACTIVE",
-                    resource_type="phone-number",
-                    resource_id=identity.id,
-                ),
-            )
-        self._check_match(identity, pool)
+            same = identity.pool_id == pool.id
+            reason = "RESOURCE_ALREADY_ASSOCIATED" if same else "PHONE_NUMBER_ASSOCIATED_TO_POOL"
+            self.reject_if(identity.pool_id, Conflict("sms.pool.other_pool", reason, identity))
+            inactive = identity.status(self.clock.now()) != "ACTIVE"
+            self.reject_if(inactive, Conflict("sms.pool.inactive", "RESOURCE_NOT_ACTIVE", identity))
+        self.check_match(identity, pool)
 
-    def _check_match(self, identity: Identity, pool: Pool) -> None:
+    def check_match(self, identity: Identity, pool: Pool) -> None:
+        """Raise if the settings of the identity and the pool differ, or the pool is full."""
         for reason, matches in _comparisons(identity, pool):
-            self.refuse(not matches, _mismatch(identity, pool, reason))
-        self.refuse(
-            len(pool.members) >= self.options.identities_per_pool,
-            QuotaExceeded(
-                "sms.pool.identity_quota",
-                "You have reached the quota of origination identities in a pool.",
-                reason="ORIGINATION_IDENTITIES_PER_POOL",
-            ),
-        )
+            self.reject_if(not matches, Conflict("sms.pool.mismatch", reason, identity))
+        full = len(pool.members) >= self.options.identities_per_pool
+        self.reject_if(full, QuotaExceeded("sms.pool.identity_quota", "ORIGINATION_IDENTITIES_PER_POOL"))
 
-    def _join(self, identity: Identity, pool: Pool) -> None:
-        pool.members.setdefault(identity.arn, self.serial())
+    def join(self, identity: Identity, pool: Pool) -> None:
+        """Add the identity to the pool."""
+        pool.members.setdefault(identity.arn, self.next_serial())
         if isinstance(identity, PhoneNumber):
             identity.pool_id = pool.id
 
@@ -226,71 +137,45 @@ class Pools(PhoneNumbers, SenderIds):
         known |= {sender.arn: sender for sender in self.sender_ids.values()}
         return [known[arn] for arn in pool.members if arn in known]
 
-    def _identity(self, parameters: Answer) -> Identity:
-        """Return the identity that the request names; a sender ID is known by its country too."""
+    def _identity(self, parameters: Json) -> Identity:
+        """Return the identity that the request names. The key of a sender ID includes its country."""
         name, country = parameters["OriginationIdentity"], parameters.get("IsoCountryCode")
         if name.startswith("phone-") or ":phone-number/" in name:
             number = self.number_of(name)
-            self.refuse(
+            mismatch = ("IsoCountryCode", f"must be {number.country}")
+            self.reject_if(
                 country and country != number.country,
-                Validation(
-                    "sms.pool.country",
-                    f"The phone number {number.id} is of {number.country}, not {country}.",
-                    "COUNTRY_CODE_MISMATCH",
-                    ("IsoCountryCode", f"must be {number.country}"),
-                ),
+                Validation("sms.pool.country", "COUNTRY_CODE_MISMATCH", mismatch),
             )
             return number
-        self.refuse(
-            country is None,
-            Validation(
-                "sms.pool.identity_country",
-                f"The origination identity {name} is not a valid ARN.",
-                "INVALID_ARN",
-                ("OriginationIdentity", "is not a valid ARN"),
-            ),
-        )
+        invalid = Validation("sms.pool.identity_country", "INVALID_ARN", ("OriginationIdentity", "is not a valid ARN"))
+        self.reject_if(country is None, invalid)
         for sender in self.sender_ids.values():
-            named = name == sender.arn or name.upper() == sender.id
-            if named and country in (sender.country, None):
+            if (name == sender.arn or name.upper() == sender.id) and country in (sender.country, None):
                 return sender
         raise ResourceNotFound("sms.pool.identity", "sender-id", name)
 
-    def _membership(self, pool: Pool, identity: Identity) -> Answer:
-        return {
-            "PoolArn": pool.arn,
-            "PoolId": pool.id,
-            "OriginationIdentityArn": identity.arn,
-            "OriginationIdentity": identity.id,
-            "IsoCountryCode": identity.country,
-        }
+    def _membership(self, pool: Pool, identity: Identity) -> Json:
+        return {"PoolArn": pool.arn, "PoolId": pool.id} | _identity_members(identity)
+
+
+def _identity_members(identity: Identity) -> Json:
+    country = identity.country
+    return {"OriginationIdentityArn": identity.arn, "OriginationIdentity": identity.id, "IsoCountryCode": country}
 
 
 def _comparisons(identity: Identity, pool: Pool) -> list[tuple[str, bool]]:
-    """Return what must be equal, by the reason for refusing it."""
+    """Return which settings are equal, by the reason of the error if they are not."""
     if isinstance(identity, SenderId):
         return [("MESSAGE_TYPE_MISMATCH", pool.message_type in identity.message_types)]
-    two_way = ("two_way_enabled", "two_way_channel_arn", "two_way_channel_role")
-    own = {word: (keyword.message, keyword.action) for word, keyword in identity.keywords.items()}
-    pools = {word: (keyword.message, keyword.action) for word, keyword in pool.keywords.items()}
+    own, pools = (
+        {word: (keyword.message, keyword.action) for word, keyword in owner.keywords.items()}
+        for owner in (identity, pool)
+    )
     return [
         ("MESSAGE_TYPE_MISMATCH", identity.message_type == pool.message_type),
-        ("TWO_WAY_CONFIG_MISMATCH", all(getattr(identity, name) == getattr(pool, name) for name in two_way)),
+        ("TWO_WAY_CONFIG_MISMATCH", all(getattr(identity, name) == getattr(pool, name) for name in _TWO_WAY)),
         ("OPT_OUT_LIST_MISMATCH", identity.opt_out_list == pool.opt_out_list),
         ("SELF_MANAGED_OPT_OUTS_MISMATCH", identity.self_managed_opt_outs == pool.self_managed_opt_outs),
         ("KEYWORD_MISMATCH", own == pools),
     ]
-
-
-def _mismatch(identity: Identity, pool: Pool, reason: str) -> ModelledError:
-    return Conflict(
-        "sms.pool.mismatch",
-        f"The configuration of {identity.id} doesn't match that of the pool {pool.id}.",
-        reason=reason,
-        resource_type=_kind(identity),
-        resource_id=identity.id,
-    )
-
-
-def _kind(identity: Identity) -> str:
-    return "phone-number" if isinstance(identity, PhoneNumber) else "sender-id"

@@ -1,50 +1,63 @@
-"""What the service holds, and how the API writes it down."""
+"""Resources of pinpoint-sms-voice-v2 and their representation in API responses."""
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from local.telecom.behaviours import behaves
 from local.telecom.clock import timestamp
-from local.telecom.rules import Answer, TagStore
-
-# A message of AWS's own for the two keywords that every number has ([UG] keywords: HELP and STOP are default keywords).
-_HELP = ("AUTOMATIC_RESPONSE", "This is an automated message service. Reply STOP to opt out.")
-_STOP = ("OPT_OUT", "You have been opted out and will receive no further messages.")
+from local.telecom.rules import Json, TagStore
 
 
 @dataclass
 class Keyword:
-    """A word that somebody may send, and what happens then."""
+    """A keyword and the action that it starts."""
 
+    kind: ClassVar[str] = "keyword"
     serial: int
-    keyword: str
+    id: str
     message: str
     action: str
 
-    def as_answer(self) -> Answer:
+    def response(self) -> Json:
         """Return KeywordInformation."""
-        return {"Keyword": self.keyword, "KeywordMessage": self.message, "KeywordAction": self.action}
+        return {"Keyword": self.id, "KeywordMessage": self.message, "KeywordAction": self.action}
+
+
+def _default_keywords() -> dict[str, Keyword]:
+    """Return the keywords that every number has ([UG] keywords), with sample messages."""
+    help_message = "This is an automated message service. Reply STOP to opt out."
+    stop_message = "You have been opted out and will receive no further messages."
+    return {
+        "HELP": Keyword(1, "HELP", help_message, "AUTOMATIC_RESPONSE"),
+        "STOP": Keyword(2, "STOP", stop_message, "OPT_OUT"),
+    }
 
 
 @dataclass(kw_only=True)
-class Settings:
-    """What a number and a pool both have: a pool takes it from its first number."""
+class Record:
+    """The members that every taggable resource has."""
+
+    kind: ClassVar[str]
+    serial: int
+    id: str
+    arn: str
+    tags: TagStore = field(default_factory=TagStore)
+
+
+@dataclass(kw_only=True)
+class Settings(Record):
+    """Settings of a phone number. A pool takes them from its first number."""
 
     two_way_enabled: bool = False
     two_way_channel_arn: str | None = None
     two_way_channel_role: str | None = None
     self_managed_opt_outs: bool = False
     opt_out_list: str = "Default"
-    keywords: dict[str, Keyword] = field(
-        default_factory=lambda: {
-            "HELP": Keyword(1, "HELP", _HELP[1], _HELP[0]),
-            "STOP": Keyword(2, "STOP", _STOP[1], _STOP[0]),
-        }
-    )
+    keywords: dict[str, Keyword] = field(default_factory=_default_keywords)
 
-    def settings_answer(self) -> Answer:
-        """Return the members that all answers share; unset ones are left out."""
+    def settings_response(self) -> Json:
+        """Return the members that all responses share, without unset ones."""
         return present(
             TwoWayEnabled=self.two_way_enabled,
             TwoWayChannelArn=self.two_way_channel_arn,
@@ -56,11 +69,9 @@ class Settings:
 
 @dataclass(kw_only=True)
 class PhoneNumber(Settings):
-    """An origination number. Times are the clock's; `active_at` is infinite while a registration is awaited."""
+    """An origination number. `active_at` is infinite while its registration is pending."""
 
-    serial: int
-    id: str
-    arn: str
+    kind = "phone-number"
     number: str
     country: str
     message_type: str
@@ -75,19 +86,18 @@ class PhoneNumber(Settings):
     pool_id: str | None = None
     pool_until: float = -math.inf
     gone_at: float | None = None
-    tags: TagStore = field(default_factory=TagStore)
 
     @behaves("sms.number.activation", "sms.number.registration", "sms.release.gradual")
     def status(self, now: float) -> str:
-        """Return the status now."""
+        """Return the status at `now`."""
         if self.gone_at is not None:
             return "DISASSOCIATING" if now < self.gone_at else "DELETED"
         return "ACTIVE" if now >= self.active_at else "PENDING"
 
     @behaves("sms.number.synchronous", "sms.number.price")
-    def as_answer(self, now: float) -> Answer:
+    def response(self, now: float) -> Json:
         """Return the members that Request, Update, Release and Describe share."""
-        return self.settings_answer() | present(
+        return self.settings_response() | present(
             PhoneNumberArn=self.arn,
             PhoneNumberId=self.id,
             PhoneNumber=self.number,
@@ -101,27 +111,24 @@ class PhoneNumber(Settings):
             CreatedTimestamp=timestamp(self.created),
         )
 
-    def flags_answer(self) -> Answer:
-        """Return the two switches, which Release does not answer."""
+    def flags_response(self) -> Json:
+        """Return the two switches that are not part of the Release response."""
         return {"InternationalSendingEnabled": self.international, "DeletionProtectionEnabled": self.protected}
 
 
 @dataclass(kw_only=True)
-class SenderId:
+class SenderId(Record):
     """A sender ID in one country; `id` is upper case."""
 
-    serial: int
-    id: str
-    arn: str
+    kind = "sender-id"
+    capabilities: ClassVar[list[str]] = ["SMS"]
     country: str
     message_types: list[str]
-    created: float
     protected: bool = False
     registered: bool = False
     registration_id: str | None = None
-    tags: TagStore = field(default_factory=TagStore)
 
-    def as_answer(self) -> Answer:
+    def response(self) -> Json:
         """Return the members that Request, Update, Release and Describe share."""
         return {
             "SenderIdArn": self.arn,
@@ -135,57 +142,49 @@ class SenderId:
 
 @dataclass(kw_only=True)
 class Pool(Settings):
-    """Numbers and sender IDs that are used as one; `members` are ARNs in the order of joining."""
+    """A pool of numbers and sender IDs. `members` maps their ARNs to serials, in the order of joining."""
 
-    serial: int
-    id: str
-    arn: str
+    kind = "pool"
+    shared_routes: ClassVar[bool] = False
     message_type: str
     created: float
     protected: bool = False
     members: dict[str, int] = field(default_factory=dict)
-    tags: TagStore = field(default_factory=TagStore)
 
-    def as_answer(self, status: str) -> Answer:
+    def response(self, status: str) -> Json:
         """Return the members that Create, Delete and Describe share."""
-        return self.settings_answer() | {
+        return self.settings_response() | {
             "PoolArn": self.arn,
             "PoolId": self.id,
             "Status": status,
             "MessageType": self.message_type,
-            "SharedRoutesEnabled": False,
+            "SharedRoutesEnabled": self.shared_routes,
             "CreatedTimestamp": timestamp(self.created),
         }
 
 
 @dataclass(kw_only=True)
-class OptOutList:
-    """Destination numbers that want no messages."""
+class OptOutList(Record):
+    """A list of destination numbers that opted out; `id` is its name."""
 
-    serial: int
-    name: str
-    arn: str
+    kind = "opt-out-list"
     created: float
-    tags: TagStore = field(default_factory=TagStore)
 
-    def as_answer(self) -> Answer:
+    def response(self) -> Json:
         """Return OptOutListInformation."""
-        return {"OptOutListArn": self.arn, "OptOutListName": self.name, "CreatedTimestamp": timestamp(self.created)}
+        return {"OptOutListArn": self.arn, "OptOutListName": self.id, "CreatedTimestamp": timestamp(self.created)}
 
 
 @dataclass(kw_only=True)
-class Registration:
-    """A registration; `status` is Options.registration_status when it was made."""
+class Registration(Record):
+    """A registration; `status` is Options.registration_status at its creation."""
 
-    serial: int
-    id: str
-    arn: str
+    kind = "registration"
     type: str
     status: str
     created: float
-    tags: TagStore = field(default_factory=TagStore)
 
-    def as_answer(self) -> Answer:
+    def response(self) -> Json:
         """Return RegistrationInformation."""
         return {
             "RegistrationArn": self.arn,
@@ -197,11 +196,11 @@ class Registration:
         }
 
 
-def present(**members: Any) -> Answer:
+def present(**members: Any) -> Json:
     """Return the members that have a value."""
     return {name: value for name, value in members.items() if value is not None}
 
 
 def tag_list(tags: dict[str, str]) -> list[dict[str, str]]:
-    """Return tags as the API lists them."""
+    """Return tags in the form of the API."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]

@@ -1,4 +1,4 @@
-"""Answers the calls of pinpoint-sms-voice-v2 (awsJson1_0)."""
+"""HTTP responses of pinpoint-sms-voice-v2 (awsJson1_0)."""
 
 from typing import Any
 
@@ -15,8 +15,9 @@ class SmsVoiceResponse(ModelledResponse):
     """One call."""
 
     service = "pinpoint-sms-voice-v2"
-    # User guide, quotas: every operation that is built here has 1 request per second, but for this one.
+    # User guide, quotas: 1 request per second for every operation that is implemented here, except this one.
     calls_per_second = {"": 1.0, "ListTagsForResource": 10.0}  # noqa: RUF012
+    throttling = Throttling
     burst = 1.0
 
     @property
@@ -29,21 +30,15 @@ class SmsVoiceResponse(ModelledResponse):
         """Call the backend's method of that name."""
         method = getattr(self.backend, method_name(operation), None)
         if method is None:
-            raise self.not_built(operation.name)
+            raise self.not_implemented(operation.name)
         return method(parameters)
 
-    def invalid_input(self, operation: OperationModel, found: list[Violation]) -> ModelledError:
+    def invalid_input(self, operation: OperationModel, found: list[Violation], message: str) -> ModelledError:
         """Return ValidationException with one field per violation."""
-        lines = "; ".join(f"'{item.path}': {item.rule}" if item.path else item.rule for item in found)
-        message = f"{len(found)} validation error(s) detected in {operation.name}: {lines}"
+        del operation
         fields = [(item.path or "input", item.rule) for item in found]
-        return Validation("any.input", message, "FIELD_VALIDATION_FAILED", *fields, pinned=False)
+        return Validation("any.input", "FIELD_VALIDATION_FAILED", *fields, message=message)
 
-    def not_built(self, operation: str) -> ModelledError:
+    def not_implemented(self, operation: str) -> ModelledError:
         """Return ValidationException, which every operation models."""
-        message = f"The operation {operation} is not built in the local pinpoint-sms-voice-v2 service."
-        return Validation("any.not_built", message, "UNKNOWN_OPERATION", pinned=False)
-
-    def throttled(self) -> ModelledError:
-        """Return ThrottlingException."""
-        return Throttling("any.rate", "Rate exceeded")
+        return Validation("any.not_built", "UNKNOWN_OPERATION", message=self.not_implemented_message(operation))

@@ -1,4 +1,4 @@
-"""What every part of the SMS backend uses: the tables, looking up by id or ARN, filters, tags."""
+"""State of the SMS backend: tables, lookup by ID or ARN, filters, tags."""
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -6,129 +6,163 @@ from collections.abc import Callable, Iterable, Mapping
 from moto.core.base_backend import BaseBackend
 
 from local.telecom.behaviours import behaves
-from local.telecom.rules import Answer, Rules, TagStore
+from local.telecom.rules import Json, Rules, TagStore
 from local.telecom.sms_voice.exceptions import QuotaExceeded, ResourceNotFound, Validation
-from local.telecom.sms_voice.records import OptOutList, PhoneNumber, Pool, Registration, SenderId
+from local.telecom.sms_voice.records import (
+    Keyword,
+    OptOutList,
+    PhoneNumber,
+    Pool,
+    Record,
+    Registration,
+    SenderId,
+    tag_list,
+)
+
+_MAXIMUM_TAGS = 200  # [API] TagList
 
 
 class State(Rules, BaseBackend):  # type: ignore[misc]
-    """One account in one Region. Tables are keyed by id, sender IDs by (id, country)."""
+    """One account in one Region. Tables are keyed by ID; sender IDs by (ID, country)."""
 
     token_failure = "sms.token.failure"  # noqa: S105 - the id of a behaviour
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
-        self.start()
+        self.init_rules()
         self.phone_numbers: dict[str, PhoneNumber] = {}
         self.sender_ids: dict[tuple[str, str], SenderId] = {}
         self.sender_ids_released: dict[tuple[str, str], float] = {}
         self.pools: dict[str, Pool] = {}
         self.registrations: dict[str, Registration] = {}
         self.roles_seen: dict[str, float] = {}
-        default = OptOutList(
-            serial=self.serial(), name="Default", arn=self.arn_of("opt-out-list/Default"), created=self.clock.now()
-        )
+        arn, created = self.arn_of("opt-out-list/Default"), self.clock.now()
+        default = OptOutList(serial=self.next_serial(), id="Default", arn=arn, created=created)
         self.opt_out_lists: dict[str, OptOutList] = {"Default": default}
 
     def token_mismatch(self, token: str) -> Validation:
-        """Return the error for a ClientToken that comes again with other parameters."""
-        message = f"The client token {token} was used before with other parameters."
-        return Validation("sms.token.mismatch", message, "INVALID_PARAMETER", pinned=False)
+        """Return the error for a ClientToken that is reused with other parameters."""
+        return Validation("sms.token.mismatch", "INVALID_PARAMETER", ("ClientToken", f"{token} is already used"))
 
     def next_token_error(self, token: str) -> Validation:
-        """Return the error for a NextToken that this service did not give out."""
-        return Validation("any.next_token", f"The next token is not valid: {token}", "INVALID_NEXT_TOKEN")
+        """Return the error for an invalid NextToken."""
+        return Validation("any.next_token", "INVALID_NEXT_TOKEN", message=f"The next token is not valid: {token}")
 
     def arn_of(self, resource: str) -> str:
         """Return the ARN of `type/id`."""
         return f"arn:{self.partition}:sms-voice:{self.region_name}:{self.account_id}:{resource}"
 
     def new_id(self, kind: str) -> str:
-        """Return `kind-` and 32 hexadecimal digits, as the ids of the service look."""
+        """Return `kind-` and 32 hexadecimal digits, the format of the service's IDs."""
         return f"{kind}-{uuid.uuid4().hex}"
 
     def held_numbers(self) -> list[PhoneNumber]:
-        """Return the numbers that are held and not on their way out, by age."""
+        """Return the numbers that are not being released, oldest first."""
         self.drop_released()
         return [number for number in self.phone_numbers.values() if number.gone_at is None]
 
     def drop_released(self) -> None:
-        """Forget the numbers whose release is through."""
+        """Remove the numbers whose release is complete."""
         now = self.clock.now()
         for number in [one for one in self.phone_numbers.values() if one.gone_at is not None and one.gone_at <= now]:
             del self.phone_numbers[number.id]
 
     @behaves("sms.number.unknown")
     def number_of(self, name: str) -> PhoneNumber:
-        """Return the number with that id or ARN."""
+        """Return the number with this ID or ARN."""
         self.drop_released()
-        number = self.phone_numbers.get(self._local(name))
-        if number is None:
-            raise ResourceNotFound("sms.number.unknown", "phone-number", name)
-        return number
+        return self._lookup(self.phone_numbers, name, ResourceNotFound("sms.number.unknown", "phone-number", name))
 
-    def sender_id_of(self, name: str, country: str) -> SenderId:
-        """Return the sender ID with that name (any case) or ARN in the country."""
+    def sender_id_of(self, key: Json) -> SenderId:
+        """Return the sender ID with this SenderId (a name in any case, or an ARN) and IsoCountryCode."""
+        name = key["SenderId"]
         local = name.split("/")[1] if name.startswith("arn:") and name.count("/") > 1 else name
-        sender = self.sender_ids.get((local.upper(), country))
+        sender = self.sender_ids.get((local.upper(), key["IsoCountryCode"]))
         if sender is None:
             raise ResourceNotFound("sms.sender_id.unknown", "sender-id", name)
         return sender
 
     def pool_of(self, name: str) -> Pool:
-        """Return the pool with that id or ARN."""
-        pool = self.pools.get(self._local(name))
-        if pool is None:
-            raise ResourceNotFound("sms.pool.unknown", "pool", name)
-        return pool
+        """Return the pool with this ID or ARN."""
+        return self._lookup(self.pools, name, ResourceNotFound("sms.pool.unknown", "pool", name))
 
     def opt_out_list_of(self, name: str) -> OptOutList:
-        """Return the opt-out list with that name or ARN."""
-        found = self.opt_out_lists.get(self._local(name))
-        if found is None:
-            raise ResourceNotFound("sms.opt_out_list.unknown", "opt-out-list", name)
-        return found
+        """Return the opt-out list with this name or ARN."""
+        unknown = ResourceNotFound("sms.opt_out_list.unknown", "opt-out-list", name)
+        return self._lookup(self.opt_out_lists, name, unknown)
 
     def registration_of(self, name: str) -> Registration:
-        """Return the registration with that id or ARN."""
-        found = self.registrations.get(self._local(name))
-        if found is None:
-            raise ResourceNotFound("sms.registration.unknown", "registration", name)
-        return found
+        """Return the registration with this ID or ARN."""
+        unknown = ResourceNotFound("sms.registration.unknown", "registration", name)
+        return self._lookup(self.registrations, name, unknown)
 
-    def _local(self, name: str) -> str:
-        """Return the id in an ARN of this account and Region; anything else as it is, which then is unknown."""
+    def _lookup[Item](self, table: dict[str, Item], name: str, unknown: ResourceNotFound) -> Item:
+        """Return the item with this ID, or ARN of this account and Region."""
         own = self.arn_of("")
-        return name.removeprefix(own).split("/")[-1] if name.startswith(own) else name
+        found = table.get(name.removeprefix(own).split("/")[-1] if name.startswith(own) else name)
+        if found is None:
+            raise unknown
+        return found
 
     @behaves("sms.tags.quota")
     def write_tags(self, store: TagStore, tags: dict[str, str]) -> None:
         """Replace all tags of a resource."""
-        self.refuse(
-            len(tags) > 200,  # noqa: PLR2004 - [API] TagList: 200 at most
-            QuotaExceeded("sms.tags.quota", "At most 200 tags per resource.", reason="TAGS_PER_RESOURCE"),
-        )
+        self.reject_if(len(tags) > _MAXIMUM_TAGS, QuotaExceeded("sms.tags.quota", "TAGS_PER_RESOURCE"))
         store.write(tags, self.clock.now(), self.options.tags_lag_seconds)
 
+    def tag_new(self, record: Record, parameters: Json) -> Json:
+        """Write the Tags of a Create request; return the Tags member of its response."""
+        self.write_tags(record.tags, tags_in(parameters))
+        return {"Tags": tag_list(record.tags.written)}
 
-def tags_in(parameters: Answer) -> dict[str, str]:
+    def check_owner(self, parameters: Json, names: str) -> None:
+        """Reject a Describe request that has both Owner and a list of names."""
+        self.reject_if(
+            parameters.get(names) and "Owner" in parameters,
+            Validation(
+                "sms.describe.owner", "PARAMETERS_CANNOT_BE_USED_TOGETHER", ("Owner", f"can't be used with {names}")
+            ),
+        )
+
+    def describe[Item: Record | Keyword](
+        self,
+        held: Iterable[Item],
+        parameters: Json,
+        attributes: Mapping[str, str],
+        status: Callable[[Item], str] = lambda _: "",
+    ) -> tuple[list[Item], Json]:
+        """Return a page of the resources that match the request's filters, and its NextToken member."""
+        shared = parameters.get("Owner") == "SHARED"
+        found = [] if shared else matching(held, parameters, attributes, status)
+        return self.page([(item.serial, item) for item in found], parameters)
+
+
+def matching[Item](
+    items: Iterable[Item],
+    parameters: Json,
+    attributes: Mapping[str, str],
+    status: Callable[[Item], str] = lambda _: "",
+) -> list[Item]:
+    """Return the items that match the request's filters.
+
+    `attributes` maps the names of filters to attributes of the item; "status" is calculated by `status`.
+    """
+    filters = parameters.get("Filters", [])
+    return [
+        item
+        for item in items
+        if all(_values(item, one["Name"], attributes, status) & set(one["Values"]) for one in filters)
+    ]
+
+
+def _values[Item](item: Item, name: str, attributes: Mapping[str, str], status: Callable[[Item], str]) -> set[str]:
+    """Return what a filter is compared with: booleans are lower-case text, an unset value is empty."""
+    value = status(item) if name == "status" else getattr(item, attributes[name])
+    if isinstance(value, list):
+        return set(value)
+    return {str(value).lower() if isinstance(value, bool) else value or ""}
+
+
+def tags_in(parameters: Json) -> dict[str, str]:
     """Return the Tags of a request by key."""
     return {tag["Key"]: tag["Value"] for tag in parameters.get("Tags", [])}
-
-
-type Readers[Item] = Mapping[str, Callable[[Item], str | Iterable[str]]]
-
-
-def passes[Item](item: Item, filters: Iterable[Answer], readers: Readers[Item]) -> bool:
-    """Tell whether every filter has one of its values in the item."""
-    for one in filters:
-        found = readers[one["Name"]](item)
-        values = {found} if isinstance(found, str) else set(found)
-        if not values & set(one["Values"]):
-            return False
-    return True
-
-
-def flag(value: bool) -> str:
-    """Return a boolean as filters write it."""
-    return "true" if value else "false"

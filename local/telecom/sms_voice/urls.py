@@ -1,4 +1,4 @@
-"""Where moto finds the service."""
+"""URL patterns for moto."""
 
 from local.telecom.sms_voice.responses import SmsVoiceResponse
 

@@ -1,6 +1,7 @@
-"""Requests that many tests make, and how they read a refusal."""
+"""Requests that many tests send, and assertions on errors."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import boto3
@@ -8,24 +9,18 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-SIMULATOR = {
-    "IsoCountryCode": "US",
-    "NumberType": "SIMULATOR",
-    "NumberCapabilities": ["SMS"],
-    "MessageType": "TRANSACTIONAL",
-}
+SIMULATOR = {"IsoCountryCode": "US", "NumberType": "SIMULATOR", "NumberCapabilities": ["SMS"]}
 
 
 def client(url: str, service: Any, verify: str | None = None, region: str = "us-east-1", **config: Any) -> Any:
-    """Return a client that makes one attempt."""
+    """Return a client that does not retry."""
     once = Config(retries={"total_max_attempts": 1}, **config)
-    return boto3.Session("AKIAEXAMPLE", "secret", region_name=region).client(
-        service, endpoint_url=url, verify=verify, config=once
-    )
+    session = boto3.Session("AKIAEXAMPLE", "secret", region_name=region)
+    return session.client(service, endpoint_url=url, verify=verify, config=once)
 
 
 def request(sms: Any, **changed: Any) -> dict[str, Any]:
-    answer: dict[str, Any] = sms.request_phone_number(**SIMULATOR | changed)
+    answer: dict[str, Any] = sms.request_phone_number(**{**SIMULATOR, "MessageType": "TRANSACTIONAL"} | changed)
     return answer
 
 
@@ -34,8 +29,24 @@ def describe(sms: Any, number_id: str) -> dict[str, Any]:
     return dict(number)
 
 
-def refused(call: Callable[..., Any], **parameters: Any) -> dict[str, Any]:
-    """Return the whole error answer, with the code beside Reason and the rest."""
+def create_instance(connect: Any) -> str:
+    created = connect.create_instance(
+        IdentityManagementType="CONNECT_MANAGED", InboundCallsEnabled=True, OutboundCallsEnabled=True
+    )
+    return str(created["Arn"])
+
+
+def create_table(dynamodb: Any, name: str) -> None:
+    dynamodb.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+def error_of(call: Callable[..., Any], **parameters: Any) -> dict[str, Any]:
+    """Return the error response of the call, with the error code and HTTP status at the top level."""
     with pytest.raises(ClientError) as caught:
         call(**parameters)
     response: dict[str, Any] = dict(caught.value.response)
@@ -43,6 +54,13 @@ def refused(call: Callable[..., Any], **parameters: Any) -> dict[str, Any]:
     return response | {"Code": response["Error"]["Code"], "Status": status}
 
 
-def reason(call: Callable[..., Any], **parameters: Any) -> tuple[str, str | None]:
-    error = refused(call, **parameters)
-    return error["Code"], error.get("Reason")
+def _reason(code: str, call: Callable[..., Any], **parameters: Any) -> str:
+    error = error_of(call, **parameters)
+    assert error["Code"] == code
+    return str(error["Reason"])
+
+
+# Each calls a function that must raise this error, and returns the error's Reason.
+conflict = partial(_reason, "ConflictException")
+invalid = partial(_reason, "ValidationException")
+quota = partial(_reason, "ServiceQuotaExceededException")

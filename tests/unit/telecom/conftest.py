@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from local.telecom import Options, TelecomServer
-from tests.unit.telecom.calls import client
+from tests.unit.telecom.calls import client, create_instance
 
-# A client takes longer to make than all the calls of a test.
-kept_client = cache(client)
+# Creating a client takes longer than all the calls of a test.
+cached_client = cache(client)
 
 
 @pytest.fixture(scope="session")
@@ -26,22 +26,19 @@ def server(running_server: TelecomServer) -> TelecomServer:
 
 @pytest.fixture
 def sms(server: TelecomServer) -> Any:
-    return kept_client(server.url, "pinpoint-sms-voice-v2")
+    return cached_client(server.url, "pinpoint-sms-voice-v2")
 
 
 @pytest.fixture
 def connect(server: TelecomServer) -> Any:
-    return kept_client(server.url, "connect")
+    return cached_client(server.url, "connect")
 
 
 @pytest.fixture
 def dynamodb(server: TelecomServer) -> Any:
-    return kept_client(server.url, "dynamodb")
+    return cached_client(server.url, "dynamodb")
 
 
 @pytest.fixture
 def instance(connect: Any) -> str:
-    made = connect.create_instance(
-        IdentityManagementType="CONNECT_MANAGED", InboundCallsEnabled=True, OutboundCallsEnabled=True
-    )
-    return str(made["Arn"])
+    return create_instance(connect)

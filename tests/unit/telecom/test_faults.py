@@ -5,16 +5,16 @@ import pytest
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 
 from local.telecom import TelecomServer
-from tests.unit.telecom.calls import client, describe, reason, refused, request
+from tests.unit.telecom.calls import client, describe, error_of, request
 
 SMS = "pinpoint-sms-voice-v2"
 
 
-def test_a_throttle_comes_as_often_as_it_was_asked_for_after_so_many_calls(server: TelecomServer, sms: Any) -> None:
+def test_throttle_affects_configured_calls(server: TelecomServer, sms: Any) -> None:
     server.fault(SMS, "DescribePools", "throttle", times=2, after=1)
     sms.describe_pools()
     for _ in range(2):
-        assert reason(sms.describe_pools) == ("ThrottlingException", None)
+        assert error_of(sms.describe_pools)["Code"] == "ThrottlingException"
     sms.describe_pools()
     assert server.calls() == {f"{SMS}.DescribePools": 4}
 
@@ -27,26 +27,24 @@ def test_a_throttle_comes_as_often_as_it_was_asked_for_after_so_many_calls(serve
         ({"code": "NotInTheModel", "message": "Hm.", "status": 503}, 503),
     ],
 )
-def test_an_error_is_in_the_services_own_words(
-    server: TelecomServer, sms: Any, fault: dict[str, Any], status: int
-) -> None:
+def test_injected_error_has_wire_format(server: TelecomServer, sms: Any, fault: dict[str, Any], status: int) -> None:
     server.fault(SMS, "RequestPhoneNumber", "error", **fault)
-    error = refused(request, sms=sms)
+    error = error_of(request, sms=sms)
     assert (error["Code"], error["Error"]["Message"], error["Status"]) == (fault["code"], fault["message"], status)
     assert error.get("Reason") == fault.get("reason")
     assert server.held()["phone_numbers"] == []
 
 
-def test_connect_and_dynamodb_fail_in_theirs(server: TelecomServer, connect: Any, dynamodb: Any) -> None:
+def test_faults_in_connect_and_dynamodb(server: TelecomServer, connect: Any, dynamodb: Any) -> None:
     server.fault("connect", "ListInstances", "throttle")
     server.fault("connect", "ListInstances", "error", code="InternalServiceException")
     server.fault("dynamodb", "ListTables", "throttle")
-    assert refused(connect.list_instances)["Code"] == "ThrottlingException"
-    assert refused(connect.list_instances)["Status"] == 500
-    assert refused(dynamodb.list_tables)["Code"] == "ProvisionedThroughputExceededException"
+    assert error_of(connect.list_instances)["Code"] == "ThrottlingException"
+    assert error_of(connect.list_instances)["Status"] == 500
+    assert error_of(dynamodb.list_tables)["Code"] == "ProvisionedThroughputExceededException"
 
 
-def test_a_lost_answer_leaves_the_effect_and_the_token_finds_it(server: TelecomServer, sms: Any) -> None:
+def test_lost_response_keeps_effect_for_retry_with_same_token(server: TelecomServer, sms: Any) -> None:
     server.fault(SMS, "RequestPhoneNumber", "lose_answer")
     with pytest.raises(ConnectionClosedError):
         request(sms, ClientToken="t")
@@ -57,7 +55,7 @@ def test_a_lost_answer_leaves_the_effect_and_the_token_finds_it(server: TelecomS
     assert (second["fault"], second["ok"]) == (None, True)
 
 
-def test_a_reset_comes_before_the_effect(server: TelecomServer, sms: Any, dynamodb: Any) -> None:
+def test_reset_prevents_execution(server: TelecomServer, sms: Any, dynamodb: Any) -> None:
     server.fault(SMS, "RequestPhoneNumber", "reset")
     server.fault("dynamodb", "ListTables", "reset")
     with pytest.raises(ConnectionClosedError):
@@ -70,39 +68,40 @@ def test_a_reset_comes_before_the_effect(server: TelecomServer, sms: Any, dynamo
 
 
 @pytest.mark.parametrize(("when", "held"), [("before", 0), ("after", 1)])
-def test_a_hang_is_before_or_after_the_effect(server: TelecomServer, when: str, held: int) -> None:
-    sms = client(server.url, SMS, read_timeout=0.2)
-    server.fault(SMS, "RequestPhoneNumber", "hang", seconds=0.5, when=when)
+def test_hang_is_before_or_after_execution(server: TelecomServer, sms: Any, when: str, held: int) -> None:
+    server.fault(SMS, "RequestPhoneNumber", "hang", seconds=1, when=when)
     with pytest.raises(ReadTimeoutError):
-        request(sms)
+        request(client(server.url, SMS, read_timeout=0.2))
     assert len(server.held()["phone_numbers"]) == held
-    number = request(sms)  # the others are not kept waiting
+    number = request(sms)  # other calls are not delayed
     assert describe(sms, number["PhoneNumberId"])
-    time.sleep(0.4)
-    assert len(server.held()["phone_numbers"]) == 2
+    while len(server.held()["phone_numbers"]) < 2:
+        time.sleep(0.05)
 
 
-def test_a_fault_that_makes_no_sense_is_refused(server: TelecomServer) -> None:
-    with pytest.raises(ValueError, match="kind must be one of"):
-        server.fault(SMS, "RequestPhoneNumber", "explode")
-    with pytest.raises(ValueError, match="needs a code"):
-        server.fault(SMS, "RequestPhoneNumber", "error")
-    with pytest.raises(ValueError, match="before or after"):
-        server.fault(SMS, "RequestPhoneNumber", "hang", when="never")
+@pytest.mark.parametrize(
+    ("kind", "more", "message"),
+    [
+        ("explode", {}, "kind must be one of"),
+        ("error", {}, "needs a code"),
+        ("hang", {"when": "never"}, "before or after"),
+    ],
+)
+def test_invalid_fault_is_rejected(server: TelecomServer, kind: str, more: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        server.fault(SMS, "RequestPhoneNumber", kind, **more)
 
 
-def test_the_rates_of_the_account_can_be_switched_on(server: TelecomServer, sms: Any, connect: Any) -> None:
+def test_account_rates_can_be_enforced(server: TelecomServer, sms: Any, connect: Any) -> None:
     server.configure(rate=True)
     sms.describe_pools()
-    assert refused(sms.describe_pools)["Code"] == "ThrottlingException"
-    sms.describe_sender_ids()  # each operation has a rate of its own
+    assert error_of(sms.describe_pools)["Code"] == "ThrottlingException"
+    sms.describe_sender_ids()  # each operation has its own rate
     server.clock.advance(1)
     sms.describe_pools()
-    for _ in range(5):
-        connect.list_instances()
-    error = refused(connect.list_instances)
-    assert (error["Code"], error["Status"]) == ("ThrottlingException", 429)
-    server.clock.advance(1)
-    connect.list_instances()
-    connect.list_instances()
-    assert refused(connect.list_instances)["Code"] == "ThrottlingException"
+    for calls in (5, 2):  # the burst, then the rate per second
+        for _ in range(calls):
+            connect.list_instances()
+        error = error_of(connect.list_instances)
+        assert (error["Code"], error["Status"]) == ("ThrottlingException", 429)
+        server.clock.advance(1)

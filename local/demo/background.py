@@ -1,4 +1,4 @@
-"""A demo that outlives its process: what it is known by, how it is reached, and its end."""
+"""A demo that continues to run after its process: its record, its environment, and its end."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from local.aws import ROOT, LocalAws, end, processes
+from local.aws import ROOT, LocalAws, processes, stop
 
 
 @dataclass(frozen=True)
-class Kept:
+class BackgroundDemo:
     """The process group and the directory of a LocalAws."""
 
     process_group: int
@@ -20,7 +20,7 @@ class Kept:
 
     @classmethod
     def read(cls, into: Path) -> Self | None:
-        """The demo that was recorded, if there is one."""
+        """Return the recorded demo, if any."""
         try:
             recorded = json.loads(_record(into).read_text())
         except FileNotFoundError:
@@ -29,33 +29,33 @@ class Kept:
 
     @classmethod
     def record(cls, aws: LocalAws, into: Path) -> None:
-        """Write down what ends it, as soon as it runs: its own process may be killed."""
+        """Record how to stop the demo. This happens at its start, because its process can be killed at any time."""
         recorded = {"process_group": aws.process_group, "directory": str(aws.directory)}
         _record(into).write_text(json.dumps(recorded))
 
-    def runs(self) -> bool:
-        """Whether anything of it is left."""
+    def is_running(self) -> bool:
+        """Return whether any of its processes exists."""
         return bool(processes(self.directory))
 
-    def end(self, into: Path) -> None:
-        """End what is left of it, and forget it."""
-        end(self.process_group, self.directory)
+    def stop(self, into: Path) -> None:
+        """Stop its remaining processes and delete its record."""
+        stop(self.process_group, self.directory)
         forget(into)
 
 
 def forget(into: Path) -> None:
-    """Remove the record and the environment."""
+    """Delete the record and the environment file."""
     _record(into).unlink(missing_ok=True)
     environment_file(into).unlink(missing_ok=True)
 
 
 def environment_file(into: Path) -> Path:
-    """Where the environment is written."""
+    """Return the path of the environment file."""
     return into / "demo.env"
 
 
 def exports(aws: LocalAws) -> str:
-    """The lines with which a shell reaches it, less the settings of the shell that would lead elsewhere."""
+    """Return shell commands that set the environment of the local AWS and unset conflicting AWS settings."""
     lines = ["unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN AWS_REGION"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in aws.env.items() if name != "PATH"]
     return "\n".join([*lines, f'export PATH={shlex.quote(str(ROOT / ".venv-sam/bin"))}:"$PATH"']) + "\n"

@@ -1,9 +1,9 @@
-"""The floor: the same two requests by hand. No SDK, no retries, no validation, no memory: what nothing can go below.
+"""The lower bound: the two necessary HTTP requests, without SDK, retries, validation or state.
 
-Signature Version 4 as the IAM user guide has it ("Create a signed AWS API request").
+Source of the Signature Version 4 code: IAM user guide, "Create a signed AWS API request".
 """
 
-# In the manner of the samples that people start from.
+# Written in the style of the published samples.
 # ruff: noqa: ANN001, ANN201, ANN202, ARG001, D103, INP001, PLR2004, RET503
 
 import hashlib

@@ -1,0 +1,39 @@
+"""Tags: ownership, and the changes that bring live tags to the declared ones."""
+
+from collections.abc import Iterable, Mapping
+
+from telephony.data import data
+from telephony.model.properties import Tag
+
+TAG_PREFIX = "cfn-telephony:"
+"""Prefix of the ownership tags."""
+
+
+@data
+class Owner:
+    """The stack resource that owns a number, by CloudFormation's names."""
+
+    stack_id: str
+    logical_resource_id: str
+
+    @classmethod
+    def of(cls, tags: Mapping[str, str]) -> "Owner | None":
+        """Return the owner named by ownership tags, or None if this provider did not purchase the resource."""
+        stack_id, logical_id = tags.get(f"{TAG_PREFIX}stack-id"), tags.get(f"{TAG_PREFIX}logical-id")
+        return cls(stack_id, logical_id) if stack_id and logical_id else None
+
+    def owns(self, tags: Mapping[str, str]) -> bool:
+        """Return whether the ownership tags name this owner."""
+        owner = Owner.of(tags)
+        return owner is not None and (self.stack_id, self.logical_resource_id) == (
+            owner.stack_id,
+            owner.logical_resource_id,
+        )
+
+
+def tag_changes(tags: Mapping[str, str], desired: Iterable[Tag]) -> tuple[Mapping[str, str], list[str]]:
+    """Return the tags to set and the keys to remove. Reserved tags are never removed."""
+    declared = {tag.key: tag.value for tag in desired}
+    to_set = {key: value for key, value in declared.items() if tags.get(key) != value}
+    reserved = (TAG_PREFIX, "aws:")
+    return to_set, sorted(key for key in tags if key not in declared and not key.startswith(reserved))

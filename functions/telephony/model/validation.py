@@ -1,0 +1,241 @@
+"""Validation: parses a declaration and reports every violation at once.
+
+CloudFormation sends every scalar as a string. This module converts exactly "true", "false" and whole numbers.
+"""
+
+import copy
+import difflib
+import re
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+import attrs
+
+from telephony import reasons
+from telephony.data import data
+from telephony.model.properties import Anything, Properties, PropertyInfo, ReplacementPermission, fields
+
+PROTOCOL_PROPERTIES = frozenset({"ServiceToken", "ServiceTimeout"})
+"""CloudFormation includes them in ResourceProperties."""
+
+_MAX_SHOWN = 60
+"""Characters of a refused value that a message shows."""
+
+
+@data
+class Violation:
+    """One invalid property."""
+
+    path: str
+    value: str
+    rule: str
+
+    def __str__(self) -> str:
+        """Return one line of a Reason."""
+        return f"{self.path}: {self.value} {self.rule}".replace("  ", " ")
+
+
+def parse[P: Properties](cls: type[P], raw: Mapping[str, Any]) -> P:
+    """Parse a declaration. Raises HandlerError(InvalidRequest) that lists every violation, one per line."""
+    violations: list[Violation] = []
+    parsed = _structure(cls, {name: raw[name] for name in raw if name not in PROTOCOL_PROPERTIES}, "", violations)
+    if violations:
+        count = f"{len(violations)} properties are" if len(violations) > 1 else "1 property is"
+        lines = "\n".join(f"- {violation}" for violation in violations)
+        raise reasons.INVALID_PROPERTIES.failure(count=count, violations=lines)
+    return typing.cast("P", parsed)
+
+
+def parse_lenient(cls: type[Any], raw: object) -> Any:
+    """Parse the valid part of a nested property. A Delete must not fail because of its properties."""
+    values = {}
+    if isinstance(raw, Mapping):
+        for name, (field, info) in fields(cls).items():
+            violations: list[Violation] = []
+            value = _value(field.type, raw[name], name, info, violations) if name in raw else None
+            if name in raw and not violations:
+                values[field.name] = value
+    return cls(**values)
+
+
+def disable_removed_switches[P: Properties](desired: P, before: Mapping[str, Any]) -> P:
+    """Turn off the switches that OldResourceProperties declared on and the declaration no longer contains."""
+    off: dict[str, Any] = {
+        field.name: False
+        for name, (field, info) in fields(type(desired)).items()
+        if info.disabled_when_removed and getattr(desired, field.name) is None and boolean(before.get(name))
+    }
+    return typing.cast("P", copy.replace(desired, **off))
+
+
+def free_text_values(cls: type[Any], raw: Mapping[str, Any]) -> Iterator[str]:
+    """Yield every string of a declaration that may be a secret: free text, and values of unknown properties."""
+    known = fields(cls)
+    for name, value in raw.items():
+        if name in PROTOCOL_PROPERTIES:
+            continue
+        field, info = known.get(name, (None, None))
+        kind = without_none(field.type) if field is not None else Anything
+        if (info is not None and info.free_text) or kind is Anything:
+            yield from _strings(value)
+            continue
+        member = typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else kind
+        for item in value if isinstance(value, list) else [value]:
+            if attrs.has(member) and isinstance(item, Mapping):
+                yield from free_text_values(member, item)
+            elif attrs.has(member) or not isinstance(item, str):
+                yield from _strings(item)  # The wrong type, so it may be anything.
+
+
+def without_none(kind: Any) -> Any:
+    """Return the type of an optional property, without None."""
+    if typing.get_origin(kind) in {typing.Union, types.UnionType}:
+        return next(member for member in typing.get_args(kind) if member is not type(None))
+    return kind
+
+
+def boolean(value: Any) -> bool | None:
+    """Return a boolean, or None. Accepts exactly "true" and "false": a lax reading of "yes" could release a number."""
+    if isinstance(value, bool):
+        return value
+    return {"true": True, "false": False}.get(value) if isinstance(value, str) else None
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (Mapping, list)):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _strings(item)
+
+
+def _structure(cls: type[Any], raw: Mapping[str, Any], path: str, violations: list[Violation]) -> Any:
+    """Return an instance, or None after adding violations."""
+    values: dict[str, Any] = {}
+    before = len(violations)
+    known = fields(cls)
+    for name, (field, info) in known.items():
+        if raw.get(name) is None:
+            if info.required:
+                violations.append(Violation(path + name, "", "is required."))
+            continue
+        found: list[Violation] = []
+        value = _value(field.type, raw[name], path + name, info, found)
+        if found:
+            violations.extend(found)
+        else:
+            values[field.name] = value
+    violations.extend(
+        Violation(path + name, f"({_type_name(raw[name])})", f"is not a supported property.{_suggestion(name, known)}")
+        for name in raw
+        if name not in known
+    )
+    absent = [(field, info) for name, (field, info) in known.items() if name not in raw]
+    with_defaults = {field.name: field.default for field, info in absent if not info.required} | values
+    violations.extend(
+        Violation(path + rule.path, _show(raw.get(rule.path)), rule.text)
+        for rule in cls.rules
+        if rule.violated(with_defaults)
+    )
+    return cls(**values) if len(violations) == before else None
+
+
+def _value(kind: Any, value: Any, path: str, info: PropertyInfo, violations: list[Violation]) -> Any:  # noqa: PLR0911 - one line per type
+    """Convert a value to the property's type, or add a violation."""
+    kind = without_none(kind)
+    refuse = _Refusal(path, value, info, violations)
+    if kind is Anything:
+        return value
+    if kind is ReplacementPermission:
+        is_id = isinstance(value, str) and re.fullmatch(info.pattern or "", value)
+        meant = value if is_id else boolean(value)
+        return (
+            refuse("must be true, false, or the ID of the resource that may be released.") if meant is None else meant
+        )
+    if kind is bool:
+        meant = boolean(value)
+        return refuse("must be true or false.") if meant is None else meant
+    if kind is int:
+        return _integer(value, info, refuse)
+    if kind is str:
+        return _string(value, info, refuse)
+    origin = typing.get_origin(kind)
+    if origin is Literal:
+        allowed = typing.get_args(kind)
+        return value if value in allowed else refuse(f"must be one of {' | '.join(allowed)}.")
+    if origin is tuple:
+        return _list(kind, value, path, info, violations)
+    if not isinstance(value, Mapping):
+        return refuse("must be a map of properties.", show=False)
+    return _structure(kind, value, f"{path}.", violations)
+
+
+@data
+class _Refusal:
+    path: str
+    value: Any
+    info: PropertyInfo
+    violations: list[Violation]
+
+    def __call__(self, rule: str, *, show: bool = True) -> Any:
+        hint = self.info.hints.get(self.value, "") if isinstance(self.value, str) else ""
+        # A value of the wrong type may be a secret.
+        shown = _show(self.value) if show and not self.info.free_text else f"({_type_name(self.value)})"
+        self.violations.append(Violation(self.path, shown, " ".join(filter(None, (rule, hint)))))
+
+
+def _integer(value: Any, info: PropertyInfo, refuse: _Refusal) -> Any:
+    if isinstance(value, bool) or not re.fullmatch(r"-?[0-9]{1,9}", str(value)):
+        return refuse("must be a whole number.")
+    low, high = info.minimum, info.maximum
+    if (low is not None and int(value) < low) or (high is not None and int(value) > high):
+        return refuse(f"must be from {low} to {high}." if high is not None else f"must be at least {low}.")
+    return int(value)
+
+
+def _string(value: Any, info: PropertyInfo, refuse: _Refusal) -> Any:
+    if not isinstance(value, str):
+        return refuse("must be a string.", show=False)
+    if info.minimum is not None and len(value) < info.minimum:
+        return refuse(f"must have at least {info.minimum} characters.")
+    if info.maximum is not None and len(value) > info.maximum:
+        return refuse(f"must have at most {info.maximum} characters.")
+    if info.pattern is not None and not re.fullmatch(info.pattern, value):
+        return refuse(f"must match {info.pattern}.")
+    return value
+
+
+def _list(kind: Any, value: Any, path: str, info: PropertyInfo, violations: list[Violation]) -> Any:
+    refuse = _Refusal(path, value, info, violations)
+    if not isinstance(value, (list, tuple)):
+        return refuse("must be a list.", show=False)
+    if info.minimum is not None and len(value) < info.minimum:
+        return refuse(f"must have at least {info.minimum} items.", show=False)
+    if info.maximum is not None and len(value) > info.maximum:
+        return refuse(f"must have at most {info.maximum} items.", show=False)
+    # The limits apply to the list, the pattern to its items.
+    item_info = copy.replace(info, minimum=None, maximum=None)
+    member = typing.get_args(kind)[0]
+    return tuple(_value(member, item, f"{path}[{index}]", item_info, violations) for index, item in enumerate(value))
+
+
+def _type_name(value: Any) -> str:
+    if isinstance(value, str):
+        return f"a string of {len(value)} characters"
+    if isinstance(value, Mapping):
+        return "a map"
+    return "a list" if isinstance(value, (list, tuple)) else type(value).__name__
+
+
+def _show(value: Any) -> str:
+    if value is None:
+        return ""
+    text = f'"{value}"' if isinstance(value, str) else _type_name(value) if isinstance(value, Mapping) else str(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+
+
+def _suggestion(name: str, known: Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {close[0]}?" if close else ""
