@@ -21,9 +21,9 @@ import time_machine
 import trustme
 
 from local.telecom import Options, TelecomServer
-from tests.contract.answers import AnswerSink
 from tests.contract.cloudformation import AsyncInvoker, CloudFormation, event, invoker
 from tests.contract.declarations import SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind, connect_phone_number
+from tests.contract.responses import ResponseSink
 
 # Set before the provider is imported: like a Lambda container, it reads its environment once.
 os.environ |= {
@@ -70,8 +70,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def sink() -> Iterator[AnswerSink]:
-    with AnswerSink(trustme.CA()) as answers:
+def sink() -> Iterator[ResponseSink]:
+    with ResponseSink(trustme.CA()) as answers:
         yield answers
 
 
@@ -93,7 +93,7 @@ class Laptop:
     """The provider and everything around it: the services it calls, its state table, and CloudFormation."""
 
     telecom: TelecomServer
-    sink: AnswerSink
+    sink: ResponseSink
     sms: PinpointSMSVoiceV2Client
     connect: ConnectClient
     dynamodb: DynamoDBClient
@@ -143,10 +143,10 @@ class Laptop:
         self.invoker.invoke(event(request_type, response_url=url, request_id=request_id, **fields))
         return request_id
 
-    def answer(self, request_id: str) -> dict[str, Any]:
+    def response(self, request_id: str) -> dict[str, Any]:
         """Wait until the provider is idle and return its first response to the request."""
         self.invoker.settle()
-        answers = self.sink.answers(request_id)
+        answers = self.sink.responses(request_id)
         if not answers:
             last = self.invoker.invocations[-1:]
             raise AssertionError(f"No response to {request_id}") from next((one.error for one in last), None)
@@ -155,7 +155,7 @@ class Laptop:
 
     def send(self, request_type: Any, **fields: Any) -> dict[str, Any]:
         """Send one event and return the response that CloudFormation uses. Retries included."""
-        return self.answer(self.post(request_type, **fields))
+        return self.response(self.post(request_type, **fields))
 
     def held(self) -> dict[str, int]:
         """Count the resources that are billed."""
@@ -208,7 +208,7 @@ def written() -> Iterator[list[str]]:
     root.removeHandler(recorder)
 
 
-def forget_container() -> None:
+def reset_container() -> None:
     """Clear the provider's caches, so that it reads its environment again like a new container."""
     for name, module in list(sys.modules.items()):
         if name.split(".")[0] == "telephony":
@@ -218,7 +218,7 @@ def forget_container() -> None:
 
 
 @pytest.fixture(scope="session")
-def container(sink: AnswerSink, telecom_server: TelecomServer) -> Iterator[None]:
+def container(sink: ResponseSink, telecom_server: TelecomServer) -> Iterator[None]:
     """One warm container for all tests of a process, so that a test fails if an earlier event leaves state behind."""
     url = telecom_server.url
     environment = {
@@ -232,14 +232,14 @@ def container(sink: AnswerSink, telecom_server: TelecomServer) -> Iterator[None]
     with pytest.MonkeyPatch.context() as patch:
         for variable, value in environment.items():
             patch.setenv(variable, value)
-        forget_container()
+        reset_container()
         yield
-    forget_container()
+    reset_container()
 
 
 @pytest.fixture
 def laptop(
-    sink: AnswerSink, telecom_server: TelecomServer, clients: dict[str, Any], container: None, written: list[str]
+    sink: ResponseSink, telecom_server: TelecomServer, clients: dict[str, Any], container: None, written: list[str]
 ) -> Iterator[Laptop]:
     """A provider without any purchase. After the test, no log line, exception, item or response contains a secret."""
     del container

@@ -1,7 +1,7 @@
 """Fault catalogue: what can fail, what AWS does then, and what the provider guarantees.
 
-A test that verifies a guarantee names the fault: `@pytest.mark.shows("delivered twice at the same moment")`. Scenarios
-of tests/faults are listed as patterns of their names. tools/fault_matrix.py generates docs/faults.md from both.
+A test that verifies a guarantee names the fault: `@pytest.mark.shows("request delivered twice concurrently")`.
+Scenarios of tests/faults are listed as patterns of their names. tools/fault_matrix.py generates docs/faults.md from both.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ class Fault:
 
 FAULTS: Mapping[str, Mapping[str, Fault]] = {
     "Requests": {
-        "delivered twice, one after the other": Fault(
+        "request delivered twice in succession": Fault(
             "Lambda delivers an event at least once and can repeat one that succeeded.",
             "One purchase. The second invocation sends the same response bytes again.",
         ),
-        "delivered twice at the same moment": Fault(
+        "request delivered twice concurrently": Fault(
             "Lambda runs two invocations concurrently.",
             "One purchase. One invocation executes the request. The other one waits and sends the same bytes. If its "
             "time runs out, it raises an error without a response, and Lambda retries.",
             ("*/create/none/concurrent@tokens-forgotten", "*/create/pause*/redelivered-while-running"),
         ),
-        "a Create that comes after its Delete": Fault(
+        "Create delivered after its Delete": Fault(
             "CloudFormation canceled the Create and deleted the resource; then Lambda delivers the Create.",
             "No purchase.",
         ),
-        "a Create that comes after its ServiceTimeout": Fault(
+        "Create delivered after its ServiceTimeout": Fault(
             "CloudFormation has stopped waiting for the Create. Lambda keeps an event for up to six hours.",
             "No purchase. The provider reads the age of the request from its ResponseURL.",
         ),
-        "an event that is not CloudFormation's": Fault(
+        "event not sent by CloudFormation": Fault(
             "A caller invokes the function with an arbitrary event.",
             "The provider raises an error. It makes no AWS call and sends no response, not even to the previous "
             "request.",
         ),
-        "another resource in the same container": Fault(
+        "execution environment reused for another resource": Fault(
             "Lambda reuses the execution environment for events of other stacks.",
             "The response and the log of a request contain nothing of an earlier one.",
         ),
@@ -58,26 +58,26 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
         ),
     },
     "Crashes and timeouts": {
-        "killed at any call of a Create, and run again": Fault(
+        "process killed during a Create, then retried": Fault(
             "Lambda retries the event after one and two minutes.",
             "SUCCESS with one number, which is purchased once.",
             ("*/create/kill*/retries",),
         ),
-        "killed at any call of a Create, and never run again": Fault(
+        "process killed during a Create, never retried": Fault(
             "After the ServiceTimeout, CloudFormation sends a Delete with a generated physical ID.",
             "The Delete succeeds and releases any number that the Create purchased.",
             ("*/create/kill*/timed-out", "*/create/kill*/canceled"),
         ),
-        "a Delete while the Create still runs": Fault(
+        "Delete while the Create is running": Fault(
             "Another resource failed. CloudFormation cancels the Create and sends a Delete with a generated ID.",
             "No number remains. Both requests get a response.",
             ("*/create/pause*/canceled-while-running",),
         ),
-        "little time left in the invocation": Fault(
+        "invocation close to its timeout": Fault(
             "Lambda ends the invocation at its timeout.",
             "The provider starts no purchase in the last seconds. It raises an error, and the retry purchases.",
         ),
-        "all retries spent": Fault(
+        "all retries exhausted": Fault(
             "Lambda sends the event to the on-failure queue, which the continuation function reads.",
             "The continuation function sends a recorded outcome unchanged. For an unknown result it searches the "
             "purchase and responds FAILED, with the physical ID if it finds one. It purchases nothing.",
@@ -85,156 +85,156 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
         ),
     },
     "Telecom services": {
-        "a purchase whose answer never comes": Fault(
+        "purchase call times out after the purchase": Fault(
             "The service completes the purchase, but the call times out.",
             "The call times out after 20 seconds. The provider finds the number by its ownership tags. If the tags are "
             "not visible yet, it repeats the call with the same ClientToken. One number is purchased.",
         ),
-        "a purchase whose answer is lost, and its token forgotten": Fault(
+        "purchase response lost and ClientToken forgotten": Fault(
             "The service would complete a second purchase for the same ClientToken.",
             "Before it retries, the provider finds the number by its ownership tags.",
             ("*/create/kill*/retries@tokens-forgotten",),
         ),
-        "tags that show late": Fault(
+        "tags visible late": Fault(
             "The service stores the tags with the purchase, but its listings do not show them yet.",
             "A retry uses the same ClientToken; with Connect, it waits for the tags. A Delete succeeds and records a "
             "purchase with result UNKNOWN. The sweep reports it, and releases the number if AllowSweepRelease is set.",
             ("*/create/kill*/retries@tags-late", "*/create/kill*/canceled@tags-very-late"),
         ),
-        "calls that are throttled": Fault(
+        "calls throttled": Fault(
             "The service throttles, for example because other clients use the account.",
             "The provider retries with exponential back-off and jitter until its time runs out; then Lambda retries.",
         ),
-        "a purchase that is refused": Fault(
+        "purchase rejected by the service": Fault(
             "The service rejects the request: quota, permission, spending limit or invalid value.",
             "FAILED at once with the service's error code, and a physical ID which shows that no number exists. The "
             "Delete of that ID succeeds without a call.",
         ),
-        "a number that stays PENDING": Fault(
+        "number stays PENDING": Fault(
             "Activation can take days. CloudFormation waits for at most one hour.",
             "SUCCESS with Status PENDING. With WaitForActive: FAILED before the timeout, with the real physical ID; "
             "the rollback releases the number.",
         ),
-        "a role that was created a moment ago": Fault(
+        "role not yet assumable": Fault(
             "The service cannot assume the role yet and returns RESOURCE_NOT_ACCESSIBLE.",
             "The provider retries for two minutes. Then it responds FAILED and names what to check.",
         ),
-        "a sender ID that exists and is somebody else's": Fault(
+        "sender ID exists and belongs to another owner": Fault(
             "The service rejects the request, or silently returns the existing sender ID.",
             "FAILED with AlreadyExists. The following Delete does not release the existing sender ID.",
         ),
     },
     "State table": {
-        "no state table before the purchase": Fault(
+        "state table unavailable before the purchase": Fault(
             "DynamoDB is unreachable, does not respond, throttles or denies access.",
             "No purchase without a ledger record. The provider raises an error within ten seconds; the retry "
             "purchases.",
         ),
-        "no state table after the purchase": Fault(
+        "state table unavailable after the purchase": Fault(
             "DynamoDB fails at a later write.",
             "The provider repeats the write or raises an error. The retry uses the number that was purchased.",
             ("*/create/reset*/retries", "*/create/error*/retries"),
         ),
     },
     "Response": {
-        "an answer that is not taken at once": Fault(
+        "response not accepted at first": Fault(
             "S3 returns 503 or resets the connection.",
             "The provider repeats the PUT with the same bytes until S3 accepts it.",
         ),
-        "an answer that is refused": Fault(
+        "response rejected": Fault(
             "S3 returns 403 or 404: the URL has expired or was altered.",
             "One attempt per invocation. The provider raises an error. Lambda's retries send the response again, and "
             "finally the continuation function does.",
         ),
-        "an answer that reaches nobody": Fault(
+        "response host unreachable": Fault(
             "The connection is refused, the host name is unknown, the certificate is wrong, or the host does not "
             "respond.",
             "The provider retries until shortly before the invocation ends, then raises an error. The error does not "
             "contain the URL.",
         ),
-        "an answer that is sent elsewhere": Fault(
+        "response redirected": Fault(
             "The host redirects with status 307.",
             "The provider does not follow the redirect and treats the response as not accepted.",
         ),
-        "a Reason of any length and alphabet": Fault(
+        "Reason of any length and character set": Fault(
             "CloudFormation accepts at most 4096 bytes.",
             "The body fits and is valid JSON. IDs are complete; a long Reason is truncated.",
         ),
-        "attributes of any shape and size": Fault(
+        "attributes of any type and size": Fault(
             "CloudFormation accepts only strings, and 4096 bytes in total.",
             "Every attribute is a string. If the attributes do not fit, the response is FAILED with the real physical "
             "ID.",
         ),
     },
     "Updates": {
-        "a change in place": Fault(
+        "update in place": Fault(
             "CloudFormation sends an Update. The same physical ID in the response keeps the resource.",
             "The physical ID stays. The provider changes only the properties that differ, with as few calls as "
             "possible.",
         ),
-        "a change that needs another number": Fault(
+        "update that requires replacement": Fault(
             "A new physical ID makes CloudFormation delete the old one after the whole stack is updated.",
             "FAILED unless AllowReplacement permits it. Then one number is purchased, and the Update releases none.",
         ),
-        "the cleanup after a replacement": Fault(
+        "cleanup after a replacement": Fault(
             "CloudFormation deletes the old physical ID in the cleanup phase, and gives up after three failures.",
             "The old number is released. The new number does not change.",
             ("*/cleanup/kill*/retries",),
         ),
-        "a replacement that fails half way": Fault(
+        "replacement fails partway": Fault(
             "CloudFormation rolls back with the physical ID of the response.",
             "FAILED with the old physical ID, and the new number is released. If the release fails: FAILED with the "
             "new ID, so that CloudFormation deletes it.",
             ("*/replace/kill*/retries",),
         ),
-        "a replacement whose answer is lost": Fault(
+        "replacement response lost": Fault(
             "CloudFormation rolls back with the old physical ID and never learns the new one.",
             "The rollback releases the new number. The old number does not change.",
             ("*/replace/kill*/timed-out", "*/replace/kill*/canceled"),
         ),
-        "the rollback of a change that failed half way": Fault(
+        "rollback of a partly applied update": Fault(
             "CloudFormation sends an Update with the previous properties. OldResourceProperties are those that failed.",
             "The provider reads the number and restores the declared settings.",
             ("*/update/kill*/rolled-back",),
         ),
-        "an Update of a number that is gone": Fault(
+        "Update of a released number": Fault(
             "The number was released outside of the stack.",
             "FAILED with NotFound and the remedy. The provider purchases no other number.",
         ),
     },
     "Deletes": {
-        "a Delete that comes again": Fault(
+        "Delete repeated": Fault(
             "CloudFormation or an operator repeats the Delete, or Lambda delivers it twice.",
             "SUCCESS if the number is already released.",
             ("*/delete/kill*/retries",),
         ),
-        "a Delete of a protected number": Fault(
+        "Delete of a protected number": Fault(
             "The service rejects the release while deletion protection is enabled.",
             "FAILED with the remedy, unless OnDelete allows to lift the protection. The rollback of a failed Create "
             "always lifts a protection that this Create enabled.",
         ),
-        "a Delete of a number in use": Fault(
+        "Delete of a number in use": Fault(
             "The service rejects the release of a number that is in a pool, the last one of a pool, or in a "
             "registration.",
             "FAILED with the remedy. If OnDelete allows it, the provider removes the number from its pool first and "
             "waits until that takes effect.",
         ),
-        "a forged Delete": Fault(
+        "forged Delete": Fault(
             "A caller that may invoke the function sends a Delete with an arbitrary physical ID.",
             "The provider changes or releases a number only if the ledger or the ownership tags assign it to this "
             "resource of this stack.",
         ),
-        "a Delete with properties that nobody would accept": Fault(
+        "Delete with invalid properties": Fault(
             "CloudFormation sends properties that an older version accepted, or that made the Create fail.",
             "A Delete never fails because of its properties.",
         ),
     },
     "Properties and secrets": {
-        "a boolean in another spelling": Fault(
+        "invalid boolean value": Fault(
             "CloudFormation sends every value as a string.",
             "Only true and false are valid. Anything else is FAILED, names the property, and makes no AWS call.",
         ),
-        "a secret in anything that is written": Fault(
+        "secret in logs, tables or errors": Fault(
             "Many people can read logs, tables, stack events and error messages.",
             "None of them contains the signature of a ResponseURL or a NoEcho value, at any log level. Every test of "
             "the provider verifies this.",
@@ -268,7 +268,7 @@ CONTRACT_TESTS: Mapping[str, str] = {
     "every failure has a code and a message": (
         "Every Reason starts with one of CloudFormation's error codes and a message."
     ),
-    "every handler ends in time": (
+    "every handler responds in time": (
         "The provider responds before the ServiceTimeout. A custom resource cannot respond IN_PROGRESS."
     ),
 }

@@ -19,9 +19,9 @@ from telephony.cloudformation.request import NotARequestError, ResponseHostRefus
 from telephony.cloudformation.response import UndeliveredError
 from telephony.handlers import continuation
 from tests.conftest import SECRET, SMS, STACK_ID, Configure, Context, Laptop, VirtualClock
-from tests.contract.answers import AnswerSink
 from tests.contract.cloudformation import event
 from tests.contract.declarations import SIMULATOR, Kind, template
+from tests.contract.responses import ResponseSink
 
 CREATE: dict[str, Any] = {"resource_type": "Custom::SmsPhoneNumber", "properties": SIMULATOR}
 
@@ -31,7 +31,7 @@ def short_invocations(laptop: Laptop, seconds: float) -> AbstractContextManager[
     return laptop.function(timeout=seconds)
 
 
-@pytest.mark.shows("attributes of any shape and size")
+@pytest.mark.shows("attributes of any type and size")
 def test_response_has_exactly_the_documented_fields(laptop: Laptop, kind: Kind) -> None:
     answer = laptop.send("Create", resource_type=kind.type, properties=kind.properties)
 
@@ -40,7 +40,7 @@ def test_response_has_exactly_the_documented_fields(laptop: Laptop, kind: Kind) 
 
 
 @pytest.mark.usefixtures("virtual_clock")
-@pytest.mark.shows("an answer that is not taken at once")
+@pytest.mark.shows("response not accepted at first")
 @pytest.mark.parametrize(("mode", "failures"), [("503", 2), ("reset", 1)])
 def test_delivery_is_retried_with_the_same_bytes(laptop: Laptop, mode: Any, failures: int) -> None:
     request = str(uuid.uuid4())
@@ -53,7 +53,7 @@ def test_delivery_is_retried_with_the_same_bytes(laptop: Laptop, mode: Any, fail
     assert len(laptop.invoker.invocations) == 1
 
 
-@pytest.mark.shows("an answer that is refused", "an answer that is sent elsewhere")
+@pytest.mark.shows("response rejected", "response redirected")
 @pytest.mark.parametrize("mode", ["403", "404", "307"])
 def test_rejected_response_is_delivered_by_a_retry_of_the_event(laptop: Laptop, mode: Any) -> None:
     request = str(uuid.uuid4())
@@ -80,7 +80,7 @@ def test_slowly_acknowledged_response_is_sent_once(laptop: Laptop) -> None:
 
 
 @pytest.mark.usefixtures("virtual_clock")
-@pytest.mark.shows("an answer that reaches nobody")
+@pytest.mark.shows("response host unreachable")
 def test_retry_delivers_the_response_after_a_silent_host(laptop: Laptop) -> None:
     request = str(uuid.uuid4())
     laptop.sink.fail_next(request, "silent", 2)
@@ -93,7 +93,7 @@ def test_retry_delivers_the_response_after_a_silent_host(laptop: Laptop) -> None
     assert laptop.calls(SMS) == {"RequestPhoneNumber": 1}
 
 
-@pytest.mark.shows("an answer that reaches nobody")
+@pytest.mark.shows("response host unreachable")
 def test_delivery_to_a_silent_host_ends_before_the_invocation(
     laptop: Laptop, virtual_clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,7 +116,7 @@ def test_delivery_to_a_silent_host_ends_before_the_invocation(
 @pytest.fixture(params=["refused", "unknown", "untrusted certificate", "silent in the handshake"])
 def unreachable(request: pytest.FixtureRequest, laptop: Laptop, configure: Configure) -> Iterator[str]:
     """An allowed host that doesn't accept a response."""
-    with socket.socket() as listening, AnswerSink() as stranger:
+    with socket.socket() as listening, ResponseSink() as stranger:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
         if request.param == "silent in the handshake":
@@ -129,7 +129,7 @@ def unreachable(request: pytest.FixtureRequest, laptop: Laptop, configure: Confi
 
 
 @pytest.mark.usefixtures("virtual_clock")
-@pytest.mark.shows("an answer that reaches nobody")
+@pytest.mark.shows("response host unreachable")
 def test_delivery_to_an_unreachable_host_fails(laptop: Laptop, unreachable: str) -> None:
     url = laptop.sink.url_for(STACK_ID, "Number", "unreachable").replace(laptop.sink.host, unreachable)
     with laptop.function(timeout=2.5, delays=(), continues=False) as once:
@@ -142,7 +142,7 @@ def test_delivery_to_an_unreachable_host_fails(laptop: Laptop, unreachable: str)
     assert laptop.held() == {"phone_numbers": 1}
 
 
-@pytest.mark.shows("all retries spent", "an answer that is refused")
+@pytest.mark.shows("all retries exhausted", "response rejected")
 @pytest.mark.parametrize("request_type", ["Create", "Update", "Delete"])
 def test_continuation_delivers_the_response_after_all_retries(laptop: Laptop, kind: Kind, request_type: Any) -> None:
     fields: dict[str, Any] = {"resource_type": kind.type, "properties": kind.properties}
@@ -178,12 +178,12 @@ def test_continuation_keeps_only_undelivered_requests_in_the_queue(laptop: Lapto
     assert continuation.handler(queued, context) == {"batchItemFailures": [{"itemIdentifier": record["messageId"]}]}
 
     assert continuation.handler(queued, context) == {"batchItemFailures": []}
-    [answer] = laptop.sink.answers(json.loads(record["body"])["requestPayload"]["RequestId"])
+    [answer] = laptop.sink.responses(json.loads(record["body"])["requestPayload"]["RequestId"])
     assert answer["Status"] == "SUCCESS"
     assert laptop.calls(SMS) == {"RequestPhoneNumber": 1}
 
 
-@pytest.mark.shows("all retries spent")
+@pytest.mark.shows("all retries exhausted")
 def test_continuation_purchases_nothing(laptop: Laptop, kind: Kind) -> None:
     laptop.telecom.fault("dynamodb", "TransactWriteItems", "error", code="ResourceNotFoundException", times=3)
 
@@ -222,7 +222,7 @@ for required in ("RequestType", "ResponseURL", "StackId", "RequestId", "LogicalR
     NOT_REQUESTS += [{name: COMPLETE[name] for name in COMPLETE if name != required}, COMPLETE | {required: ["x"]}]
 
 
-@pytest.mark.shows("an event that is not CloudFormation's", "another resource in the same container")
+@pytest.mark.shows("event not sent by CloudFormation", "execution environment reused for another resource")
 def test_other_events_are_rejected_without_response(laptop: Laptop, written: list[str]) -> None:
     laptop.send("Create", **CREATE)
     puts, lines = len(laptop.sink.puts), len(written)
@@ -240,7 +240,7 @@ def test_other_events_are_rejected_without_response(laptop: Laptop, written: lis
         assert not {"stack_id", "request_id", "logical_resource_id"} & set(line), "the previous request is not named"
 
 
-@pytest.mark.shows("an event that is not CloudFormation's")
+@pytest.mark.shows("event not sent by CloudFormation")
 @pytest.mark.parametrize(
     "url",
     [
@@ -260,7 +260,7 @@ def test_request_with_foreign_response_host_purchases_nothing(laptop: Laptop, ur
     assert laptop.rows() == []
 
 
-@pytest.mark.shows("another resource in the same container")
+@pytest.mark.shows("execution environment reused for another resource")
 def test_response_and_log_contain_nothing_of_previous_requests(laptop: Laptop, written: list[str]) -> None:
     first = laptop.send("Create", logical_id="First", **CREATE | {"properties": SIMULATOR | {"Trigger": SECRET}})
     failing = laptop.send("Create", logical_id="Second", **CREATE | {"properties": SIMULATOR | {"Colour": "red"}})
@@ -293,7 +293,7 @@ def test_every_log_line_names_its_request(laptop: Laptop, written: list[str]) ->
         assert line["logical_resource_id"] == "Number"
 
 
-@pytest.mark.shows("a Reason of any length and alphabet")
+@pytest.mark.shows("Reason of any length and character set")
 @pytest.mark.parametrize("text", ["漢", '"', "\x07"])
 def test_long_reason_is_truncated_to_a_valid_response(laptop: Laptop, text: str) -> None:
     stack = laptop.cloudformation.stack("numbers")
@@ -307,7 +307,7 @@ def test_long_reason_is_truncated_to_a_valid_response(laptop: Laptop, text: str)
 
 
 @pytest.mark.usefixtures("virtual_clock")
-@pytest.mark.shows("every handler ends in time")
+@pytest.mark.shows("every handler responds in time")
 def test_response_is_sent_before_service_timeout(laptop: Laptop) -> None:
     laptop.telecom.configure(activation_seconds=86_400)
     began = time.time()

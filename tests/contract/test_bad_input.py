@@ -39,7 +39,7 @@ def violations(properties: dict[str, Any], resource_type: str = PHONE) -> list[s
     return str(refused.value).splitlines()[1:]
 
 
-@pytest.mark.shows("a boolean in another spelling")
+@pytest.mark.shows("invalid boolean value")
 def test_each_violation_is_one_line_with_path_value_and_rule(laptop: Laptop) -> None:
     changed = {
         "IsoCountryCode": "us",
@@ -75,7 +75,7 @@ def test_invalid_update_changes_nothing(laptop: Laptop, kind: Kind) -> None:
 BOOLEANS = ["DeletionProtectionEnabled", "SelfManagedOptOutsEnabled", "InternationalSendingEnabled", "WaitForActive"]
 
 
-@pytest.mark.shows("a boolean in another spelling")
+@pytest.mark.shows("invalid boolean value")
 @pytest.mark.parametrize("value", ["yes", "1", "TRUE", "True", "on", "", " true", "0", "no", "null"])
 def test_only_true_and_false_are_booleans(value: str) -> None:
     """AllowReplacement also accepts a physical ID, and these are none."""
@@ -195,7 +195,7 @@ MISPLACED: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.shows("a secret in anything that is written")
+@pytest.mark.shows("secret in logs, tables or errors")
 @pytest.mark.parametrize(("resource_type", "properties"), MISPLACED, ids=range(len(MISPLACED)))
 def test_misplaced_secret_is_not_disclosed(laptop: Laptop, resource_type: str, properties: dict[str, Any]) -> None:
     """The laptop fixture searches the responses, the log and the table."""

@@ -12,7 +12,7 @@ import attrs
 import pytest
 
 from telephony import clock, settings
-from tests.conftest import CONNECT, SMS, Laptop, connect_instance, forget_container
+from tests.conftest import CONNECT, SMS, Laptop, connect_instance, reset_container
 from tests.contract.cloudformation import AsyncInvoker
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind, connect_phone_number
 from tests.contract.steps import (
@@ -39,7 +39,7 @@ def assert_bought_once(laptop: Laptop, kind: Kind, response: dict[str, Any]) -> 
     assert len(set(laptop.sink.raw(response["RequestId"]))) == 1
 
 
-@pytest.mark.shows("delivered twice, one after the other", "delivered twice at the same moment")
+@pytest.mark.shows("request delivered twice in succession", "request delivered twice concurrently")
 @pytest.mark.parametrize("delivery", ["twice", "together"])
 def test_duplicate_create_buys_once_and_repeats_response(laptop: Laptop, kind: Kind, delivery: Any) -> None:
     laptop.invoker.disturb(delivery)
@@ -50,7 +50,7 @@ def test_duplicate_create_buys_once_and_repeats_response(laptop: Laptop, kind: K
     assert len(laptop.invoker.invocations) == len(laptop.sink.raw(response["RequestId"])) == 2
 
 
-@pytest.mark.shows("delivered twice, one after the other", "a change that needs another number")
+@pytest.mark.shows("request delivered twice in succession", "update that requires replacement")
 @pytest.mark.parametrize("delivery", ["twice", "together"])
 def test_duplicate_replacement_buys_once(laptop: Laptop, kind: Kind, delivery: Any) -> None:
     first = create(laptop, kind)
@@ -64,7 +64,7 @@ def test_duplicate_replacement_buys_once(laptop: Laptop, kind: Kind, delivery: A
     assert len(set(laptop.sink.raw(response["RequestId"]))) == 1
 
 
-@pytest.mark.shows("delivered twice at the same moment")
+@pytest.mark.shows("request delivered twice concurrently")
 def test_duplicate_create_repeats_failure(laptop: Laptop, kind: Kind) -> None:
     fault(laptop, kind.buys, "error", **DENIED)
     laptop.invoker.disturb("together")
@@ -77,7 +77,7 @@ def test_duplicate_create_repeats_failure(laptop: Laptop, kind: Kind) -> None:
     assert first == second
 
 
-@pytest.mark.shows("a Create that comes after its Delete")
+@pytest.mark.shows("Create delivered after its Delete")
 def test_create_redelivered_after_delete_buys_nothing(laptop: Laptop, kind: Kind) -> None:
     request_id = str(uuid.uuid4())
     delete(laptop, kind, create(laptop, kind, request_id=request_id))
@@ -105,7 +105,7 @@ def test_fifty_numbers_in_one_stack_are_each_bought_once_despite_throttling(lapt
     assert laptop.held() == {}
 
 
-@pytest.mark.shows("delivered twice at the same moment")
+@pytest.mark.shows("request delivered twice concurrently")
 def test_concurrent_delivery_is_retried_if_it_cannot_wait(laptop: Laptop, kind: Kind) -> None:
     with short_invocations(laptop, 1.5) as hurried, hold_call(laptop, kind.buys) as purchase:
         hurried.invoker.disturb("together")
@@ -115,7 +115,7 @@ def test_concurrent_delivery_is_retried_if_it_cannot_wait(laptop: Laptop, kind: 
         [gave_up, *_] = [run for run in hurried.invoker.invocations if run.outcome == "raised"]
         assert laptop.sink.raw(request_id) == []
         purchase.release()
-        response = hurried.answer(request_id)
+        response = hurried.response(request_id)
 
     assert type(gave_up.error).__name__ == "UnknownOutcomeError"
     assert_bought_once(laptop, kind, response)
@@ -124,7 +124,7 @@ def test_concurrent_delivery_is_retried_if_it_cannot_wait(laptop: Laptop, kind: 
 # -- the telecom services ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.shows("calls that are throttled")
+@pytest.mark.shows("calls throttled")
 def test_throttled_calls_are_retried(laptop: Laptop, kind: Kind) -> None:
     for call in {kind.buys, kind.reads, kind.updates, kind.releases}:
         fault(laptop, call, "throttle", times=6)
@@ -140,7 +140,7 @@ def test_throttled_calls_are_retried(laptop: Laptop, kind: Kind) -> None:
     assert laptop.held() == {}
 
 
-@pytest.mark.shows("calls that are throttled")
+@pytest.mark.shows("calls throttled")
 def test_create_fails_if_throttling_never_ends(laptop: Laptop) -> None:
     laptop.telecom.fault(SMS, "RequestPhoneNumber", "throttle", times=99_999)
     with short_invocations(laptop, 1.4) as hurried:
@@ -151,7 +151,7 @@ def test_create_fails_if_throttling_never_ends(laptop: Laptop) -> None:
     assert laptop.held() == {}
 
 
-@pytest.mark.shows("a purchase whose answer is lost, and its token forgotten")
+@pytest.mark.shows("purchase response lost and ClientToken forgotten")
 @pytest.mark.parametrize(
     ("forgets", "faults"),
     [
@@ -174,7 +174,7 @@ def test_unknown_purchase_result_ends_in_one_number(
     assert [create(laptop, kind)] == laptop.ids()
 
 
-@pytest.mark.shows("a purchase whose answer never comes", "every handler ends in time")
+@pytest.mark.shows("purchase call times out after the purchase", "every handler responds in time")
 def test_unanswered_purchase_is_found_in_same_invocation(laptop: Laptop) -> None:
     """All types at once, because each call times out after 20 seconds."""
     kinds = [SMS_PHONE_NUMBER, SMS_SENDER_ID, connect_phone_number(connect_instance(laptop))]
@@ -188,11 +188,11 @@ def test_unanswered_purchase_is_found_in_same_invocation(laptop: Laptop) -> None
         unhurried.invoker.settle(60)
         assert len(unhurried.invoker.invocations) == len(kinds), "one run each"
 
-    assert sorted(laptop.sink.answers(request)[0]["PhysicalResourceId"] for request in posted) == sorted(laptop.ids())
+    assert sorted(laptop.sink.responses(request)[0]["PhysicalResourceId"] for request in posted) == sorted(laptop.ids())
     assert [laptop.calls()[kind.buys] for kind in kinds] == [1, 1, 1]
 
 
-@pytest.mark.shows("tags that show late", "a purchase whose answer never comes")
+@pytest.mark.shows("tags visible late", "purchase call times out after the purchase")
 def test_client_token_finds_purchase_whose_tags_are_not_visible_yet(laptop: Laptop, kind: Kind) -> None:
     laptop.telecom.configure(tags_lag_seconds=86_400)
     fault(laptop, kind.buys, "lose_answer")
@@ -233,7 +233,7 @@ def test_release_is_retried_until_it_succeeds(laptop: Laptop, kind: Kind, name: 
 # -- the state table ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.shows("no state table before the purchase")
+@pytest.mark.shows("state table unavailable before the purchase")
 def test_unavailable_table_delays_purchase(laptop: Laptop) -> None:
     laptop.telecom.fault(STATE, "TransactWriteItems", "error", code="InternalServerError", status=500, times=3)
 
@@ -246,7 +246,7 @@ def test_unavailable_table_delays_purchase(laptop: Laptop) -> None:
 WRITES = [("PutItem", 0), ("TransactWriteItems", 0), *(("UpdateItem", after) for after in range(5))]
 
 
-@pytest.mark.shows("no state table after the purchase")
+@pytest.mark.shows("state table unavailable after the purchase")
 @pytest.mark.parametrize(
     ("operation", "after", "name", "more"),
     [
@@ -265,7 +265,7 @@ def test_failed_write_does_not_buy_again(
         assert laptop.calls(SMS) == {"RequestPhoneNumber": 1}
 
 
-@pytest.mark.shows("no state table before the purchase")
+@pytest.mark.shows("state table unavailable before the purchase")
 @pytest.mark.parametrize("reachable", [False, True])
 def test_invocation_does_not_wait_for_unresponsive_table(
     laptop: Laptop, monkeypatch: pytest.MonkeyPatch, reachable: bool
@@ -277,13 +277,13 @@ def test_invocation_does_not_wait_for_unresponsive_table(
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
             monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{closed.getsockname()[1]}")
-        forget_container()
+        reset_container()
     with AsyncInvoker(provider.handler, delays=()) as once:
         attrs.evolve(laptop, invoker=once).post("Create", resource_type=SMS_PHONE_NUMBER.type, properties=SIMULATOR)
         once.settle(40)  # ends while the table still hangs
         [run] = once.invocations
     monkeypatch.undo()
-    forget_container()
+    reset_container()
 
     assert type(run.error).__name__ == "UnknownOutcomeError"
     assert laptop.calls() == {}
@@ -291,7 +291,7 @@ def test_invocation_does_not_wait_for_unresponsive_table(
 
     laptop.telecom.clear_faults()
     laptop.invoker.invoke(run.event)
-    assert laptop.answer(run.event["RequestId"])["Status"] == "SUCCESS"
+    assert laptop.response(run.event["RequestId"])["Status"] == "SUCCESS"
     assert laptop.calls() == {f"{SMS}.RequestPhoneNumber": 1}
 
 
@@ -303,7 +303,7 @@ def conflict(*codes: str) -> dict[str, Any]:
     }
 
 
-@pytest.mark.shows("no state table before the purchase")
+@pytest.mark.shows("state table unavailable before the purchase")
 @pytest.mark.parametrize(
     ("operations", "error"),
     [
@@ -375,4 +375,4 @@ def test_invocation_without_lease_finds_purchase_of_another(laptop: Laptop, monk
         once.settle(30)
 
     assert [run.outcome for run in once.invocations] == ["returned", "raised"]
-    assert [laptop.sink.answers(request_id)[0]["PhysicalResourceId"]] == laptop.ids()
+    assert [laptop.sink.responses(request_id)[0]["PhysicalResourceId"]] == laptop.ids()

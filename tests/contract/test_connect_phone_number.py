@@ -69,7 +69,7 @@ def test_failed_claim_is_reported_with_its_id_and_not_released(laptop: Laptop, k
     assert laptop.held() == {}
 
 
-@pytest.mark.shows("a change in place")
+@pytest.mark.shows("update in place")
 @pytest.mark.parametrize(
     ("change", "calls"),
     [
@@ -272,9 +272,9 @@ def test_delete_during_claim_waits_for_it_and_releases(laptop: Laptop, kind: Kin
         deleted = laptop.post("Delete", physical_id=GENERATED_ID, **fields)
         wait_until(lambda: canceled(laptop))
         laptop.telecom.clock.advance(3600)
-        assert laptop.answer(deleted)["Status"] == "SUCCESS"
+        assert laptop.response(deleted)["Status"] == "SUCCESS"
 
-    assert laptop.sink.answers(created)[0]["Status"] == "FAILED"
+    assert laptop.sink.responses(created)[0]["Status"] == "FAILED"
     assert laptop.held() == {}
 
 

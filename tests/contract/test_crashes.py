@@ -9,7 +9,7 @@ from tests.faults.workers import WorkerPool
 
 
 @pytest.mark.faults
-@pytest.mark.shows("killed at any call of a Create, and run again")
+@pytest.mark.shows("process killed during a Create, then retried")
 def test_create_that_is_killed_at_any_call_succeeds_on_retry() -> None:
     with WorkerPool(2) as workers:
         recordings = workers.record([("sms-phone-number", "create")])

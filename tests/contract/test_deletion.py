@@ -37,7 +37,7 @@ LEAVE = {"OnDelete": {"LeavePools": True}}
 LIFT_AND_LEAVE = {"OnDelete": {"LeavePools": True, "LiftDeletionProtection": True}}
 
 
-@pytest.mark.shows("a Delete that comes again", "contract_delete_delete")
+@pytest.mark.shows("Delete repeated", "contract_delete_delete")
 def test_delete_is_one_call_and_a_second_delete_succeeds_without_it(laptop: Laptop, kind: Kind) -> None:
     physical_id = create(laptop, kind)
     responses: list[dict[str, Any]] = []
@@ -52,14 +52,14 @@ def test_delete_is_one_call_and_a_second_delete_succeeds_without_it(laptop: Lapt
         assert answered == ("SUCCESS", physical_id, {})
 
 
-@pytest.mark.shows("a Delete that comes again")
+@pytest.mark.shows("Delete repeated")
 def test_two_concurrent_deletes_both_succeed(laptop: Laptop, kind: Kind) -> None:
     fields: dict[str, Any] = {"resource_type": kind.type, "properties": kind.properties}
     fields["physical_id"] = create(laptop, kind)
 
     requests = [laptop.post("Delete", **fields) for _ in range(2)]
 
-    assert [laptop.answer(request)["Status"] for request in requests] == ["SUCCESS", "SUCCESS"]
+    assert [laptop.response(request)["Status"] for request in requests] == ["SUCCESS", "SUCCESS"]
     assert laptop.held() == {}
 
 
@@ -74,7 +74,7 @@ def release_outside(laptop: Laptop, kind: Kind, physical_id: str) -> None:
         laptop.connect.release_phone_number(PhoneNumberId=physical_id)
 
 
-@pytest.mark.shows("an Update of a number that is gone", "a Delete that comes again")
+@pytest.mark.shows("Update of a released number", "Delete repeated")
 def test_number_released_outside_cannot_be_updated_but_deleted(laptop: Laptop, kind: Kind) -> None:
     physical_id = create(laptop, kind)
     release_outside(laptop, kind, physical_id)
@@ -95,7 +95,7 @@ def test_update_without_create_is_not_found(laptop: Laptop, kind: Kind) -> None:
     assert kind.buys not in laptop.calls()
 
 
-@pytest.mark.shows("a forged Delete")
+@pytest.mark.shows("forged Delete")
 @pytest.mark.parametrize(
     "forged", [{"stack_id": OTHER_STACK}, {"logical_id": "Another"}], ids=["another stack", "another resource"]
 )
@@ -112,7 +112,7 @@ def test_request_of_another_resource_is_denied(laptop: Laptop, kind: Kind, forge
     assert not {kind.releases, kind.updates} & laptop.calls().keys()
 
 
-@pytest.mark.shows("a forged Delete")
+@pytest.mark.shows("forged Delete")
 def test_delete_of_unmanaged_number_is_denied(laptop: Laptop) -> None:
     number = request_number(laptop)
 
@@ -135,7 +135,7 @@ def test_ownership_tags_identify_number_if_ledger_is_lost(laptop: Laptop, kind: 
 # -- protection, pools and registrations -------------------------------------------------------------------------------
 
 
-@pytest.mark.shows("a Delete of a protected number")
+@pytest.mark.shows("Delete of a protected number")
 @pytest.mark.parametrize("declared", [{}, LEAVE, {"OnDelete": {}}], ids=str)
 @SMS_KINDS
 def test_deletion_protection_prevents_delete(laptop: Laptop, kind: Kind, declared: dict[str, Any]) -> None:
@@ -154,17 +154,17 @@ def test_failed_delete_succeeds_once_protection_is_disabled(laptop: Laptop, requ
     fields: dict[str, Any] = {"resource_type": kind.type, "properties": SIMULATOR, "physical_id": physical_id}
     first, second = request_ids
     failed = laptop.post("Delete", request_id=first, **fields)
-    assert laptop.answer(failed)["Status"] == "FAILED"
+    assert laptop.response(failed)["Status"] == "FAILED"
     laptop.sms.update_phone_number(PhoneNumberId=physical_id, DeletionProtectionEnabled=False)
 
     repeated = laptop.post("Delete", request_id=second, **fields)
     laptop.invoker.settle(30)
 
-    assert laptop.sink.answers(repeated)[-1]["Status"] == "SUCCESS"
+    assert laptop.sink.responses(repeated)[-1]["Status"] == "SUCCESS"
     assert laptop.held() == {}
 
 
-@pytest.mark.shows("a Delete of a number in use")
+@pytest.mark.shows("Delete of a number in use")
 @pytest.mark.parametrize("declared", [{}, LIFT], ids=str)
 @SMS_KINDS
 def test_pool_prevents_delete(laptop: Laptop, kind: Kind, declared: dict[str, Any]) -> None:
@@ -179,7 +179,7 @@ def test_pool_prevents_delete(laptop: Laptop, kind: Kind, declared: dict[str, An
     assert laptop.telecom.held()["pools"] == [before]
 
 
-@pytest.mark.shows("a Delete of a number in use")
+@pytest.mark.shows("Delete of a number in use")
 def test_registration_prevents_delete(laptop: Laptop) -> None:
     laptop.telecom.fault(SMS, "ReleasePhoneNumber", "error", **IN_REVIEW)
     stack, _ = deploy(laptop, SMS_PHONE_NUMBER, **LIFT_AND_LEAVE)
@@ -191,7 +191,7 @@ def test_registration_prevents_delete(laptop: Laptop) -> None:
     assert laptop.held() == {}
 
 
-@pytest.mark.shows("a Delete of a number in use")
+@pytest.mark.shows("Delete of a number in use")
 @pytest.mark.parametrize("protected", [False, True])
 def test_delete_waits_until_number_has_left_its_pool_if_allowed(laptop: Laptop, protected: bool) -> None:
     laptop.telecom.configure(pool_release_seconds=0.3)
@@ -205,7 +205,7 @@ def test_delete_waits_until_number_has_left_its_pool_if_allowed(laptop: Laptop, 
     assert laptop.calls(SMS)["DisassociateOriginationIdentity"] == 1
 
 
-@pytest.mark.shows("a Delete of a number in use")
+@pytest.mark.shows("Delete of a number in use")
 def test_delete_fails_if_number_never_leaves_its_pool(laptop: Laptop) -> None:
     laptop.telecom.configure(pool_release_seconds=86_400)
     stack, _ = deploy(laptop, SMS_PHONE_NUMBER, **LEAVE, PoolId=create_pool(laptop))
@@ -222,7 +222,7 @@ def test_delete_removes_sender_id_from_every_pool_if_allowed(laptop: Laptop) -> 
     assert laptop.held() == {"phone_numbers": 2}
 
 
-@pytest.mark.shows("a Delete of a number in use")
+@pytest.mark.shows("Delete of a number in use")
 def test_last_number_of_a_pool_is_not_released(laptop: Laptop) -> None:
     stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, **LEAVE, WaitForActive=True)
     create_pool(laptop, physical_id)
@@ -254,7 +254,7 @@ INVALID: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.shows("a Delete with properties that nobody would accept")
+@pytest.mark.shows("Delete with invalid properties")
 def test_delete_succeeds_with_invalid_properties(laptop: Laptop, kind: Kind) -> None:
     failed = []
     for properties in INVALID if kind is SMS_PHONE_NUMBER else INVALID[::4]:
@@ -266,7 +266,7 @@ def test_delete_succeeds_with_invalid_properties(laptop: Laptop, kind: Kind) -> 
     assert failed == []
 
 
-@pytest.mark.shows("a Delete with properties that nobody would accept")
+@pytest.mark.shows("Delete with invalid properties")
 def test_delete_succeeds_after_create_was_refused_for_its_properties(laptop: Laptop) -> None:
     failed = []
     for invalid in INVALID:

@@ -122,7 +122,7 @@ def test_example_has_no_findings_and_sets_both_policies(path: Path, findings: di
         assert {"DeletionPolicy", "UpdateReplacePolicy"} <= set(resources[name]), name
 
 
-@pytest.mark.shows("attributes of any shape and size")
+@pytest.mark.shows("attributes of any type and size")
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_can_be_deployed_updated_and_deleted(path: Path, laptop: Laptop) -> None:
     declared = events.declarations(path)

@@ -30,7 +30,7 @@ from tests.contract.steps import (
 )
 
 
-@pytest.mark.shows("a purchase that is refused")
+@pytest.mark.shows("purchase rejected by the service")
 @pytest.mark.parametrize(
     ("code", "reason", "error_code"),
     [
@@ -97,7 +97,7 @@ def test_refusal_of_the_service_names_property_or_quota(
     assert laptop.calls() == {kind.buys: 1}
 
 
-@pytest.mark.shows("a Delete of a protected number")
+@pytest.mark.shows("Delete of a protected number")
 @pytest.mark.parametrize(
     ("operation", "declared"),
     [
@@ -125,7 +125,7 @@ def assert_fails_after_purchase(laptop: Laptop, declared: dict[str, Any], error_
     assert laptop.held() == {}
 
 
-@pytest.mark.shows("a number that stays PENDING", "every handler ends in time")
+@pytest.mark.shows("number stays PENDING", "every handler responds in time")
 @pytest.mark.parametrize(
     ("declared", "error_code", "facts"),
     [
@@ -144,7 +144,7 @@ def test_create_fails_if_number_stays_pending_and_rollback_releases(
     assert_fails_after_purchase(laptop, declared, error_code, *facts)
 
 
-@pytest.mark.shows("a Delete of a protected number")
+@pytest.mark.shows("Delete of a protected number")
 def test_failed_create_disables_protection_that_it_enabled(laptop: Laptop) -> None:
     laptop.sms.create_opt_out_list(OptOutListName="own")
     other = request_number(laptop, OptOutListName="own")
@@ -158,7 +158,7 @@ def test_failed_create_disables_protection_that_it_enabled(laptop: Laptop) -> No
     assert laptop.ids() == [other]
 
 
-@pytest.mark.shows("all retries spent")
+@pytest.mark.shows("all retries exhausted")
 def test_continuation_returns_real_id_if_settings_never_succeed(laptop: Laptop) -> None:
     laptop.telecom.fault(SMS, "UpdatePhoneNumber", "error", times=999, **SERVER_ERROR)
 
@@ -173,7 +173,7 @@ def test_continuation_returns_real_id_if_settings_never_succeed(laptop: Laptop) 
 # -- a Delete whose ID identifies no number ----------------------------------------------------------------------------
 
 
-@pytest.mark.shows("a Delete while the Create still runs")
+@pytest.mark.shows("Delete while the Create is running")
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_delete_during_create_leaves_nothing(laptop: Laptop, kind: Kind, when: Any) -> None:
     """Another resource failed: CloudFormation canceled the Create and deletes an ID that it generated."""
@@ -184,9 +184,9 @@ def test_delete_during_create_leaves_nothing(laptop: Laptop, kind: Kind, when: A
         deleted = laptop.post("Delete", physical_id=GENERATED_ID, **fields)
         wait_until(lambda: canceled(laptop))
         purchase.release()
-        assert laptop.answer(deleted)["Status"] == "SUCCESS"
+        assert laptop.response(deleted)["Status"] == "SUCCESS"
 
-    assert laptop.sink.answers(created)[0]["Status"] == "FAILED"
+    assert laptop.sink.responses(created)[0]["Status"] == "FAILED"
     assert laptop.held() == {}
 
 
@@ -203,7 +203,7 @@ def test_delete_with_generated_id_releases_number_of_create(laptop: Laptop, kind
     assert laptop.held() == {}
 
 
-@pytest.mark.shows("a Create that comes after its Delete")
+@pytest.mark.shows("Create delivered after its Delete")
 def test_create_delivered_after_its_delete_buys_nothing(laptop: Laptop, kind: Kind) -> None:
     assert delete(laptop, kind)["Status"] == "SUCCESS"
 
@@ -212,7 +212,7 @@ def test_create_delivered_after_its_delete_buys_nothing(laptop: Laptop, kind: Ki
     assert kind.buys not in laptop.calls()
 
 
-@pytest.mark.shows("a Create that comes after its ServiceTimeout")
+@pytest.mark.shows("Create delivered after its ServiceTimeout")
 @pytest.mark.parametrize(("declared", "age"), [({"ServiceTimeout": "60"}, 61), ({}, 3605)], ids=["60 s", "default"])
 def test_create_delivered_after_its_service_timeout_buys_nothing(
     laptop: Laptop, kind: Kind, declared: dict[str, Any], age: int
@@ -223,7 +223,7 @@ def test_create_delivered_after_its_service_timeout_buys_nothing(
     assert set(laptop.calls()) <= {f"{CONNECT}.CreateInstance"}
 
 
-@pytest.mark.shows("killed at any call of a Create, and never run again")
+@pytest.mark.shows("process killed during a Create, never retried")
 @pytest.mark.parametrize(
     "fields", [{}, {"properties": {}}, {"properties": {"IsoCountryCode": "us", "NumberType": "NONE"}}], ids=str
 )
@@ -293,7 +293,7 @@ def test_unknown_type_is_refused_and_its_delete_succeeds(laptop: Laptop) -> None
     assert laptop.calls() == {}
 
 
-@pytest.mark.shows("a secret in anything that is written")
+@pytest.mark.shows("secret in logs, tables or errors")
 def test_secret_in_message_of_the_service_is_removed(laptop: Laptop) -> None:
     """AWS validation messages quote the refused value; the message of a keyword may be a NoEcho parameter."""
     message = f"Value '{SECRET}' at 'keywordMessage' failed to satisfy constraint"

@@ -70,7 +70,7 @@ def test_purchase_reserved_after_service_timeout_fails_early(laptop: Laptop, con
 
 
 @pytest.mark.usefixtures("virtual_clock")
-@pytest.mark.shows("little time left in the invocation")
+@pytest.mark.shows("invocation close to its timeout")
 def test_reservation_after_invocation_is_kept_for_retry(laptop: Laptop, configure: Configure) -> None:
     configure(CALL_RATES=f"{REQUEST}=0.01")  # The second reservation is in 102 seconds; an invocation has 20.
     laptop.send("Create", logical_id="First", **NUMBER)
@@ -86,7 +86,7 @@ def test_reservation_after_invocation_is_kept_for_retry(laptop: Laptop, configur
     assert reserved_ahead == pytest.approx(102), "three attempts share one reservation"
 
 
-@pytest.mark.shows("little time left in the invocation")
+@pytest.mark.shows("invocation close to its timeout")
 @LIMITS
 def test_last_seconds_of_invocation_purchase_nothing(
     laptop: Laptop, configure: Configure, kind: Kind, limit: str
@@ -103,7 +103,7 @@ def test_last_seconds_of_invocation_purchase_nothing(
     assert kind.buys not in laptop.calls()
 
     laptop.invoker.invoke(run.event)
-    assert [laptop.answer(request)["PhysicalResourceId"]] == laptop.ids()
+    assert [laptop.response(request)["PhysicalResourceId"]] == laptop.ids()
     assert laptop.calls()[kind.buys] == 1
 
 
@@ -156,7 +156,7 @@ def test_retry_returns_earlier_purchase_although_it_is_too_late_to_purchase(
     virtual_clock.shift(2.1)  # into the last second before ServiceTimeout
     laptop.invoker.invoke(run.event)
 
-    assert [laptop.answer(request)["PhysicalResourceId"]] == laptop.ids()
+    assert [laptop.response(request)["PhysicalResourceId"]] == laptop.ids()
     assert laptop.calls()[kind.buys] == 1
 
 

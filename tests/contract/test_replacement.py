@@ -43,7 +43,7 @@ def replacing(kind: Kind) -> dict[str, Any]:
     return kind.properties | kind.replacing | REPLACEABLE
 
 
-@pytest.mark.shows("a change that needs another number")
+@pytest.mark.shows("update that requires replacement")
 @pytest.mark.parametrize("allowed", [None, "false", "another ID"])
 def test_replacement_is_refused_unless_it_is_allowed(laptop: Laptop, kind: Kind, allowed: str | None) -> None:
     stack, first = deploy(laptop, kind)
@@ -58,7 +58,7 @@ def test_replacement_is_refused_unless_it_is_allowed(laptop: Laptop, kind: Kind,
     assert laptop.calls()[kind.buys] == 1
 
 
-@pytest.mark.shows("a change that needs another number", "the cleanup after a replacement")
+@pytest.mark.shows("update that requires replacement", "cleanup after a replacement")
 def test_allowed_replacement_buys_one_and_releases_the_old_one_after_the_update(laptop: Laptop, kind: Kind) -> None:
     stack, first = deploy(laptop, kind)
 
@@ -132,7 +132,7 @@ def test_pooled_resource_is_not_replaced(laptop: Laptop, kind: Kind) -> None:
 # -- rollbacks ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.shows("the rollback of a change that failed half way")
+@pytest.mark.shows("rollback of a partly applied update")
 def test_rollback_restores_settings_of_update_that_failed_midway(laptop: Laptop) -> None:
     help_text = {"HELP": {"Message": "One."}}
     stack, first = deploy(laptop, SMS_PHONE_NUMBER, OptOutListName="Default", MandatoryKeywords=help_text)
@@ -192,7 +192,7 @@ def test_replacement_succeeds_after_its_first_attempt_was_rolled_back(laptop: La
     assert laptop.calls()[kind.buys] == 3
 
 
-@pytest.mark.shows("a replacement that fails half way")
+@pytest.mark.shows("replacement fails partway")
 @pytest.mark.parametrize(("rollback_id", "release_fails"), [("old", False), ("new", False), ("old", True)])
 def test_replacement_that_cannot_be_set_up_is_released(laptop: Laptop, rollback_id: Any, release_fails: bool) -> None:
     laptop.cloudformation.failed_update_id = rollback_id
@@ -221,7 +221,7 @@ def test_refused_purchase_of_replacement_keeps_old_one_and_its_id(laptop: Laptop
     assert all(physical_id in ("", first) for _, physical_id in stack.sent("Number"))
 
 
-@pytest.mark.shows("a replacement whose answer is lost")
+@pytest.mark.shows("replacement response lost")
 def test_rollback_releases_replacement_whose_response_was_lost(laptop: Laptop, kind: Kind) -> None:
     first = create(laptop, kind)
     laptop.sink.fail_next(None, "403", 4)  # every attempt at the Update, and the continuation
@@ -237,7 +237,7 @@ def test_rollback_releases_replacement_whose_response_was_lost(laptop: Laptop, k
     assert laptop.ids() == [first]
 
 
-@pytest.mark.shows("a replacement whose answer is lost")
+@pytest.mark.shows("replacement response lost")
 def test_rollback_finds_unreported_replacement_in_another_country(laptop: Laptop) -> None:
     elsewhere = {"IsoCountryCode": "CA", "NumberType": "LONG_CODE", "NumberCapabilities": ["SMS"]} | REPLACEABLE
     first = create(laptop, SMS_PHONE_NUMBER, properties=TOLL_FREE)
@@ -266,7 +266,7 @@ def test_rollback_during_purchase_of_replacement_returns_to_first_number(laptop:
         rollback = laptop.post("Update", properties=kind.properties, old_properties=replacing(kind), **fields)
         wait_until(lambda: canceled(laptop))
         purchase.release()
-        rolled_back = laptop.answer(rollback)
+        rolled_back = laptop.response(rollback)
 
     assert (rolled_back["Status"], rolled_back["PhysicalResourceId"]) == ("SUCCESS", first)
     assert laptop.calls()[kind.buys] == 2
@@ -328,7 +328,7 @@ def test_retained_number_stays_if_its_logical_id_is_reused_and_that_create_is_ca
         deleted = laptop.post("Delete", physical_id=GENERATED_ID, **fields)
         wait_until(lambda: canceled(laptop))
         purchase.release()
-        assert laptop.answer(deleted)["Status"] == "SUCCESS"
+        assert laptop.response(deleted)["Status"] == "SUCCESS"
 
     assert laptop.calls(SMS)["RequestPhoneNumber"] == 2
     assert laptop.ids() == [kept]

@@ -15,11 +15,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 import trustme
 
-from tests.contract.answers import AnswerSink
 from tests.contract.cloudformation import AsyncInvoker, CloudFormation, Stack, ValidationError, event
 from tests.contract.cloudformation.events import STACK_ID, stringified
 from tests.contract.cloudformation.requests import Operation
 from tests.contract.cloudformation.verdict import judge
+from tests.contract.responses import ResponseSink
 
 Event = dict[str, Any]
 Reply = Callable[[Event], Event | bytes | None]
@@ -100,13 +100,13 @@ def ca() -> trustme.CA:
 
 
 @pytest.fixture
-def sink(ca: trustme.CA) -> Iterator[AnswerSink]:
-    with AnswerSink(ca) as server:
+def sink(ca: trustme.CA) -> Iterator[ResponseSink]:
+    with ResponseSink(ca) as server:
         yield server
 
 
 @pytest.fixture
-def probe(sink: AnswerSink) -> Probe:
+def probe(sink: ResponseSink) -> Probe:
     return Probe(sink.ca_file)
 
 
@@ -117,7 +117,7 @@ def invoker(probe: Probe) -> Iterator[AsyncInvoker]:
 
 
 @pytest.fixture
-def cfn(invoker: AsyncInvoker, sink: AnswerSink) -> CloudFormation:
+def cfn(invoker: AsyncInvoker, sink: ResponseSink) -> CloudFormation:
     return CloudFormation(invoker, sink)
 
 
@@ -127,7 +127,7 @@ def stack(cfn: CloudFormation) -> Stack:
 
 
 class TestAnswerSink:
-    def test_url_contains_request_and_issue_time(self, sink: AnswerSink) -> None:
+    def test_url_contains_request_and_issue_time(self, sink: ResponseSink) -> None:
         issued_at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         url = urlsplit(sink.url_for(STACK_ID, "Number", "r1", issued_at))
         query = parse_qs(url.query)
@@ -138,15 +138,15 @@ class TestAnswerSink:
         assert query["X-Amz-Expires"] == ["7200"]
         assert query["X-Amz-Signature"] == sink.signatures
 
-    def test_every_put_is_stored_and_the_first_is_reported(self, sink: AnswerSink) -> None:
+    def test_every_put_is_stored_and_the_first_is_reported(self, sink: ResponseSink) -> None:
         received: list[bytes] = []
         sink.subscribe("r1", received.append)
         url = sink.url_for(STACK_ID, "Number", "r1")
 
         assert [put(url, b'{"n": 1}', sink.ca_file), put(url, b'{"n": 2}', sink.ca_file)] == [200, 200]
         assert received == [b'{"n": 1}']
-        assert sink.answers("r1") == [{"n": 1}, {"n": 2}]
-        assert sink.answers("r2") == []
+        assert sink.responses("r1") == [{"n": 1}, {"n": 2}]
+        assert sink.responses("r2") == []
 
     @pytest.mark.parametrize(
         ("sent", "age", "status"),
@@ -159,18 +159,18 @@ class TestAnswerSink:
             (("PUT", "", {"Transfer-Encoding": "chunked"}), 0, 411),
         ],
     )
-    def test_rejects_what_s3_rejects(self, sink: AnswerSink, sent: Any, age: int, status: int) -> None:
+    def test_rejects_what_s3_rejects(self, sink: ResponseSink, sent: Any, age: int, status: int) -> None:
         method, suffix, headers = sent
         url = sink.url_for(STACK_ID, "Number", "r1", datetime.now(UTC) - timedelta(seconds=age)) + suffix
         assert put(url, b'"%s"' % (b"x" * 500_000), sink.ca_file, method=method, headers=headers) == status
-        assert len(sink.answers("r1")) == (status == 200)
+        assert len(sink.responses("r1")) == (status == 200)
 
-    def test_slow_is_acknowledged_after_its_delay(self, sink: AnswerSink) -> None:
+    def test_slow_is_acknowledged_after_its_delay(self, sink: ResponseSink) -> None:
         sink.fail_next(None, "slow", seconds=0.2)
         began = time.monotonic()
         assert put(sink.url_for(STACK_ID, "Number", "r1"), b"{}", sink.ca_file) == 200
         assert time.monotonic() - began >= 0.2
-        assert sink.answers("r1") == [{}]
+        assert sink.responses("r1") == [{}]
 
 
 def test_event_properties_are_strings_without_null() -> None:
@@ -357,7 +357,7 @@ class TestCreate:
             stack.deploy(template(A=resource()))
 
     def test_response_after_service_timeout_is_ignored(
-        self, stack: Stack, invoker: AsyncInvoker, sink: AnswerSink, probe: Probe
+        self, stack: Stack, invoker: AsyncInvoker, sink: ResponseSink, probe: Probe
     ) -> None:
         deleted = threading.Event()
         probe.on("Create", "A", then(lambda: deleted.wait(5), answer))
@@ -366,7 +366,7 @@ class TestCreate:
         assert stack.reasons("A")[0].startswith("CloudFormation did not receive a response from your Custom Resource.")
         assert stack.sent("A")[1][1].startswith("example-A-")
         invoker.settle()
-        assert sink.answers(stack.requests[0]["RequestId"]) == [answer(stack.requests[0])]
+        assert sink.responses(stack.requests[0]["RequestId"]) == [answer(stack.requests[0])]
         assert stack.physical_ids == {}
 
     def test_failure_cancels_requests_in_progress_and_deletes_their_resources(self, stack: Stack, probe: Probe) -> None:

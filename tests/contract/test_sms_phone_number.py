@@ -54,7 +54,7 @@ def test_ref_is_the_id_and_attributes_are_those_of_the_service(laptop: Laptop) -
     }
 
 
-@pytest.mark.shows("a number that stays PENDING")
+@pytest.mark.shows("number stays PENDING")
 def test_pending_number_is_a_success_with_its_status(laptop: Laptop) -> None:
     laptop.telecom.configure(activation_seconds=86_400)
 
@@ -133,7 +133,7 @@ IN_PLACE: list[tuple[dict[str, Any], dict[str, int]]] = [
 ]
 
 
-@pytest.mark.shows("a change in place")
+@pytest.mark.shows("update in place")
 @pytest.mark.parametrize(("change", "calls"), IN_PLACE, ids=str)
 def test_update_in_place_makes_one_read_and_the_calls_for_the_difference(
     laptop: Laptop, change: dict[str, Any], calls: dict[str, int]
@@ -153,7 +153,7 @@ def test_update_in_place_makes_one_read_and_the_calls_for_the_difference(
     assert not [name for name in again if name.removeprefix(f"{SMS}.").startswith(writing)]
 
 
-@pytest.mark.shows("a change in place")
+@pytest.mark.shows("update in place")
 def test_removed_property_keeps_its_value(laptop: Laptop) -> None:
     stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, **OPT_OUTS, **TEAM, OptionalKeywords=[JOIN])
 
@@ -174,7 +174,7 @@ def test_trigger_reverts_change_made_outside(laptop: Laptop) -> None:
     assert described(laptop, physical_id)["SelfManagedOptOutsEnabled"] is True
 
 
-@pytest.mark.shows("a change in place")
+@pytest.mark.shows("update in place")
 def test_undeclared_settings_keep_their_values_if_another_one_changes(laptop: Laptop) -> None:
     stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, **TOLL_FREE)
     laptop.sms.update_phone_number(
@@ -330,7 +330,7 @@ def test_equivalent_declaration_does_not_replace_the_number(laptop: Laptop, regi
     assert stack.physical_ids["Number"] == physical_id
 
 
-@pytest.mark.shows("a role that was created a moment ago")
+@pytest.mark.shows("role not yet assumable")
 def test_new_role_is_waited_for(laptop: Laptop) -> None:
     laptop.telecom.configure(role_propagation_seconds=0.2)
 
@@ -340,7 +340,7 @@ def test_new_role_is_waited_for(laptop: Laptop) -> None:
     assert laptop.held() == {"phone_numbers": 1}
 
 
-@pytest.mark.shows("a role that was created a moment ago")
+@pytest.mark.shows("role not yet assumable")
 def test_create_fails_if_role_never_works(laptop: Laptop) -> None:
     laptop.telecom.configure(role_propagation_seconds=86_400)
     stack, facts = laptop.cloudformation.stack("numbers"), ("RESOURCE_NOT_ACCESSIBLE", "TwoWay.ChannelRole")
@@ -359,7 +359,7 @@ def declares_secrets(secret: str) -> dict[str, Any]:
     }
 
 
-@pytest.mark.shows("a secret in anything that is written")
+@pytest.mark.shows("secret in logs, tables or errors")
 @pytest.mark.parametrize(
     "act",
     [

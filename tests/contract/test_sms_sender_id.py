@@ -54,7 +54,7 @@ def test_ref_is_country_and_sender_id_and_attributes_are_those_of_the_service(la
     }
 
 
-@pytest.mark.shows("a change in place")
+@pytest.mark.shows("update in place")
 @pytest.mark.parametrize(
     ("change", "calls"),
     [
@@ -124,7 +124,7 @@ def test_replacement_can_return_to_first_sender_id(laptop: Laptop) -> None:
     assert laptop.held() == {}
 
 
-@pytest.mark.shows("a sender ID that exists and is somebody else's")
+@pytest.mark.shows("sender ID exists and belongs to another owner")
 @EXISTS
 @pytest.mark.parametrize("protected", [False, True])
 def test_unmanaged_sender_id_is_refused_and_its_delete_does_nothing(
@@ -142,7 +142,7 @@ def test_unmanaged_sender_id_is_refused_and_its_delete_does_nothing(
     assert tags(laptop) == {}
 
 
-@pytest.mark.shows("a sender ID that exists and is somebody else's")
+@pytest.mark.shows("sender ID exists and belongs to another owner")
 @EXISTS
 @pytest.mark.parametrize("other", [{"stack_id": OTHER_STACK}, {"logical_id": "Twin"}], ids=["stacks", "resources"])
 def test_two_resources_cannot_have_the_same_sender_id(

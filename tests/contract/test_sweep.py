@@ -326,7 +326,7 @@ def test_unknown_purchase_without_number_is_closed_after_a_day(laptop: Laptop, k
     assert state(laptop) == "REFUSED"
 
 
-@pytest.mark.shows("tags that show late")
+@pytest.mark.shows("tags visible late")
 @pytest.mark.usefixtures("stacks")
 @pytest.mark.parametrize("deleted", [False, True])
 def test_late_number_is_released_only_if_deleted_and_allowed(
@@ -344,7 +344,7 @@ def test_late_number_is_released_only_if_deleted_and_allowed(
     assert state(laptop) == ("RELEASED" if release and deleted else "UNKNOWN")
 
 
-@pytest.mark.shows("tags that show late")
+@pytest.mark.shows("tags visible late")
 @pytest.mark.usefixtures("stacks", "may_release")
 def test_number_whose_tags_appear_after_its_delete_is_released(laptop: Laptop, kind: Kind) -> None:
     laptop.telecom.configure(tags_lag_seconds=120)
@@ -408,7 +408,7 @@ def test_retained_number_is_not_released_however_late_its_create_was_answered(
         purchase.wait()
         monkeypatch.setattr(clock, "now", lambda: time.time() + 3540)
         purchase.release()
-        assert unhurried.answer(created)["Status"] == "SUCCESS"
+        assert unhurried.response(created)["Status"] == "SUCCESS"
 
     assert run() == NOTHING | {"STACK_DELETED": 1}
 

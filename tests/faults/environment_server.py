@@ -15,7 +15,7 @@ from local.telecom import Clock, Options, TelecomServer, world
 from local.telecom.dispatch import Answer
 from local.telecom.faults import Fault
 from local.telecom.sms_voice.models import pinpointsmsvoicev2_backends
-from tests.contract.answers import AnswerSink
+from tests.contract.responses import ResponseSink
 from tests.faults.environment import Purchase, Response, Snapshot, VirtualClock
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class EnvironmentServer:
     def __init__(self, clock: VirtualClock) -> None:
         self._telecom = RecordingServer(cast("Clock", clock))
         self._telecom.start()
-        self._sink = AnswerSink(trustme.CA(), now=clock.now)
+        self._sink = ResponseSink(trustme.CA(), now=clock.now)
         self._cloudformation = ThreadingHTTPServer(("127.0.0.1", 0), _CloudFormationApi)
         threading.Thread(target=self._cloudformation.serve_forever, args=(0.1,), daemon=True).start()
         self._first_put = 0

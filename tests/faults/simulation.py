@@ -16,7 +16,7 @@ from typing import Any, cast
 import attrs
 
 from tests.contract.cloudformation.events import RequestType, event
-from tests.contract.cloudformation.verdict import MAX_ANSWER_BYTES, Verdict, judge
+from tests.contract.cloudformation.verdict import MAX_RESPONSE_BYTES, Verdict, judge
 from tests.faults.declarations import Properties, ScenarioContext, Variant
 from tests.faults.environment import Environment, Purchase, Snapshot
 from tests.faults.invocation import InjectedFault, Invocation, InvocationResult, InvocationSpec, continuation_event
@@ -347,7 +347,7 @@ class StackSimulation:
             responses = [response for response in snapshot.responses if response.request_id == request.request_id]
             stored = [response.body for response in responses if response.stored]
             findings.contradicted += len({response.body for response in responses}) > 1
-            valid = stored and len(stored[0]) <= MAX_ANSWER_BYTES and judge(stored[0], request.event).physical_id
+            valid = stored and len(stored[0]) <= MAX_RESPONSE_BYTES and judge(stored[0], request.event).physical_id
             findings.unanswered += request.completed and not valid
         findings.secrets_seen = self._count_secrets(snapshot)
 

@@ -22,16 +22,16 @@ NOW = 1_795_248_000.0
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
-    from tests.conftest import forget_container  # noqa: PLC0415
+    from tests.conftest import reset_container  # noqa: PLC0415
 
     monkeypatch.setenv("STATE_TABLE", "state")
     monkeypatch.setenv("POLL_INTERVAL_SECONDS", "0.001")
     monkeypatch.setenv("RETRY_PERIOD_SECONDS", "0.05")
     monkeypatch.setenv("SERVICE_TIMEOUT_MARGIN_SECONDS", "120")
-    forget_container()
+    reset_container()
     yield
     monkeypatch.undo()
-    forget_container()
+    reset_container()
 
 
 def invocation(
@@ -86,7 +86,7 @@ def test_running_out_of_time_is_an_answer_only_where_no_later_run_could_give_it(
     assert "It took too long." in str(ended)
 
 
-@pytest.mark.shows("calls that are throttled")
+@pytest.mark.shows("calls throttled")
 def test_pauses_grow_to_five_times_the_first() -> None:
     backoff = Backoff()
     taken = [next(backoff) for _ in range(30)]

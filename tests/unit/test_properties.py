@@ -79,7 +79,7 @@ def test_a_boolean_is_a_boolean_in_either_form(value: object, meant: bool) -> No
     assert parse(SmsPhoneNumberProperties, SMS | {"WaitForActive": value}).wait_for_active is meant
 
 
-@pytest.mark.shows("a boolean in another spelling")
+@pytest.mark.shows("invalid boolean value")
 @pytest.mark.parametrize("value", [1, 0, 1.0, "1", "0", "yes", "TRUE", "False", "", [], ["true"], {"true": "true"}])
 def test_nothing_else_is_a_boolean(value: object) -> None:
     with pytest.raises(HandlerError, match="must be true or false"):

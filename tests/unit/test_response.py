@@ -29,7 +29,7 @@ def request(**fields: Any) -> Request:
     return Request(**known | fields)
 
 
-@pytest.mark.shows("a Reason of any length and alphabet")
+@pytest.mark.shows("Reason of any length and character set")
 @given(
     reason=st.text(min_size=1, max_size=300), times=st.integers(1, 200), physical_id=st.text(min_size=1, max_size=60)
 )
@@ -92,7 +92,7 @@ def test_a_success_carries_its_attributes_and_no_reason() -> None:
     assert "Reason" not in answer
 
 
-@pytest.mark.shows("attributes of any shape and size")
+@pytest.mark.shows("attributes of any type and size")
 def test_attributes_that_do_not_fit_are_a_failure_that_names_what_exists() -> None:
     answer = json.loads(encode(request(), Outcome("SUCCESS", "phone-1", data={"Arn": "a" * 5000})))
 

@@ -7,11 +7,11 @@ from queue import Empty, SimpleQueue
 from typing import Any
 from uuid import uuid4
 
-from tests.contract.answers import AnswerSink
 from tests.contract.cloudformation.events import RequestType, event
 from tests.contract.cloudformation.invoker import AsyncInvoker
 from tests.contract.cloudformation.template import ValidationError
 from tests.contract.cloudformation.verdict import Verdict, judge, no_answer
+from tests.contract.responses import ResponseSink
 
 DEFAULT_SERVICE_TIMEOUT = 3600
 _LONGEST_WAIT = 30.0
@@ -46,7 +46,7 @@ class Operation:
 class Requests:
     """Sends a stack's events and validates the responses. `sent` holds the events in order."""
 
-    def __init__(self, invoker: AsyncInvoker, sink: AnswerSink, stack_id: str, time_scale: float) -> None:
+    def __init__(self, invoker: AsyncInvoker, sink: ResponseSink, stack_id: str, time_scale: float) -> None:
         self._invoker = invoker
         self._sink = sink
         self._stack_id = stack_id

@@ -13,11 +13,11 @@ from graphlib import TopologicalSorter
 from typing import Any, Literal, NamedTuple
 from uuid import uuid4
 
-from tests.contract.answers import AnswerSink
 from tests.contract.cloudformation.events import ACCOUNT, REGION, SERVICE_TOKEN, stringified
 from tests.contract.cloudformation.invoker import AsyncInvoker
 from tests.contract.cloudformation.requests import Operation, Requests
 from tests.contract.cloudformation.template import Declaration, ValidationError, parse, resolve
+from tests.contract.responses import ResponseSink
 
 CLEANUP_ATTEMPTS = 3
 
@@ -67,7 +67,7 @@ class CloudFormation:
     def __init__(
         self,
         invoker: AsyncInvoker,
-        sink: AnswerSink,
+        sink: ResponseSink,
         *,
         time_scale: float = 1.0,
         rollback_delay: float = 0.0,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-MAX_ANSWER_BYTES = 4096
+MAX_RESPONSE_BYTES = 4096
 MAX_PHYSICAL_ID_BYTES = 1024
 
 
@@ -63,7 +63,7 @@ class _InvalidResponseError(Exception):
 
 
 def _parsed(raw: bytes) -> dict[str, Any]:
-    if len(raw) > MAX_ANSWER_BYTES:
+    if len(raw) > MAX_RESPONSE_BYTES:
         raise _InvalidResponseError("Response object is too long.")
     try:
         answer = json.loads(raw)

@@ -9,7 +9,7 @@ It rejects
 - a body without Content-Length: 411 (S3, "Error responses", MissingContentLength).
 
 A URL stays valid after its request is complete, because S3 doesn't know stacks. CloudFormation uses the first response
-(see `AnswerSink.subscribe`).
+(see `ResponseSink.subscribe`).
 """
 
 import json
@@ -64,7 +64,7 @@ class _Fault:
     seconds: float
 
 
-class AnswerSink:
+class ResponseSink:
     """Issues ResponseURLs and records the requests to them. Use as a context manager, or `close()` it.
 
     `ca` signs the certificate; clients trust it through `ca_file`. `now` returns epoch seconds.
@@ -148,7 +148,7 @@ class AnswerSink:
         """The bodies of all PUTs for the request, in order, stored or not."""
         return [put.body for put in self.puts if put.request_id == request_id]
 
-    def answers(self, request_id: str) -> list[Any]:
+    def responses(self, request_id: str) -> list[Any]:
         """The stored responses to the request, parsed, in order. Raises ValueError if one isn't JSON."""
         return [json.loads(put.body) for put in self.puts if put.request_id == request_id and put.stored]
 
@@ -182,7 +182,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, sink: AnswerSink, context: ssl.SSLContext) -> None:
+    def __init__(self, sink: ResponseSink, context: ssl.SSLContext) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.sink = sink
         self._context = context
