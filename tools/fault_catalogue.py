@@ -1,7 +1,7 @@
 """Fault catalogue: what can fail, what AWS does then, and what the provider guarantees.
 
 A test that verifies a guarantee names the fault: `@pytest.mark.shows("request delivered twice concurrently")`.
-Scenarios of tests/faults are listed as patterns of their names. tools/fault_matrix.py generates docs/faults.md from both.
+Scenarios of tests/faults are listed as patterns of their names. tools/fault_matrix.py generates docs/faults.md.
 """
 
 from __future__ import annotations
