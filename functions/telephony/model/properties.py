@@ -122,16 +122,14 @@ class Properties:
     )
 
 
-def country_code_property(
-    description: str = "The two-letter country code, in ISO 3166-1 alpha-2 format.", **info: Any
-) -> Any:
+def country_code_property(*, required: bool = False) -> Any:
     """Declare a country."""
     return prop(
-        description,
+        "The two-letter country code, in ISO 3166-1 alpha-2 format.",
+        required=required,
         create_only=True,
         pattern=r"[A-Z]{2}",
         hints={"false": 'YAML reads an unquoted NO as false. Quote it: "NO".'},
-        **info,
     )
 
 
