@@ -91,6 +91,7 @@ _TABLE: tuple[tuple[str, Evidence, str] | tuple[str, Evidence, str, bool], ...] 
     ("sms.pool.not_member", "observed", "[TF] pool.go: PHONE_NUMBER_NOT_ASSOCIATED_TO_POOL"),
     ("sms.pool.last", "observed", "[TF] pool.go: LAST_PHONE_NUMBER, a pool keeps at least one number"),
     ("sms.pool.protected", "modelled", "[API] DeletePool: 'if deletion protection is enabled, an error'"),
+    ("sms.pool.update", "modelled", "[API] UpdatePool 'Updates the configuration of an existing pool'"),
     ("sms.pool.delete", "modelled", "[API] DeletePool 'disassociates all origination identities from that pool'"),
     ("sms.pool.inherits", "modelled", "[API] CreatePool 'inherits its configuration from the ... identity'"),
     # Keywords, opt-out lists, registrations and tags of the SMS service

@@ -32,7 +32,9 @@ def held() -> dict[str, Rows]:
             _row(sender, region, country=sender.country, message_types=sender.message_types, protected=sender.protected)
             for sender in sms.sender_ids.values()
         ]
-        found["pools"] += [_row(pool, region, members=list(pool.members)) for pool in sms.pools.values()]
+        found["pools"] += [
+            _row(pool, region, members=list(pool.members), protected=pool.protected) for pool in sms.pools.values()
+        ]
     for _, region, connect in world.current().store(telecomconnect_backends).iter_backends():
         found["connect_numbers"] += [
             _row(

@@ -150,24 +150,28 @@ class PhoneNumbers(State):
         self.reject_if(number.pool_id, Conflict("sms.update.pool", "PHONE_NUMBER_ASSOCIATED_TO_POOL", number))
         inactive = number.status(now) != "ACTIVE"
         self.reject_if(inactive, Conflict("sms.update.pending", "RESOURCE_NOT_ACTIVE", number))
-        enabled = parameters.get("TwoWayEnabled", number.two_way_enabled)
-        channel = parameters.get("TwoWayChannelArn", number.two_way_channel_arn)
+        international = parameters.get("InternationalSendingEnabled", number.international)
+        self._check_international(international, number.country, number.number_type)
+        self.change_settings(number, parameters)
+        number.international = international
+        return number.response(now) | number.flags_response()
+
+    def change_settings(self, held: PhoneNumber | Pool, parameters: Json) -> None:
+        """Change the settings that UpdatePhoneNumber and UpdatePool share."""
+        enabled = parameters.get("TwoWayEnabled", held.two_way_enabled)
+        channel = parameters.get("TwoWayChannelArn", held.two_way_channel_arn)
         missing = Validation(
             "sms.update.two_way_channel", "TWO_WAY_CHANNEL_NOT_PRESENT", ("TwoWayChannelArn", "is required")
         )
         self.reject_if(enabled and not channel, missing)
         if "TwoWayChannelRole" in parameters:
-            self._check_role(parameters["TwoWayChannelRole"], now)
-        international = parameters.get("InternationalSendingEnabled", number.international)
-        self._check_international(international, number.country, number.number_type)
+            self._check_role(parameters["TwoWayChannelRole"], self.clock.now())
         if "OptOutListName" in parameters:
-            number.opt_out_list = self.opt_out_list_of(parameters["OptOutListName"]).id
-        number.two_way_enabled, number.two_way_channel_arn = enabled, channel
-        number.two_way_channel_role = parameters.get("TwoWayChannelRole", number.two_way_channel_role)
-        number.self_managed_opt_outs = parameters.get("SelfManagedOptOutsEnabled", number.self_managed_opt_outs)
-        number.international = international
-        number.protected = parameters.get("DeletionProtectionEnabled", number.protected)
-        return number.response(now) | number.flags_response()
+            held.opt_out_list = self.opt_out_list_of(parameters["OptOutListName"]).id
+        held.two_way_enabled, held.two_way_channel_arn = enabled, channel
+        held.two_way_channel_role = parameters.get("TwoWayChannelRole", held.two_way_channel_role)
+        held.self_managed_opt_outs = parameters.get("SelfManagedOptOutsEnabled", held.self_managed_opt_outs)
+        held.protected = parameters.get("DeletionProtectionEnabled", held.protected)
 
     def _check_role(self, role: str, now: float) -> None:
         first_used = self.roles_seen.setdefault(role, now)

@@ -52,6 +52,14 @@ class Pools(PhoneNumbers, SenderIds):
         self.join(first, pool)
         return pool.response("CREATING") | {"DeletionProtectionEnabled": pool.protected} | tags
 
+    @behaves("sms.pool.update")
+    def update_pool(self, parameters: Json) -> Json:
+        """Change settings; a member that is absent from the request does not change."""
+        pool = self.pool_of(parameters["PoolId"])
+        self.change_settings(pool, parameters)
+        pool.shared_routes = parameters.get("SharedRoutesEnabled", pool.shared_routes)
+        return pool.response("ACTIVE") | {"DeletionProtectionEnabled": pool.protected}
+
     @behaves("sms.pool.delete")
     def delete_pool(self, parameters: Json) -> Json:
         """Delete a pool. Its members continue to exist."""

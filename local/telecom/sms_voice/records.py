@@ -145,10 +145,10 @@ class Pool(Settings):
     """A pool of numbers and sender IDs. `members` maps their ARNs to serials, in the order of joining."""
 
     kind = "pool"
-    shared_routes: ClassVar[bool] = False
     message_type: str
     created: float
     protected: bool = False
+    shared_routes: bool = False
     members: dict[str, int] = field(default_factory=dict)
 
     def response(self, status: str) -> Json:

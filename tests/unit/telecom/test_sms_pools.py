@@ -45,6 +45,22 @@ def test_last_number_cannot_leave_pool(sms: Any, pooled: tuple[str, str]) -> Non
     sms.release_phone_number(PhoneNumberId=number)
 
 
+def test_pool_can_be_updated(sms: Any, pooled: tuple[str, str]) -> None:
+    _, pool = pooled
+    assert error_of(sms.update_pool, PoolId=pool, TwoWayEnabled=True)["Reason"] == "TWO_WAY_CHANNEL_NOT_PRESENT"
+    changes = {
+        "TwoWayEnabled": True,
+        "TwoWayChannelArn": "connect.us-east-1.amazonaws.com",
+        "SharedRoutesEnabled": True,
+        "DeletionProtectionEnabled": True,
+    }
+    updated = sms.update_pool(PoolId=pool, **changes)
+    [described] = sms.describe_pools(PoolIds=[pool])["Pools"]
+    assert updated.items() >= changes.items()
+    assert described.items() >= changes.items()
+    assert conflict(sms.delete_pool, PoolId=pool) == "DELETION_PROTECTION_ENABLED"
+
+
 def test_number_can_count_as_member_after_leaving(server: TelecomServer, sms: Any, pooled: tuple[str, str]) -> None:
     server.configure(pool_release_seconds=20)
     number, pool = pooled
