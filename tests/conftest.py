@@ -22,7 +22,7 @@ import trustme
 
 from local.telecom import Options, TelecomServer
 from tests.contract.cloudformation import AsyncInvoker, CloudFormation, event, invoker
-from tests.contract.declarations import SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind, connect_phone_number
+from tests.contract.declarations import KINDS, Kind
 from tests.contract.responses import ResponseSink
 
 # Set before the provider is imported: like a Lambda container, it reads its environment once.
@@ -44,6 +44,8 @@ os.environ |= {
 }
 for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
     os.environ.pop(name, None)
+
+from telephony import resources  # noqa: E402 - after the environment
 
 if TYPE_CHECKING:
     from types_boto3_connect import ConnectClient
@@ -323,14 +325,7 @@ def connect_instance(laptop: Laptop) -> str:
     return made["Arn"]
 
 
-KINDS: dict[str, Callable[[Laptop], Kind]] = {
-    "Custom::SmsPhoneNumber": lambda _: SMS_PHONE_NUMBER,
-    "Custom::SmsSenderId": lambda _: SMS_SENDER_ID,
-    "Custom::ConnectPhoneNumber": lambda laptop: connect_phone_number(connect_instance(laptop)),
-}
-
-
-@pytest.fixture(params=KINDS, ids=lambda name: name.removeprefix("Custom::"))
+@pytest.fixture(params=resources.type_names(), ids=lambda name: name.removeprefix("Custom::"))
 def kind(request: pytest.FixtureRequest, laptop: Laptop) -> Kind:
     """Each resource type."""
     return KINDS[request.param](laptop)

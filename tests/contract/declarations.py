@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import attrs
+
+if TYPE_CHECKING:
+    from tests.conftest import Laptop
 
 
 @attrs.frozen
@@ -75,6 +79,20 @@ def connect_phone_number(target_arn: str) -> Kind:
         releases="connect.ReleasePhoneNumber",
         held="connect_numbers",
     )
+
+
+def _connect_phone_number(laptop: Laptop) -> Kind:
+    from tests.conftest import connect_instance  # noqa: PLC0415 - conftest imports this module
+
+    return connect_phone_number(connect_instance(laptop))
+
+
+KINDS: Mapping[str, Callable[[Laptop], Kind]] = {
+    "Custom::SmsPhoneNumber": lambda _: SMS_PHONE_NUMBER,
+    "Custom::SmsSenderId": lambda _: SMS_SENDER_ID,
+    "Custom::ConnectPhoneNumber": _connect_phone_number,
+}
+"""By type. The fixture `kind` runs a test with each type of the provider."""
 
 
 def template(properties: dict[str, Any], kind: Kind = SMS_PHONE_NUMBER, **more: Any) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from telephony import resources
+from telephony.model.resource import ReleasePolicy
 from tests.conftest import SMS, Laptop
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind
 from tests.contract.steps import (
@@ -63,21 +65,15 @@ def test_two_concurrent_deletes_both_succeed(laptop: Laptop, kind: Kind) -> None
     assert laptop.held() == {}
 
 
-def release_outside(laptop: Laptop, kind: Kind, physical_id: str) -> None:
+def release_outside(kind: Kind, physical_id: str) -> None:
     """Release it outside of CloudFormation."""
-    if kind is SMS_PHONE_NUMBER:
-        laptop.sms.release_phone_number(PhoneNumberId=physical_id)
-    elif kind is SMS_SENDER_ID:
-        country, sender_id = physical_id.split("|")
-        laptop.sms.release_sender_id(SenderId=sender_id, IsoCountryCode=country)
-    else:
-        laptop.connect.release_phone_number(PhoneNumberId=physical_id)
+    resources.by_type(kind.type).release(physical_id, ReleasePolicy())
 
 
 @pytest.mark.shows("Update of a released number", "Delete repeated")
 def test_number_released_outside_cannot_be_updated_but_deleted(laptop: Laptop, kind: Kind) -> None:
     physical_id = create(laptop, kind)
-    release_outside(laptop, kind, physical_id)
+    release_outside(kind, physical_id)
 
     updated = update(laptop, kind, physical_id, kind.properties | kind.in_place)
     assert_reason(updated, "NotFound", physical_id)

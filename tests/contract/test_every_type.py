@@ -10,14 +10,19 @@ from typing import Any, cast
 import pytest
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 
+from layers.dependencies.trim import OPERATIONS
 from telephony.cloudformation import request
 from telephony.model.properties import Properties, fields
 from telephony.model.validation import parse
-from tests.conftest import KINDS, Laptop, connect_instance
+from tests.conftest import Laptop
+from tests.contract import test_call_budget, test_permissions
+from tests.contract.declarations import KINDS
+from tests.faults import declarations as faults
 from tools import events, generate
 from tools.types import ROOT, Described, every_type, nested_in
 
 TYPES = every_type()
+DOCUMENTED = events.DOCUMENTATION_VALUES.values()
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 
 
@@ -51,8 +56,38 @@ def event(described: Described, request_type: str) -> dict[str, Any]:
     return loaded
 
 
-def test_contract_tests_cover_every_type() -> None:
-    assert {f"Custom::{described.name}" for described in TYPES} == set(KINDS), "add the type to KINDS in conftest.py"
+def missing(described: Described) -> list[str]:
+    """Return everything that the project lacks for a type, each with what to do."""
+    name, permissions, found = described.resource.type_name, described.resource.permissions, set[str]()
+    for path, text in generate.outputs(described).items():
+        try:
+            current = text()
+        except ValueError as problem:
+            found.add(str(problem))
+            continue
+        if not path.is_file() or path.read_text() != current:
+            found.add(f"{path.relative_to(ROOT)} is missing or stale: run `make generate`")
+    granted = test_permissions.granted("ProviderRole")
+    found |= {f"template.yaml: grant {action}" for action in permissions if action not in granted}
+    for service, operations in OPERATIONS.items():
+        prefix = test_permissions.PREFIXES.get(service, service)
+        needed = {action.split(":")[1] for action in permissions if action.startswith(f"{prefix}:")}
+        found |= {f"layers/dependencies/trim.py: add {operation}" for operation in needed.difference(operations)}
+    replaceable = {variant.type_name for variant in faults.VARIANTS.values() if variant.replace}
+    tests = Path(__file__).parent
+    required = {
+        f"tests/contract/declarations.py: add {name} to KINDS": name in KINDS,
+        f"tests/contract/test_{described.module}.py is missing": (tests / f"test_{described.module}.py").is_file(),
+        f"tests/contract/test_permissions.py: add {name} to TYPE_SPECIFIC": name in test_permissions.TYPE_SPECIFIC,
+        f"tests/contract/test_call_budget.py: add {name} to requests()": name in test_call_budget.requests("arn"),
+        f"docs/performance.md: add the calls of {name}": name in {row[0] for row in test_call_budget.SERVICE_CALLS},
+        f"tests/faults/declarations.py: add a Variant of {described.kebab} with `replace`": name in replaceable,
+    }
+    return sorted(found | {todo for todo, provided in required.items() if not provided})
+
+
+def test_type_has_everything_that_a_type_needs(described: Described) -> None:
+    assert missing(described) == []
 
 
 def test_module_class_and_type_have_the_same_name(described: Described) -> None:
@@ -65,19 +100,6 @@ def test_module_class_and_type_have_the_same_name(described: Described) -> None:
     assert issubclass(resource.properties, Properties)
     assert described.description.endswith("."), "the module's docstring starts with `Custom::Name: description.`"
     assert re.fullmatch(resource.properties.id_pattern, resource.properties.id_example)
-
-
-def test_generated_files_are_current(described: Described) -> None:
-    problems = []
-    for path, text in generate.outputs(described).items():
-        try:
-            current = text()
-        except ValueError as missing:
-            problems.append(str(missing))
-            continue
-        if not path.is_file() or path.read_text() != current:
-            problems.append(f"{path.relative_to(ROOT)} is stale: run `make generate`")
-    assert not problems, "\n".join(dict.fromkeys(problems))
 
 
 def test_properties_and_attributes_have_descriptions(described: Described) -> None:
@@ -127,9 +149,10 @@ def test_example_has_no_findings_and_sets_both_policies(path: Path, findings: di
 def test_example_can_be_deployed_updated_and_deleted(path: Path, laptop: Laptop) -> None:
     declared = events.declarations(path)
     types = {one.resource.type_name: one for one in TYPES}
-    for _, properties in declared.values():
-        if "TargetArn" in properties:
-            properties["TargetArn"] = connect_instance(laptop)
+    for type_name, properties in declared.values():
+        own = KINDS[type_name](laptop).properties  # refers to resources that exist
+        properties |= {name: own[name] for name, value in properties.items() if value in DOCUMENTED}
+    others = laptop.held()
 
     def template(**more: Any) -> dict[str, Any]:
         return {"Resources": {name: {"Type": kind, "Properties": own | more} for name, (kind, own) in declared.items()}}
@@ -146,7 +169,7 @@ def test_example_can_be_deployed_updated_and_deleted(path: Path, laptop: Laptop)
     assert stack.deploy(template(Trigger="again")) == "UPDATE_COMPLETE", stack.events
     assert stack.physical_ids == physical_ids
     assert stack.delete() == "DELETE_COMPLETE", stack.events
-    assert laptop.held() == {}
+    assert laptop.held() == others
 
 
 def test_examples_request_different_sender_ids() -> None:

@@ -13,9 +13,10 @@ from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 from telephony import resources
 from telephony.aws import clients, services
 from telephony.handlers import sweep
-from tests.conftest import CONNECT, KINDS, SMS, Configure, Context, Laptop, VirtualClock, connect_instance
+from tests.conftest import CONNECT, SMS, Configure, Context, Laptop, VirtualClock, connect_instance
 from tests.contract.cloudformation import Stack
 from tests.contract.declarations import (
+    KINDS,
     SIMULATOR,
     SMS_PHONE_NUMBER,
     SMS_SENDER_ID,

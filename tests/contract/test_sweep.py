@@ -14,10 +14,12 @@ from xml.sax.saxutils import escape
 import pytest
 import time_machine
 
-from telephony import clock
+from telephony import clock, resources
 from telephony.aws import services
 from telephony.errors import TelephonyError, ThrottledError
 from telephony.handlers import sweep
+from telephony.lifecycle import ledger
+from telephony.model.validation import parse
 from tests.conftest import CONNECT, SMS, STACK_ID, Context, Laptop
 from tests.contract.cloudformation import Stack
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, Kind, template
@@ -176,22 +178,10 @@ def deleted_stack(laptop: Laptop, kind: Kind) -> Stack:
 
 def suspect(laptop: Laptop, kind: Kind, *, deleted: bool) -> str:
     """Return the ID of a number whose purchase took effect after the provider had recorded its result as unknown."""
-    record = unknown_purchase(laptop, kind, deleted=deleted)
-    stack_id, logical_id = record["pk"]["S"].split("|")
-    tags = {
-        "cfn-telephony:managed-by": "cfn-telephony",
-        "cfn-telephony:stack-id": stack_id,
-        "cfn-telephony:logical-id": logical_id,
-        "cfn-telephony:request-id": record["sk"]["S"].removeprefix("purchase#"),
-    }
-    if kind.service == CONNECT:
-        target, number = kind.properties["TargetArn"], record["candidate"]["S"]
-        return laptop.connect.claim_phone_number(TargetArn=target, PhoneNumber=number, Tags=tags)["PhoneNumberArn"]
-    listed: Any = [{"Key": key, "Value": value} for key, value in tags.items()]
-    if kind is SMS_PHONE_NUMBER:
-        return request_number(laptop, Tags=listed)
-    made = laptop.sms.request_sender_id(SenderId="ACME", IsoCountryCode="GB", Tags=listed)
-    return f"{made['IsoCountryCode']}|{made['SenderId']}"
+    unknown_purchase(laptop, kind, deleted=deleted)
+    [record] = [one for one in ledger.unknown_purchases() if one.resource_type == kind.type]
+    resource = resources.by_type(kind.type)
+    return resource.acquire(parse(resource.properties, kind.properties), record.identity).physical_id
 
 
 def unknown_purchase(laptop: Laptop, kind: Kind, *, deleted: bool) -> dict[str, Any]:

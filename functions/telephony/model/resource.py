@@ -175,7 +175,10 @@ class Resource[P: Properties](abc.ABC):
 
     @abc.abstractmethod
     def is_converged(self, observed: Observed, desired: P) -> bool:
-        """Return whether `converge` is certain to change nothing. Makes no call. False while PENDING."""
+        """Return whether `converge` is certain to change nothing. Makes no call.
+
+        False while PENDING if `polls_until_stable`, because the purchase is complete when this is True.
+        """
 
     @abc.abstractmethod
     def release(self, physical_id: str, policy: ReleasePolicy) -> None:

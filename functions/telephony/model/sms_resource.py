@@ -8,7 +8,7 @@ from typing import Any
 from telephony.aws import services
 from telephony.errors import HandlerError, NotFoundError, RetryableError
 from telephony.model.properties import Properties, Tag
-from telephony.model.resource import Observed, ReleasePolicy, Resource, differences
+from telephony.model.resource import Observed, ReleasePolicy, Resource, Stability, differences
 from telephony.model.tags import tag_changes
 
 _RELEASE_BLOCKERS = frozenset(
@@ -38,6 +38,8 @@ class SmsResource[P: Properties](Resource[P]):
 
     def is_converged(self, observed: Observed, desired: P) -> bool:
         """Return whether nothing differs. Tags that were not read may differ."""
+        if self.polls_until_stable and observed.stability is Stability.PENDING:
+            return False
         tags_known = desired.tags is None or observed.newly_purchased
         return tags_known and not differences(observed, desired, create_only=False)
 

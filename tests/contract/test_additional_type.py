@@ -1,0 +1,159 @@
+"""The generic tests, with a type that the provider doesn't have: Custom::SmsPool of tests/contract/additional.
+
+Only the search path of the resource types is extended. Unlike the provider's types, a pool needs another resource.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from telephony import resources
+from tests import conftest
+from tests.contract.declarations import Kind, template
+from tests.contract.steps import (
+    PROTECTED,
+    assert_delete_fails,
+    assert_reason,
+    delete,
+    deploy,
+    request_number,
+    send_create,
+)
+from tests.contract.test_every_type import missing
+from tests.contract.test_sweep import NOTHING, StacksApi, deployed, may_release, release, run, stacks
+from tools.types import every_type
+
+__all__ = ["may_release", "release", "stacks"]  # fixtures of the generic tests
+MODULES = ("bad_input", "bought_once", "deletion", "failed_creation", "replacement", "sweep")
+OTHER_POOL = "pool-" + 32 * "0"
+
+
+def generic_tests() -> Iterator[tuple[str, Any]]:
+    """Yield the tests that run with each `kind`: here with that of this module."""
+    for module in MODULES:
+        for name, test in vars(importlib.import_module(f"tests.contract.test_{module}")).items():
+            if name.startswith("test_") and "kind" in inspect.signature(test).parameters:
+                marks = [mark for mark in getattr(test, "pytestmark", []) if mark.name == "parametrize"]
+                if not any("kind" in mark.args[0] for mark in marks):
+                    yield name, test
+
+
+globals().update(generic_tests())
+
+
+class PoolLaptop(conftest.Laptop):
+    """Counts pools, and not the phone numbers that they need."""
+
+    def calls(self, service: str = "") -> dict[str, int]:
+        return {name: n for name, n in super().calls(service).items() if not name.endswith("RequestPhoneNumber")}
+
+    def held(self) -> dict[str, int]:
+        return {"pools": len(self.ids())} if self.ids() else {}
+
+    def ids(self) -> list[str]:
+        return [pool["id"] for pool in self.telecom.held()["pools"]]
+
+
+@pytest.fixture(autouse=True)
+def additional_type(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(resources, "__path__", [*resources.__path__, str(Path(__file__).parent / "additional")])
+    yield
+    sys.modules.pop("telephony.resources.sms_pool", None)
+
+
+@pytest.fixture
+def laptop(laptop: conftest.Laptop) -> PoolLaptop:
+    return PoolLaptop(**attrs.asdict(laptop, recurse=False))
+
+
+@pytest.fixture
+def kind(laptop: PoolLaptop) -> Kind:
+    # A phone number can be in one pool only.
+    other = request_number(laptop, NumberType="TOLL_FREE", MessageType="PROMOTIONAL")
+    return Kind(
+        type="Custom::SmsPool",
+        properties={"OriginationIdentity": request_number(laptop), "MessageType": "TRANSACTIONAL"},
+        in_place={"DeletionProtectionEnabled": True},
+        replacing={"MessageType": "PROMOTIONAL", "OriginationIdentity": other},
+        buys="pinpoint-sms-voice-v2.CreatePool",
+        reads="pinpoint-sms-voice-v2.DescribePools",
+        updates="pinpoint-sms-voice-v2.UpdatePool",
+        releases="pinpoint-sms-voice-v2.DeletePool",
+        held="pools",
+    )
+
+
+def test_create_buys_one_pool_with_ownership_tags_and_waits_for_it(laptop: PoolLaptop, kind: Kind) -> None:
+    response = send_create(laptop, kind)
+
+    assert (response["Status"], response["Data"]["Status"]) == ("SUCCESS", "ACTIVE")
+    [pool] = laptop.telecom.held()["pools"]
+    assert pool["id"] == response["PhysicalResourceId"]
+    owner = {"stack-id": conftest.STACK_ID, "logical-id": "Number", "request-id": response["RequestId"]}
+    owner["managed-by"] = "cfn-telephony"
+    assert pool["tags"] == {f"cfn-telephony:{name}": value for name, value in owner.items()}
+
+
+def test_update_changes_settings_in_place(laptop: PoolLaptop, kind: Kind) -> None:
+    stack, pool = deploy(laptop, kind)
+    two_way = {"Enabled": True, "ChannelArn": "connect.us-east-1.amazonaws.com"}
+
+    made = laptop.calls_of(lambda: stack.deploy(template(kind.properties | {"TwoWay": two_way}, kind)))
+
+    assert (stack.status, stack.physical_ids["Number"]) == ("UPDATE_COMPLETE", pool)
+    assert made == {kind.reads: 1, kind.updates: 1}
+    assert laptop.sms.describe_pools(PoolIds=[pool])["Pools"][0]["TwoWayEnabled"] is True
+
+
+def test_every_violation_is_reported_and_nothing_is_called(laptop: PoolLaptop, kind: Kind) -> None:
+    number = kind.properties["OriginationIdentity"]  # not an ID of this type
+    invalid = {"MessageType": "BOTH", "AllowReplacement": number, "OnDelete": {"LeavePools": True}, "TwoWay": {}}
+
+    response = send_create(laptop, kind, properties=invalid)
+
+    heads = ("AllowReplacement", "MessageType", "OnDelete.LeavePools", "OriginationIdentity", "TwoWay.Enabled")
+    assert_reason(response, "InvalidRequest", *(f"\n- {path}: " for path in heads))
+    assert response["Reason"].count("\n- ") == len(heads)
+    assert laptop.calls() == {}
+
+
+def test_protected_pool_is_deleted_only_if_on_delete_allows_it(laptop: PoolLaptop, kind: Kind) -> None:
+    stack, pool = deploy(laptop, kind, **PROTECTED)
+    assert_delete_fails(stack, "ResourceConflict", "LiftDeletionProtection")
+    assert laptop.ids() == [pool]
+
+    declared = kind.properties | {"OnDelete": {"LiftDeletionProtection": True}}
+    assert delete(laptop, kind, pool, stack_id=stack.stack_id, properties=declared)["Status"] == "SUCCESS"
+    assert laptop.ids() == []
+
+
+def test_sweep_reports_pool_that_its_stack_does_not_refer_to(laptop: PoolLaptop, kind: Kind, stacks: StacksApi) -> None:
+    stack = deployed(laptop, kind)
+    stacks.stacks[stack.stack_id] = (stack.status, {"Number": OTHER_POOL})
+
+    assert run() == NOTHING | {"NOT_REFERENCED": 1}
+
+
+def test_everything_that_the_type_lacks_is_named() -> None:
+    [described] = [described for described in every_type() if described.name == "SmsPool"]
+    tests = ("declarations", "test_call_budget", "test_permissions", "test_sms_pool")
+    expected = {
+        *("docs/SmsPool.md", "docs/performance.md", "examples/sms-pool.yaml", "schemas/custom-smspool.json"),
+        *(f"layers/dependencies/trim.py: add {verb}Pool" for verb in ("Create", "Update", "Delete")),
+        *(f"template.yaml: grant sms-voice:{verb}Pool" for verb in ("Create", "Update", "Delete")),
+        *(f"tests/contract/{name}.py" for name in tests),
+        "tests/faults/declarations.py",
+    }
+
+    found = missing(described)
+
+    assert {head for head in expected if any(todo.startswith(head) for todo in found)} == expected
+    assert len(found) == len(expected)
