@@ -144,7 +144,7 @@ def test_sweep_reports_pool_that_its_stack_does_not_refer_to(laptop: PoolLaptop,
 
 def test_everything_that_the_type_lacks_is_named() -> None:
     [described] = [described for described in every_type() if described.name == "SmsPool"]
-    tests = ("declarations", "test_call_budget", "test_permissions", "test_sms_pool")
+    tests = ("declarations", "test_call_budget", "test_permissions", "test_registry_contract", "test_sms_pool")
     expected = {
         *("docs/SmsPool.md", "docs/performance.md", "examples/sms-pool.yaml", "schemas/custom-smspool.json"),
         *(f"layers/dependencies/trim.py: add {verb}Pool" for verb in ("Create", "Update", "Delete")),

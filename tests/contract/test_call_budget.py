@@ -118,7 +118,7 @@ def service_row(name: str) -> str:
 def table_row(type_name: str, name: str) -> str:
     """The budget's row for requests with the same calls of the state table."""
     if name.startswith("Create"):
-        one_step = name in {"Create", "Create, with tags"} and type_name != "Custom::ConnectPhoneNumber"
+        one_step = name in {"Create", "Create, with tags"} and not resources.by_type(type_name).polls_until_stable
         return "Create" if one_step else "Create, with settings or a claim"
     if name in {"Update, the first", "Update, nothing differs"}:
         return name

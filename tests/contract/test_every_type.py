@@ -15,7 +15,7 @@ from telephony.cloudformation import request
 from telephony.model.properties import Properties, fields
 from telephony.model.validation import parse
 from tests.conftest import Laptop
-from tests.contract import test_call_budget, test_permissions
+from tests.contract import test_call_budget, test_permissions, test_registry_contract
 from tests.contract.declarations import KINDS
 from tests.faults import declarations as faults
 from tools import events, generate
@@ -79,6 +79,7 @@ def missing(described: Described) -> list[str]:
         f"tests/contract/declarations.py: add {name} to KINDS": name in KINDS,
         f"tests/contract/test_{described.module}.py is missing": (tests / f"test_{described.module}.py").is_file(),
         f"tests/contract/test_permissions.py: add {name} to TYPE_SPECIFIC": name in test_permissions.TYPE_SPECIFIC,
+        f"tests/contract/test_registry_contract.py: add {name} to READERS": name in test_registry_contract.READERS,
         f"tests/contract/test_call_budget.py: add {name} to requests()": name in test_call_budget.requests("arn"),
         f"docs/performance.md: add the calls of {name}": name in {row[0] for row in test_call_budget.SERVICE_CALLS},
         f"tests/faults/declarations.py: add a Variant of {described.kebab} with `replace`": name in replaceable,

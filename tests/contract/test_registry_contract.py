@@ -16,7 +16,7 @@ import pytest
 from telephony import resources
 from telephony.errors import HandlerErrorCode
 from tests.conftest import Laptop
-from tests.contract.declarations import SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind
+from tests.contract.declarations import Kind
 from tests.contract.test_deletion import OTHER_STACK, create, delete
 from tools.types import ROOT
 
@@ -43,17 +43,25 @@ def update(laptop: Laptop, kind: Kind, physical_id: str, properties: dict[str, A
 def read(laptop: Laptop, kind: Kind, physical_id: str) -> dict[str, Any] | None:
     """Return the service's state by property name, or None if the resource doesn't exist."""
     try:
-        if kind is SMS_PHONE_NUMBER:
-            [found] = laptop.sms.describe_phone_numbers(PhoneNumberIds=[physical_id])["PhoneNumbers"]
-            return found | tags(laptop, found["PhoneNumberArn"])
-        if kind is SMS_SENDER_ID:
-            country, sender_id = physical_id.split("|")
-            wanted: Any = [{"SenderId": sender_id, "IsoCountryCode": country}]
-            [sender] = laptop.sms.describe_sender_ids(SenderIds=wanted)["SenderIds"]
-            return sender | tags(laptop, sender["SenderIdArn"])
-        number = laptop.connect.describe_phone_number(PhoneNumberId=physical_id)["ClaimedPhoneNumberSummary"]
+        return READERS[kind.type](laptop, physical_id)
     except (laptop.sms.exceptions.ResourceNotFoundException, laptop.connect.exceptions.ResourceNotFoundException):
         return None
+
+
+def read_phone_number(laptop: Laptop, physical_id: str) -> dict[str, Any]:
+    [found] = laptop.sms.describe_phone_numbers(PhoneNumberIds=[physical_id])["PhoneNumbers"]
+    return found | tags(laptop, found["PhoneNumberArn"])
+
+
+def read_sender_id(laptop: Laptop, physical_id: str) -> dict[str, Any]:
+    country, sender_id = physical_id.split("|")
+    wanted: Any = [{"SenderId": sender_id, "IsoCountryCode": country}]
+    [sender] = laptop.sms.describe_sender_ids(SenderIds=wanted)["SenderIds"]
+    return sender | tags(laptop, sender["SenderIdArn"])
+
+
+def read_connect_phone_number(laptop: Laptop, physical_id: str) -> dict[str, Any]:
+    number = laptop.connect.describe_phone_number(PhoneNumberId=physical_id)["ClaimedPhoneNumberSummary"]
     return {
         "TargetArn": number["TargetArn"],
         "CountryCode": number["PhoneNumberCountryCode"],
@@ -61,6 +69,14 @@ def read(laptop: Laptop, kind: Kind, physical_id: str) -> dict[str, Any] | None:
         "Description": number.get("PhoneNumberDescription"),
         "Tags": [{"Key": key, "Value": value} for key, value in number["Tags"].items()],
     }
+
+
+READERS: dict[str, Callable[[Laptop, str], dict[str, Any]]] = {
+    "Custom::SmsPhoneNumber": read_phone_number,
+    "Custom::SmsSenderId": read_sender_id,
+    "Custom::ConnectPhoneNumber": read_connect_phone_number,
+}
+"""By type. They read with the tests' own clients, independently of the provider."""
 
 
 def tags(laptop: Laptop, arn: str) -> dict[str, Any]:
