@@ -11,6 +11,7 @@ from telephony.resources import sms_phone_number
 from tools import events, generate, schema
 from tools.types import ROOT, Described, GenerationError, every_type
 
+PHONE = sms_phone_number.SmsPhoneNumberProperties.id_example
 INPUTS = ("tools", "functions", "schemas", "events", "docs", "examples", "tests")
 
 
@@ -58,25 +59,32 @@ def test_generated_files_are_current() -> None:
     assert generate.run(check=True) == []
 
 
-def test_changed_property_makes_schema_and_page_stale_until_generated(project: Path) -> None:
-    resource = project / "functions/telephony/resources/sms_phone_number.py"
-    change(resource, "The name or ARN of the opt-out list.", "The list of the opted-out numbers.")
-    files = {"schemas/custom-smsphonenumber.json", "docs/SmsPhoneNumber.md"}
+@pytest.mark.parametrize(
+    ("path", "before", "after", "files"),
+    [
+        (
+            "functions/telephony/resources/sms_phone_number.py",
+            "The name or ARN of the opt-out list.",
+            "The list of the opted-out numbers.",
+            {"schemas/custom-smsphonenumber.json", "docs/SmsPhoneNumber.md"},
+        ),
+        (
+            "examples/sms-sender-id.yaml",
+            "MYBRAND",
+            "NEWBRAND",
+            {"docs/SmsSenderId.md", *(f"events/sms-sender-id-{kind}.json" for kind in ("create", "update", "delete"))},
+        ),
+    ],
+)
+def test_files_are_stale_after_a_change_until_generated(
+    project: Path, path: str, before: str, after: str, files: set[str]
+) -> None:
+    change(project / path, before, after)
 
     assert stale(project) == files
     assert run(project) == []
-    assert all("The list of the opted-out numbers." in (project / name).read_text() for name in files)
+    assert all(after in (project / name).read_text() for name in files)
     assert stale(project) == set()
-
-
-def test_changed_example_makes_page_and_events_stale_until_generated(project: Path) -> None:
-    example = project / "examples/sms-sender-id.yaml"
-    change(example, "IsoCountryCode: GB", "IsoCountryCode: DE")
-
-    sample_events = {f"events/sms-sender-id-{request}.json" for request in ("create", "update", "delete")}
-    assert stale(project) == {"docs/SmsSenderId.md", *sample_events}
-    assert run(project) == []
-    assert f"```yaml\n{example.read_text()}```\n" in (project / "docs/SmsSenderId.md").read_text()
 
 
 def test_generate_replaces_blocks_and_keeps_prose(project: Path) -> None:
@@ -118,10 +126,7 @@ def test_new_type_needs_only_an_example_and_prose(project: Path) -> None:
     assert "(docs/SmsNickname.md)" in (project / "README.md").read_text()
     assert "(SmsNickname.md)" in (project / "docs/README.md").read_text()
     assert (project / "schemas/custom-smsnickname.json").is_file()
-    assert (
-        sms_phone_number.SmsPhoneNumberProperties.id_example
-        in (project / "events/sms-nickname-update.json").read_text()
-    )
+    assert PHONE in (project / "events/sms-nickname-update.json").read_text()
 
 
 def test_generate_removes_files_of_unknown_types(project: Path) -> None:
@@ -141,7 +146,6 @@ Resources:
   Topic: {Type: AWS::SNS::Topic}
   Sender: {Type: Custom::SmsSenderId, Properties: {Trigger: VALUE}}
 """
-PHONE = "phone-0123456789abcdef0123456789abcdef"
 
 
 @pytest.fixture

@@ -1,6 +1,4 @@
-"""What is leaned on in crhelper, one test each: they fail where upstream changes it."""
-
-from __future__ import annotations
+"""The behavior of crhelper that the router relies on. A test fails if a new version of crhelper changes it."""
 
 import inspect
 import logging
@@ -19,7 +17,7 @@ EVENT = {"StackId": "s", "RequestId": "r", "LogicalResourceId": "Number", "Respo
 
 
 class Upstream(crhelper.CfnResource):  # type: ignore[misc]
-    """crhelper as it is, but for the clients it makes and the answer it would send."""
+    """crhelper, except that it records responses instead of sending them."""
 
     def __init__(self, **options: Any) -> None:
         self.sent: list[Any] = []
@@ -29,18 +27,15 @@ class Upstream(crhelper.CfnResource):  # type: ignore[misc]
         self.sent.append(arguments)
 
 
-@pytest.fixture
-def no_clients(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    made: list[str] = []
-    monkeypatch.setattr(boto3, "client", lambda name, **_: made.append(name))
-    return made
+@pytest.fixture(autouse=True)
+def created_clients(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    created: list[str] = []
+    monkeypatch.setattr(boto3, "client", lambda name, **_: created.append(name))
+    return created
 
 
-def test_the_version_is_the_one_that_was_looked_into() -> None:
+def test_version_and_constructor_of_crhelper_are_those_reviewed() -> None:
     assert metadata.version("crhelper") == "2.0.12"
-
-
-def test_the_constructor_takes_what_it_is_given() -> None:
     assert set(inspect.signature(crhelper.CfnResource.__init__).parameters) == {
         "self",
         "json_logging",
@@ -52,21 +47,15 @@ def test_the_constructor_takes_what_it_is_given() -> None:
     }
 
 
-def test_upstream_makes_its_clients_through_the_boto3_of_its_module(no_clients: list[str]) -> None:
+def test_router_prevents_the_clients_that_crhelper_creates(created_clients: list[str]) -> None:
+    Router()
+    assert created_clients == []
     assert crhelper.resource_helper.boto3 is boto3
     Upstream()
-
-    assert no_clients == ["lambda", "events", "logs"]
-
-
-def test_our_dispatcher_makes_no_client_and_leaves_boto3_where_it_was(no_clients: list[str]) -> None:
-    Router()
-
-    assert no_clients == []
-    assert crhelper.resource_helper.boto3 is boto3
+    assert created_clients == ["lambda", "events", "logs"]
 
 
-def test_our_dispatcher_leaves_logging_as_it_was() -> None:
+def test_router_keeps_logging_configuration() -> None:
     root = logging.getLogger()
     root.setLevel(logging.ERROR)
     try:
@@ -77,8 +66,8 @@ def test_our_dispatcher_leaves_logging_as_it_was() -> None:
         root.setLevel(logging.WARNING)
 
 
-def test_our_dispatcher_leaves_the_libraries_quiet() -> None:
-    """The signed URL and what is bought for whom stand in their lines at DEBUG."""
+def test_libraries_do_not_log_requests() -> None:
+    """At DEBUG they log the signed URL and properties."""
     Router()
 
     for name in ("crhelper", "urllib3", "botocore", "boto3"):
@@ -86,20 +75,19 @@ def test_our_dispatcher_leaves_the_libraries_quiet() -> None:
 
 
 @pytest.mark.parametrize("verb", ["create", "update", "delete"])
-def test_functions_are_registered_by_verb_and_routed_to_by_request_type(no_clients: list[str], verb: str) -> None:
-    del no_clients
+def test_crhelper_routes_request_type_to_registered_function(verb: str) -> None:
     upstream, called = Upstream(), []
     for name in ("create", "update", "delete"):
         getattr(upstream, name)(lambda event, context, name=name: called.append((name, event, context)))
     upstream._set_timeout = lambda: None
+    event = EVENT | {"RequestType": verb.capitalize()}
 
-    upstream._crhelper_init(EVENT | {"RequestType": verb.capitalize()}, "context")
+    upstream._crhelper_init(event, "context")
 
-    assert called == [(verb, EVENT | {"RequestType": verb.capitalize()}, "context")]
+    assert called == [(verb, event, "context")]
 
 
-def test_init_sets_the_timeout_and_then_hands_the_function_to_wrap_function(no_clients: list[str]) -> None:
-    del no_clients
+def test_crhelper_sets_timeout_before_it_wraps_the_function() -> None:
     upstream, order = Upstream(), []
 
     @upstream.create  # type: ignore[untyped-decorator]
@@ -114,42 +102,34 @@ def test_init_sets_the_timeout_and_then_hands_the_function_to_wrap_function(no_c
     assert upstream.sent == []
 
 
-def test_init_alone_sends_nothing_and_starts_nothing() -> None:
-    dispatcher, threads = Router(), threading.active_count()
-    dispatcher.create(lambda *_: "outcome")
+def test_router_returns_outcome_without_response_or_timer() -> None:
+    router, threads = Router(), threading.active_count()
+    router.create(lambda *_: "outcome")
 
-    assert dispatcher(EVENT, None) == "outcome"  # type: ignore[comparison-overlap]
+    assert router(EVENT, None) == "outcome"  # type: ignore[comparison-overlap]
     assert threading.active_count() == threads
-    assert dispatcher._timer is None
-    assert dispatcher._send_response is False
+    assert router._timer is None
+    assert router._send_response is False
 
 
 @pytest.mark.parametrize("error", [ValueError("v"), KeyError("k"), SystemExit(1)])
-def test_what_is_raised_stays_raised(error: BaseException) -> None:
-    dispatcher = Router()
+def test_router_propagates_exceptions(error: BaseException) -> None:
+    router = Router()
 
     def fail(*_: Any) -> None:
         raise error
 
-    dispatcher.create(fail)
+    router.create(fail)
 
     with pytest.raises(type(error)):
-        dispatcher(EVENT, None)
+        router(EVENT, None)
 
 
-def test_a_function_that_gives_nothing_is_a_defect_and_no_success() -> None:
-    dispatcher = Router()
-    dispatcher.create(lambda *_: None)
-
-    with pytest.raises(RuntimeError):
-        dispatcher(EVENT, None)
-
-
-def test_nothing_of_an_event_is_left_for_the_next_one() -> None:
-    dispatcher = Router()
-    dispatcher.create(lambda *_: "first")
-    dispatcher(EVENT, None)
-    dispatcher.update(lambda *_: None)
+def test_function_without_outcome_is_an_error_also_after_another_request() -> None:
+    router = Router()
+    router.create(lambda *_: "first")
+    router.update(lambda *_: None)
+    router(EVENT, None)
 
     with pytest.raises(RuntimeError):
-        dispatcher(EVENT | {"RequestType": "Update"}, None)
+        router(EVENT | {"RequestType": "Update"}, None)
