@@ -11,16 +11,13 @@ import json
 from typing import Any
 
 from telephony.model.properties import Anything, PropertyInfo, ReplacementPermission
-from tools.types import (
-    Described,
-    Property,
-    allowed_values,
-    anchored,
-    is_nested,
-    items_of,
-    nested_in,
-    properties_of,
-)
+from tools.types import Described, Property, allowed_values, anchored, is_nested, items_of, nested_in, properties_of
+
+_UNCONSTRAINED: dict[Any, dict[str, Any]] = {
+    Anything: {},
+    ReplacementPermission: {"type": ["boolean", "string"]},
+    bool: {"type": "boolean"},
+}
 
 
 def schema(described: Described) -> dict[str, Any]:
@@ -81,15 +78,11 @@ def _property(one: Property) -> dict[str, Any]:
     return _value(one.kind, one.info) | default | {"description": one.info.description}
 
 
-def _value(kind: Any, info: PropertyInfo) -> dict[str, Any]:  # noqa: PLR0911 - one line per type
+def _value(kind: Any, info: PropertyInfo) -> dict[str, Any]:
     if is_nested(kind):
         return {"$ref": f"#/definitions/{kind.__name__}"}
-    if kind is Anything:
-        return {}
-    if kind is ReplacementPermission:
-        return {"type": ["boolean", "string"]}
-    if kind is bool:
-        return {"type": "boolean"}
+    if kind in _UNCONSTRAINED:
+        return _UNCONSTRAINED[kind]
     if kind is int:
         return {"type": "integer"} | _bounds(info, "minimum", "maximum")
     if (items := items_of(kind)) is not None:

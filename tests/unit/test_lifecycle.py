@@ -1,5 +1,6 @@
 """Deadlines and retries of an invocation, the identity of a purchase, and changes of tags."""
 
+import copy
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -10,15 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telephony import clock
-from telephony.cloudformation.request import Request
+from telephony.cloudformation.request import parse
 from telephony.errors import HandlerError, HandlerErrorCode, RetryableError, ThrottledError, UnknownOutcomeError
 from telephony.lifecycle.invocation import Backoff, Invocation
 from telephony.model.properties import Tag
 from telephony.model.resource import Purchase
 from telephony.model.tags import Owner, tag_changes
 from tests.conftest import forget_container
+from tests.contract.cloudformation import event
 
 NOW = 1_795_248_000.0
+REQUEST = parse(event("Create", response_url="https://localhost/"), allowed_hosts=frozenset({"localhost"}))
 
 
 @pytest.fixture(autouse=True)
@@ -35,18 +38,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def invocation(
     *, service_timeout: int = 3600, issued_at: float | None = NOW, ends_at: float = NOW + 585, final: bool = False
 ) -> Invocation:
-    request = Request(
-        request_type="Create",
-        stack_id="arn:aws:cloudformation:us-east-1:123456789012:stack/a/b",
-        request_id="r",
-        logical_resource_id="Number",
-        resource_type="Custom::SmsPhoneNumber",
-        response_url="https://example.com",
-        physical_resource_id=None,
-        properties={},
-        issued_at=issued_at,
-        service_timeout=service_timeout,
-    )
+    request = copy.replace(REQUEST, service_timeout=service_timeout, issued_at=issued_at)
     return Invocation(request, ends_at=ends_at, final=final)
 
 

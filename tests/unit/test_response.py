@@ -1,5 +1,6 @@
 """The response body: within CloudFormation's limits, whatever the outcome contains."""
 
+import copy
 import json
 from typing import Any
 
@@ -7,32 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telephony.cloudformation.request import Request
+from telephony.cloudformation.request import parse
 from telephony.cloudformation.response import MAX_BYTES, Outcome, encode
+from tests.contract.cloudformation import event
 
-REQUEST_ID = "R/|+%2F ü"
-STACK_ID = "arn:aws:ü"
+EVENT = event("Create", response_url="https://localhost/", request_id="R/|+%2F ü")
+REQUEST = parse(EVENT, allowed_hosts=frozenset({"localhost"}))
 
 
 def body(outcome: Outcome, logical_id: str = "Number") -> bytes:
     """Return the encoded response. Asserts that it is complete and within the limit."""
-    request = Request(
-        request_type="Create",
-        stack_id=STACK_ID,
-        request_id=REQUEST_ID,
-        logical_resource_id=logical_id,
-        resource_type="Custom::SmsPhoneNumber",
-        response_url="https://example.com/",
-        physical_resource_id=None,
-        properties={},
-        issued_at=0.0,
-        service_timeout=3600,
-    )
+    request = copy.replace(REQUEST, logical_resource_id=logical_id)
     encoded = encode(request, outcome)
     assert len(encoded) <= MAX_BYTES
     response = json.loads(encoded)
-    ids = ("StackId", "RequestId", "LogicalResourceId", "PhysicalResourceId")
-    assert [response[name] for name in ids] == [STACK_ID, REQUEST_ID, logical_id, outcome.physical_resource_id]
+    assert (response["StackId"], response["RequestId"]) == (EVENT["StackId"], EVENT["RequestId"])
+    assert (response["LogicalResourceId"], response["PhysicalResourceId"]) == (logical_id, outcome.physical_resource_id)
     return encoded
 
 
