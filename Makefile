@@ -1,4 +1,4 @@
-# `make` lists the targets. Python 3.13, make and openssl are all that must be there; uv and the rest are fetched.
+# `make` lists the targets. Requires Python 3.13, make and openssl; uv and everything else is downloaded.
 PYTHON ?= $(shell for python in python3.13 python3; do \
 	$$python -c 'import ensurepip, sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null && echo $$python && break; done)
 UV_VERSION = 0.13.8
@@ -10,51 +10,51 @@ export UV_PYTHON_DOWNLOADS = never
 .DEFAULT_GOAL = help
 .PHONY: help setup check test faults bench demo demo-down security build generate clean
 
-help:  ## this list
+help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-setup: .venv/.synced .venv-sam/.synced .venv-local/.synced  ## the three environments, from uv.lock
+setup: .venv/.synced .venv-sam/.synced .venv-local/.synced  ## create the three environments from uv.lock
 
-check: setup  ## lint, format, types, layering, generated files
+check: setup  ## check lint, format, types, layers and generated files
 	.venv/bin/ruff check && .venv/bin/ruff format --check
 	.venv/bin/mypy
 	PYTHONPATH=functions .venv/bin/lint-imports
 	$(requirements) | cmp - layers/dependencies/requirements.txt
 	PYTHONPATH=functions .venv/bin/python -m tools.generate --check
 
-test: check  ## everything: check, unit, contract, template, a slice of the crash tests, and the demo's path
+test: check  ## run check, the unit, contract and template tests, a slice of the crash tests, and the demo
 	.venv/bin/pytest -q -n 2 -m 'not e2e and not faults'
 	.venv/bin/pytest -q -m faults
 	.venv/bin/pytest -q -n 2 --dist loadfile -m e2e
 
-faults: setup  ## crash tests of the whole plan: a table, and build/faults-report.json (17 minutes)
+faults: setup  ## run all crash tests; prints a table and writes build/faults-report.json (17 minutes)
 	.venv/bin/python -m tests.faults
 
-bench: setup .venv-bench/.synced  ## side by side with the peers: table, build/bench-report.json, chart (8 minutes)
+bench: setup .venv-bench/.synced  ## measure beside the peers; writes build/bench-report.json, the chart and the README (8 minutes)
 	.venv/bin/python -m benchmarks
 
-demo: setup  ## the whole life of all three types on a laptop; KEEP=1 leaves it running
+demo: setup  ## deploy, update and delete all types on a local AWS; KEEP=1 leaves it running
 	.venv/bin/python -m local.demo $(if $(KEEP),--keep)
 
-demo-down: setup  ## end a demo that was kept
+demo-down: setup  ## stop a demo that was left running
 	.venv/bin/python -m local.demo --down
 
-security: setup  ## checkov on template.yaml, in an environment of its own
+security: setup  ## run checkov on template.yaml
 	$(uv) tool run --quiet --python .uv/bin/python checkov@3.3.30 -f template.yaml --framework cloudformation --skip-download --compact --quiet
 
-build: setup  ## sam build
+build: setup  ## run sam build
 	PATH="$(CURDIR)/.venv-sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 sam build
 
 requirements = $(uv) export --quiet --locked --only-group runtime --no-emit-project --no-header --no-annotate
-generate: setup  ## what is derived from the code and from uv.lock
+generate: setup  ## write the files that are generated from the code and uv.lock
 	$(requirements) > layers/dependencies/requirements.txt
 	PYTHONPATH=functions .venv/bin/python -m tools.generate
 
-clean:  ## remove what these targets made
+clean:  ## remove everything that these targets created
 	rm -rf .uv .venv .venv-bench .venv-sam .venv-local .aws-sam build
 
 $(uv): | .python-version
-	@test -n "$(PYTHON)" || { echo 'Python 3.13 was not found: install it, or say make PYTHON=/path/to/python3.13' >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo 'Python 3.13 was not found. Install it, or run make PYTHON=/path/to/python3.13' >&2; exit 1; }
 	$(PYTHON) -m venv .uv && .uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 .venv/.synced: $(uv) uv.lock

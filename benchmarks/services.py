@@ -17,8 +17,8 @@ import trustme
 from benchmarks.artifacts import Artifact
 from layers.dependencies import certificates
 from local.telecom import Options, TelecomServer
-from tests.contract.answers import AnswerSink
 from tests.contract.cloudformation import event
+from tests.contract.responses import ResponseSink
 
 REGION = "us-east-1"
 SIMULATOR: dict[str, Any] = {"IsoCountryCode": "US", "NumberType": "SIMULATOR", "NumberCapabilities": ["SMS"]}
@@ -39,7 +39,7 @@ class Services:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
             self._telecom = stack.enter_context(TelecomServer(Options(phone_numbers=1_000_000), context))
-            self._sink = stack.enter_context(AnswerSink(authority))
+            self._sink = stack.enter_context(ResponseSink(authority))
             session = boto3.Session("bench", "bench", region_name=REGION)
             self._dynamodb = session.client("dynamodb", endpoint_url=self._telecom.url, verify=str(self._bundle))
             create_table(self._dynamodb, "idempotency", "id")
@@ -90,7 +90,7 @@ class Services:
 
     def response(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the response to a request. Raises RuntimeError unless there is exactly one, a SUCCESS."""
-        responses = self._sink.answers(request["RequestId"])
+        responses = self._sink.responses(request["RequestId"])
         if [response["Status"] for response in responses] != ["SUCCESS"]:
             raise RuntimeError(f"expected one SUCCESS response: {responses}")
         response: dict[str, Any] = responses[0]

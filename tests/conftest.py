@@ -1,4 +1,4 @@
-"""The provider as it runs in Lambda, but for the machine: real HTTP to the telecom services, to DynamoDB and to S3."""
+"""Runs the provider in this process, with real HTTP to the telecom services, DynamoDB and S3 simulators."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ import json
 import logging
 import os
 import sys
-import threading
+import time
 import traceback
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import boto3
 import pytest
+import time_machine
 import trustme
 
 from local.telecom import Options, TelecomServer
-from tests.contract.answers import AnswerSink
-from tests.contract.cloudformation import AsyncInvoker, CloudFormation, event
+from tests.contract.cloudformation import AsyncInvoker, CloudFormation, event, invoker
 from tests.contract.declarations import SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind, connect_phone_number
+from tests.contract.responses import ResponseSink
 
-# Before anything of the provider is imported: it reads its environment once, as in a container.
+# Set before the provider is imported: like a Lambda container, it reads its environment once.
 os.environ |= {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
@@ -33,7 +35,6 @@ os.environ |= {
     "POWERTOOLS_METRICS_NAMESPACE": "cfn-telephony",
     "POWERTOOLS_SERVICE_NAME": "cfn-telephony",
     "POWERTOOLS_LOG_LEVEL": "DEBUG",
-    # Minutes, seen in less than a second.
     "LEASE_DURATION_SECONDS": "1",
     "POLL_INTERVAL_SECONDS": "0.02",
     "RETRY_PERIOD_SECONDS": "0.6",
@@ -49,20 +50,28 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_pinpoint_sms_voice_v2 import PinpointSMSVoiceV2Client
 
+Configure = Callable[..., None]
+VirtualClock = time_machine.Traveller
+Context = invoker.Context
 SMS = "pinpoint-sms-voice-v2"
 CONNECT = "connect"
 STACK_ID = "arn:aws:cloudformation:us-east-1:123456789012:stack/example/5b918d10-cd98-11f0-8f5a-0e2a1b2c3d4e"
 SECRET = "swordfish-7d1c0e"
-"""A NoEcho value: tests declare it, and nothing but the service it is meant for may ever hold it."""
+"""A declared NoEcho value. Only the service that it is meant for may receive it."""
 
 
+@pytest.hookimpl(trylast=True)  # after pytest's logging plugin
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "shows(*faults): what of tools/fault_catalogue.py it shows; see docs/faults.md")
+    config.addinivalue_line("markers", "shows(*faults): the entries of tools/fault_catalogue.py that the test covers")
+    plugin: Any = config.pluginmanager.get_plugin("logging-plugin")
+    # The fixture `written` records DEBUG lines of every library. Failure reports show only warnings: the provider's own
+    # lines are in the captured standard output.
+    plugin.report_handler.addFilter(lambda record: record.levelno >= logging.WARNING)
 
 
 @pytest.fixture(scope="session")
-def sink() -> Iterator[AnswerSink]:
-    with AnswerSink(trustme.CA()) as answers:
+def sink() -> Iterator[ResponseSink]:
+    with ResponseSink(trustme.CA()) as answers:
         yield answers
 
 
@@ -72,31 +81,19 @@ def telecom_server() -> Iterator[TelecomServer]:
         yield server
 
 
-@attrs.frozen
-class Clients:
-    """Who looks at the services from outside of the provider."""
-
-    sms: PinpointSMSVoiceV2Client
-    connect: ConnectClient
-    dynamodb: DynamoDBClient
-
-
 @pytest.fixture(scope="session")
-def clients(telecom_server: TelecomServer) -> Clients:
-    url = telecom_server.url
-    return Clients(
-        sms=boto3.client("pinpoint-sms-voice-v2", endpoint_url=url),
-        connect=boto3.client("connect", endpoint_url=url),
-        dynamodb=boto3.client("dynamodb", endpoint_url=url),
-    )
+def clients(telecom_server: TelecomServer) -> dict[str, Any]:
+    """The tests' own clients, independent of the provider's."""
+    names: dict[str, Any] = {"sms": SMS, "connect": CONNECT, "dynamodb": "dynamodb"}
+    return {name: boto3.client(service, endpoint_url=telecom_server.url) for name, service in names.items()}
 
 
 @attrs.frozen
 class Laptop:
-    """Everything around one provider: the services it calls, its table, and the stacks that call it."""
+    """The provider and everything around it: the services it calls, its state table, and CloudFormation."""
 
     telecom: TelecomServer
-    sink: AnswerSink
+    sink: ResponseSink
     sms: PinpointSMSVoiceV2Client
     connect: ConnectClient
     dynamodb: DynamoDBClient
@@ -105,22 +102,37 @@ class Laptop:
     cloudformation: CloudFormation
 
     def calls(self, service: str = "") -> dict[str, int]:
-        """Calls of the telecom services, by `service.Operation` without the service where one is asked for."""
-        counted = {name: n for name, n in self.telecom.calls().items() if not name.startswith("dynamodb.")}
+        """Count the calls of one telecom service by operation, or of all of them by `service.Operation`."""
+        calls = self.telecom.calls().items()
         if service:
-            prefix = f"{service}."
-            counted = {name.removeprefix(prefix): n for name, n in counted.items() if name.startswith(prefix)}
-        return counted
+            return {name.split(".")[1]: n for name, n in calls if name.startswith(f"{service}.")}
+        return {name: n for name, n in calls if not name.startswith("dynamodb.")}
 
-    def calls_of(self, act: Any) -> dict[str, int]:
-        """The calls that `act()` leads to."""
+    def calls_of(self, act: Callable[[], object]) -> dict[str, int]:
+        """Count the telecom calls that `act()` causes."""
         before = self.calls()
         act()
-        self.invoker.settle(timeout=30)
+        self.invoker.settle()
         return {name: n - before.get(name, 0) for name, n in self.calls().items() if n > before.get(name, 0)}
 
+    @contextmanager
+    def function(
+        self, *, timeout: float = 20, delays: tuple[float, ...] = (0.05, 0.1), continues: bool = True
+    ) -> Iterator[Laptop]:
+        """The same provider with another function timeout or retry policy, with or without the continuation."""
+        from telephony.errors import UnknownOutcomeError  # noqa: PLC0415
+        from telephony.handlers import continuation, provider  # noqa: PLC0415
+
+        def on_failure(queued: Any) -> Any:
+            return continuation.handler(queued, Context(timeout)) if continues else None  # type: ignore[arg-type]
+
+        with AsyncInvoker(
+            provider.handler, on_failure, delays, timeout=timeout, expected_errors=UnknownOutcomeError
+        ) as function:
+            yield attrs.evolve(self, invoker=function)
+
     def post(self, request_type: Any, **fields: Any) -> str:
-        """Hand one event to Lambda, as CloudFormation does, and give its RequestId."""
+        """Invoke the provider with one event, as CloudFormation does, and return the RequestId."""
         request_id = fields.pop("request_id", None) or str(uuid.uuid4())
         issued_at = fields.pop("issued_at", None)
         if isinstance(issued_at, (int, float)):
@@ -131,77 +143,73 @@ class Laptop:
         self.invoker.invoke(event(request_type, response_url=url, request_id=request_id, **fields))
         return request_id
 
-    def answer(self, request_id: str) -> dict[str, Any]:
-        """The first answer to a request, once nothing works on anything any more."""
-        self.invoker.settle(timeout=30)
-        answers = self.sink.answers(request_id)
-        assert answers, f"not answered: {[repr(attempt.error) for attempt in self.invoker.invocations]}"
+    def response(self, request_id: str) -> dict[str, Any]:
+        """Wait until the provider is idle and return its first response to the request."""
+        self.invoker.settle()
+        answers = self.sink.responses(request_id)
+        if not answers:
+            last = self.invoker.invocations[-1:]
+            raise AssertionError(f"No response to {request_id}") from next((one.error for one in last), None)
         first: dict[str, Any] = answers[0]
         return first
 
     def send(self, request_type: Any, **fields: Any) -> dict[str, Any]:
-        """Let one request through, retries and all, and give its answer as CloudFormation reads it."""
-        return self.answer(self.post(request_type, **fields))
+        """Send one event and return the response that CloudFormation uses. Retries included."""
+        return self.response(self.post(request_type, **fields))
 
     def held(self) -> dict[str, int]:
-        """How many of everything that costs money are held."""
+        """Count the resources that are billed."""
         return {name: len(things) for name, things in self.telecom.held().items() if name != "pools" and things}
 
     def ids(self) -> list[str]:
-        """The PhysicalResourceIds of all that is held."""
+        """The PhysicalResourceIds of the resources that are billed."""
         held = self.telecom.held()
         numbers = [thing["id"] for thing in held["phone_numbers"]]
         senders = [f"{thing['country']}|{thing['id']}" for thing in held["sender_ids"]]
         return numbers + senders + [thing["arn"] for thing in held["connect_numbers"]]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Every item of the state table."""
+        """All items of the state table."""
         items: list[dict[str, Any]] = []
         for page in self.dynamodb.get_paginator("scan").paginate(TableName=self.table, ConsistentRead=True):
             items += page["Items"]
         return items
 
     def purchases(self) -> list[dict[str, Any]]:
-        """The purchases that the ledger knows of."""
+        """The purchase records of the state table."""
         return [row for row in self.rows() if row["sk"]["S"].startswith("purchase#")]
 
 
-class Written(logging.Handler):
-    """Every line that is written, at any level, by anybody: as Lambda's log would have it."""
+class LogRecorder(logging.Handler):
+    """Records every log line as Lambda would write it."""
 
-    def __init__(self) -> None:
+    def __init__(self, own: logging.Logger) -> None:
         super().__init__(logging.NOTSET)
         self.lines: list[str] = []
-        self._guard = threading.Lock()
+        self._formatters = {own.name: own.handlers[0].formatter}
+        self._default = logging.Formatter("%(name)s %(message)s")
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = self.format(record)
-        with self._guard:
-            self.lines.append(line)
+        formatter = self._formatters.get(record.name) or self._default
+        self.lines.append(formatter.format(record))
 
 
 @pytest.fixture
 def written() -> Iterator[list[str]]:
+    """Every log line of the provider and of all libraries, at every level."""
     from telephony.observability import logger  # noqa: PLC0415
 
-    ours, others = Written(), Written()
-    ours.setFormatter(logger.handlers[0].formatter)
-    others.setFormatter(logging.Formatter("%(name)s %(message)s"))
-    root, own = logging.getLogger(), logging.getLogger(logger.name)
+    root, recorder = logging.getLogger(), LogRecorder(logging.getLogger(logger.name))
     level = root.level
-    own.addHandler(ours)
-    root.addHandler(others)
+    root.addHandler(recorder)
     root.setLevel(logging.DEBUG)
-    lines: list[str] = []
-    ours.lines = others.lines = lines
-    yield lines
+    yield recorder.lines
     root.setLevel(level)
-    root.removeHandler(others)
-    own.removeHandler(ours)
+    root.removeHandler(recorder)
 
 
-def forget_container() -> None:
-    """Make the provider read its environment again, as a new container does: nothing stays in any of its caches."""
+def reset_container() -> None:
+    """Clear the provider's caches, so that it reads its environment again like a new container."""
     for name, module in list(sys.modules.items()):
         if name.split(".")[0] == "telephony":
             for value in list(vars(module).values()):
@@ -210,8 +218,8 @@ def forget_container() -> None:
 
 
 @pytest.fixture(scope="session")
-def container(sink: AnswerSink, telecom_server: TelecomServer) -> Iterator[None]:
-    """One container, warm for all tests of a process: what one event leaves behind in it, the next one meets."""
+def container(sink: ResponseSink, telecom_server: TelecomServer) -> Iterator[None]:
+    """One warm container for all tests of a process, so that a test fails if an earlier event leaves state behind."""
     url = telecom_server.url
     environment = {
         "STATE_TABLE": "state",
@@ -224,22 +232,20 @@ def container(sink: AnswerSink, telecom_server: TelecomServer) -> Iterator[None]
     with pytest.MonkeyPatch.context() as patch:
         for variable, value in environment.items():
             patch.setenv(variable, value)
-        forget_container()
+        reset_container()
         yield
-    forget_container()
+    reset_container()
 
 
 @pytest.fixture
 def laptop(
-    sink: AnswerSink, telecom_server: TelecomServer, clients: Clients, container: None, written: list[str]
+    sink: ResponseSink, telecom_server: TelecomServer, clients: dict[str, Any], container: None, written: list[str]
 ) -> Iterator[Laptop]:
-    """A provider with nothing bought yet. Whatever a test does, no secret may be left behind by it."""
-    from telephony.handlers import continuation, provider  # noqa: PLC0415
-
+    """A provider without any purchase. After the test, no log line, exception, item or response contains a secret."""
     del container
     telecom_server.reset()
     telecom_server.options = Options()
-    clients.dynamodb.create_table(
+    clients["dynamodb"].create_table(
         TableName="state",
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
         AttributeDefinitions=[
@@ -250,23 +256,22 @@ def laptop(
     )
     sink._faults.clear()
     issued, put = len(sink.signatures), len(sink.puts)
-    context: Any = Context()
-    with AsyncInvoker(provider.handler, lambda queued: continuation.handler(queued, context), timeout=20) as invoker:
-        laptop = Laptop(
-            telecom=telecom_server,
-            sink=sink,
-            sms=clients.sms,
-            connect=clients.connect,
-            dynamodb=clients.dynamodb,
-            table="state",
-            invoker=invoker,
-            cloudformation=CloudFormation(invoker, sink),
-        )
+    unbound: Any = None
+    services = Laptop(
+        telecom=telecom_server,
+        sink=sink,
+        **clients,
+        table="state",
+        invoker=unbound,
+        cloudformation=unbound,
+    )
+    with services.function() as function:
+        laptop = attrs.evolve(function, cloudformation=CloudFormation(function.invoker, sink))
         yield laptop
-    _no_secret_left(laptop, written, sink.signatures[issued:], [put.body for put in sink.puts[put:]])
+    _assert_no_secret(laptop, written, sink.signatures[issued:], [put.body for put in sink.puts[put:]])
 
 
-def _no_secret_left(laptop: Laptop, written: list[str], signatures: Sequence[str], answers: Sequence[bytes]) -> None:
+def _assert_no_secret(laptop: Laptop, written: list[str], signatures: Sequence[str], answers: Sequence[bytes]) -> None:
     laptop.telecom.clear_faults()
     raised = [attempt.error for attempt in laptop.invoker.invocations if attempt.error is not None]
     places = {
@@ -275,37 +280,57 @@ def _no_secret_left(laptop: Laptop, written: list[str], signatures: Sequence[str
             "".join(traceback.format_exception(error)) for error in [*raised, *laptop.invoker.destination_errors]
         ),
         "the state table": json.dumps(laptop.rows()),
-        "an answer": "\n".join(answer.decode() for answer in answers),
+        "a response": "\n".join(answer.decode() for answer in answers),
     }
     for place, text in places.items():
-        assert SECRET not in text, f"{place} holds a declared secret"
-        assert not any(signature in text for signature in signatures), f"{place} holds the signature of a ResponseURL"
+        assert SECRET not in text, f"{place} contains a declared secret"
+        assert not any(signature in text for signature in signatures), f"{place} contains a ResponseURL's signature"
+
+
+@pytest.fixture
+def virtual_clock(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualClock]:
+    """A clock that advances only when the provider sleeps or the test shifts it, whatever the machine's load."""
+    from telephony import clock  # noqa: PLC0415
+
+    del laptop
+    with time_machine.travel(int(time.time()), tick=False) as traveller:
+        monkeypatch.setattr(clock, "sleep", lambda seconds: traveller.shift(max(0.0, seconds)))
+        yield traveller
+
+
+@pytest.fixture
+def configure(laptop: Laptop) -> Iterator[Configure]:
+    """Change the provider's environment variables for the rest of the test."""
+    from telephony.settings import settings  # noqa: PLC0415
+
+    del laptop
+    with pytest.MonkeyPatch.context() as patch:
+
+        def change(**variables: str) -> None:
+            for variable, value in variables.items():
+                patch.setenv(variable, value)
+            settings.cache_clear()
+
+        yield change
+    settings.cache_clear()
 
 
 def connect_instance(laptop: Laptop) -> str:
-    """The ARN of a new instance of Amazon Connect."""
+    """Create an Amazon Connect instance and return its ARN."""
     made = laptop.connect.create_instance(
         IdentityManagementType="CONNECT_MANAGED", InboundCallsEnabled=True, OutboundCallsEnabled=True
     )
     return made["Arn"]
 
 
-@pytest.fixture(params=["SmsPhoneNumber", "SmsSenderId", "ConnectPhoneNumber"])
+KINDS: dict[str, Callable[[Laptop], Kind]] = {
+    "Custom::SmsPhoneNumber": lambda _: SMS_PHONE_NUMBER,
+    "Custom::SmsSenderId": lambda _: SMS_SENDER_ID,
+    "Custom::ConnectPhoneNumber": lambda laptop: connect_phone_number(connect_instance(laptop)),
+}
+
+
+@pytest.fixture(params=KINDS, ids=lambda name: name.removeprefix("Custom::"))
 def kind(request: pytest.FixtureRequest, laptop: Laptop) -> Kind:
-    """Each resource type in turn: what is promised of all of them."""
-    if request.param == "ConnectPhoneNumber":
-        return connect_phone_number(connect_instance(laptop))
-    return {"SmsPhoneNumber": SMS_PHONE_NUMBER, "SmsSenderId": SMS_SENDER_ID}[request.param]
-
-
-class Context:
-    """What a Lambda function is told of its invocation."""
-
-    aws_request_id = "00000000-0000-4000-8000-000000000000"
-    function_name = "last-resort"
-
-    def __init__(self, seconds: float = 20) -> None:
-        self._milliseconds = int(seconds * 1000)
-
-    def get_remaining_time_in_millis(self) -> int:
-        return self._milliseconds
+    """Each resource type."""
+    return KINDS[request.param](laptop)

@@ -1,7 +1,7 @@
-"""What can go wrong around the provider, what CloudFormation or Lambda does then, and what the provider promises.
+"""Fault catalogue: what can fail, what AWS does then, and what the provider guarantees.
 
-A test that shows a promise names it: `@pytest.mark.shows("delivered twice, one after the other")`. Crash runs have no
-marker, but a pattern of their names. docs/faults.md is this catalogue with the tests (tools/fault_matrix.py).
+A test that verifies a guarantee names the fault: `@pytest.mark.shows("request delivered twice concurrently")`.
+Scenarios of tests/faults are listed as patterns of their names. tools/fault_matrix.py generates docs/faults.md from both.
 """
 
 from __future__ import annotations
@@ -13,309 +13,263 @@ import attrs
 
 @attrs.frozen
 class Fault:
-    """One fault; `name` is what the markers say."""
+    """What can fail."""
 
-    name: str
-    then: str
+    effect: str
     """What CloudFormation, Lambda or the service does."""
-    promise: str
-    runs: tuple[str, ...] = ()
-    """Names of the crash runs that show it, as `python -m tests.faults --only` takes them."""
+    guarantee: str
+    scenarios: tuple[str, ...] = ()
+    """Patterns for `python -m tests.faults --only`."""
 
 
-@attrs.frozen
-class ContractTest:
-    """One of CloudFormation's contract tests for registry types, and what it comes to for a custom resource."""
-
-    name: str
-    here: str
-
-
-FAULTS: Mapping[str, tuple[Fault, ...]] = {
-    "Events": (
-        Fault(
-            "delivered twice, one after the other",
-            "Lambda delivers an event at least once, and may repeat one that ended well.",
-            "One purchase. The repetition sends the bytes of the first answer again.",
+FAULTS: Mapping[str, Mapping[str, Fault]] = {
+    "Requests": {
+        "request delivered twice in succession": Fault(
+            "Lambda delivers an event at least once and can repeat one that succeeded.",
+            "One purchase. The second invocation sends the same response bytes again.",
         ),
-        Fault(
-            "delivered twice at the same moment",
-            "Lambda runs both.",
-            "One purchase. One run works; the other waits for it and sends the same bytes, or, out of time, sends "
-            "nothing and raises.",
-            runs=("*/create/none/race@forget", "*/create/stop*/twin"),
+        "request delivered twice concurrently": Fault(
+            "Lambda runs two invocations concurrently.",
+            "One purchase. One invocation executes the request. The other one waits and sends the same bytes. If its "
+            "time runs out, it raises an error without a response, and Lambda retries.",
+            ("*/create/none/concurrent@tokens-forgotten", "*/create/pause*/redelivered-while-running"),
         ),
-        Fault(
-            "a Create that comes after its Delete",
-            "CloudFormation has cancelled the Create, and Lambda delivers it late.",
-            "Nothing is bought.",
+        "Create delivered after its Delete": Fault(
+            "CloudFormation canceled the Create and deleted the resource; then Lambda delivers the Create.",
+            "No purchase.",
         ),
-        Fault(
-            "a Create that comes after its ServiceTimeout",
-            "CloudFormation has given the Create up; Lambda keeps an event for up to six hours.",
-            "Nothing is bought: the age of a request stands in its ResponseURL.",
+        "Create delivered after its ServiceTimeout": Fault(
+            "CloudFormation has stopped waiting for the Create. Lambda keeps an event for up to six hours.",
+            "No purchase. The provider reads the age of the request from its ResponseURL.",
         ),
-        Fault(
-            "an event that is not CloudFormation's",
-            "Somebody else invokes the function, with anything.",
-            "It is refused and raised. Nothing is called, and nothing sent, least of all to the event before it.",
+        "event not sent by CloudFormation": Fault(
+            "A caller invokes the function with an arbitrary event.",
+            "The provider raises an error. It makes no AWS call and sends no response, not even to the previous "
+            "request.",
         ),
-        Fault(
-            "another resource in the same container",
-            "Lambda hands the next event, of any stack, to the same process.",
-            "Nothing of one event is in the answer or the log of the next.",
+        "execution environment reused for another resource": Fault(
+            "Lambda reuses the execution environment for events of other stacks.",
+            "The response and the log of a request contain nothing of an earlier one.",
         ),
-        Fault(
-            "fifty numbers in one stack",
-            "CloudFormation sends fifty Creates at once; the services allow one or two calls a second.",
-            "The calls stand in line, what is throttled all the same is repeated, and each number is bought once.",
+        "fifty numbers in one stack": Fault(
+            "CloudFormation sends fifty Creates at once. The services allow one or two calls per second.",
+            "Each call waits for its rate-limit reservation. Throttled calls are retried. Each number is purchased "
+            "once.",
         ),
-    ),
-    "Deaths": (
-        Fault(
-            "killed at any call of a Create, and run again",
-            "Lambda runs the event again, one and two minutes later.",
-            "SUCCESS, with one number, bought once.",
-            runs=("*/create/kill*/retries",),
+    },
+    "Crashes and timeouts": {
+        "process killed during a Create, then retried": Fault(
+            "Lambda retries the event after one and two minutes.",
+            "SUCCESS with one number, which is purchased once.",
+            ("*/create/kill*/retries",),
         ),
-        Fault(
-            "killed at any call of a Create, and never run again",
-            "CloudFormation gives up after the ServiceTimeout, and deletes an id that it made up.",
-            "The Delete succeeds, and nothing is held.",
-            runs=("*/create/kill*/given-up", "*/create/kill*/cancelled"),
+        "process killed during a Create, never retried": Fault(
+            "After the ServiceTimeout, CloudFormation sends a Delete with a generated physical ID.",
+            "The Delete succeeds and releases any number that the Create purchased.",
+            ("*/create/kill*/timed-out", "*/create/kill*/canceled"),
         ),
-        Fault(
-            "a Delete while the Create still runs",
-            "Another resource has failed: CloudFormation cancels the Create and deletes an id that it made up.",
-            "Nothing is held, and both are answered.",
-            runs=("*/create/stop*/meanwhile",),
+        "Delete while the Create is running": Fault(
+            "Another resource failed. CloudFormation cancels the Create and sends a Delete with a generated ID.",
+            "No number remains. Both requests get a response.",
+            ("*/create/pause*/canceled-while-running",),
         ),
-        Fault(
-            "little time left in the invocation",
-            "Lambda ends the run, whatever it is at.",
-            "Nothing is bought in the last seconds: the run raises, and the next one buys.",
+        "invocation close to its timeout": Fault(
+            "Lambda ends the invocation at its timeout.",
+            "The provider starts no purchase in the last seconds. It raises an error, and the retry purchases.",
         ),
-        Fault(
-            "all retries spent",
-            "Lambda puts the event into the on-failure queue, which the last resort reads.",
-            "What is recorded is sent as it is. What is not known is looked for, and answered FAILED with the real id "
-            "if there is one. Nothing new is bought.",
-            runs=("*/create/kill*/last-resort",),
+        "all retries exhausted": Fault(
+            "Lambda sends the event to the on-failure queue, which the continuation function reads.",
+            "The continuation function sends a recorded outcome unchanged. For an unknown result it searches the "
+            "purchase and responds FAILED, with the physical ID if it finds one. It purchases nothing.",
+            ("*/create/kill*/retries-exhausted",),
         ),
-    ),
-    "Telecom services": (
-        Fault(
-            "a purchase whose answer never comes",
-            "The service buys and says nothing until the call times out.",
-            "The call is given up after 20 seconds. What it bought is found by its tags, or, where they do not show, "
-            "by the same call with the same ClientToken: one number.",
+    },
+    "Telecom services": {
+        "purchase call times out after the purchase": Fault(
+            "The service completes the purchase, but the call times out.",
+            "The call times out after 20 seconds. The provider finds the number by its ownership tags. If the tags are "
+            "not visible yet, it repeats the call with the same ClientToken. One number is purchased.",
         ),
-        Fault(
-            "a purchase whose answer is lost, and its token forgotten",
-            "The service would sell another one under the same ClientToken.",
-            "The number is found by the tags that it was bought with, before another attempt is made.",
-            runs=("*/create/kill*/retries@forget",),
+        "purchase response lost and ClientToken forgotten": Fault(
+            "The service would complete a second purchase for the same ClientToken.",
+            "Before it retries, the provider finds the number by its ownership tags.",
+            ("*/create/kill*/retries@tokens-forgotten",),
         ),
-        Fault(
-            "tags that show late",
-            "What was bought carries its tags, and no listing shows them yet.",
-            "A retry is covered by the ClientToken; Connect's, whose number was chosen, waits for the tags. A Delete "
-            "succeeds and leaves a SUSPECT purchase, which the sweep reports, or, if it may, releases.",
-            runs=("*/create/kill*/retries@late", "*/create/kill*/cancelled@later"),
+        "tags visible late": Fault(
+            "The service stores the tags with the purchase, but its listings do not show them yet.",
+            "A retry uses the same ClientToken; with Connect, it waits for the tags. A Delete succeeds and records a "
+            "purchase with result UNKNOWN. The sweep reports it, and releases the number if AllowSweepRelease is set.",
+            ("*/create/kill*/retries@tags-late", "*/create/kill*/canceled@tags-very-late"),
         ),
-        Fault(
-            "calls that are throttled",
-            "The service refuses for now; whoever else uses the account is first.",
-            "The call is repeated with growing, jittered pauses as long as there is time; then the event runs again.",
+        "calls throttled": Fault(
+            "The service throttles, for example because other clients use the account.",
+            "The provider retries with exponential back-off and jitter until its time runs out; then Lambda retries.",
         ),
-        Fault(
-            "a purchase that is refused",
-            "The service says no: a quota, a permission, a price, a wrong value.",
-            "FAILED at once with the service's code, and an id that says that nothing was made. Its Delete succeeds "
-            "without a call.",
+        "purchase rejected by the service": Fault(
+            "The service rejects the request: quota, permission, spending limit or invalid value.",
+            "FAILED at once with the service's error code, and a physical ID which shows that no number exists. The "
+            "Delete of that ID succeeds without a call.",
         ),
-        Fault(
-            "a number that stays PENDING",
-            "Activation can take days; CloudFormation waits for an hour at most.",
-            "SUCCESS with Status PENDING. With WaitForActive: FAILED before the time is over, with the real id, which "
-            "the rollback releases.",
+        "number stays PENDING": Fault(
+            "Activation can take days. CloudFormation waits for at most one hour.",
+            "SUCCESS with Status PENDING. With WaitForActive: FAILED before the timeout, with the real physical ID; "
+            "the rollback releases the number.",
         ),
-        Fault(
-            "a role that was created a moment ago",
-            "The service cannot assume it yet (RESOURCE_NOT_ACCESSIBLE).",
-            "It is tried again for two minutes; then FAILED with what to check.",
+        "role not yet assumable": Fault(
+            "The service cannot assume the role yet and returns RESOURCE_NOT_ACCESSIBLE.",
+            "The provider retries for two minutes. Then it responds FAILED and names what to check.",
         ),
-        Fault(
-            "a sender ID that exists and is somebody else's",
-            "The service refuses a second one, or silently gives the first.",
-            "FAILED with AlreadyExists. The Delete that follows leaves it alone.",
+        "sender ID exists and belongs to another owner": Fault(
+            "The service rejects the request, or silently returns the existing sender ID.",
+            "FAILED with AlreadyExists. The following Delete does not release the existing sender ID.",
         ),
-    ),
-    "State table": (
-        Fault(
-            "no state table before the purchase",
-            "DynamoDB cannot be reached, is silent, refuses or throttles.",
-            "Nothing is bought without the ledger. The run raises within ten seconds, and the next one buys.",
+    },
+    "State table": {
+        "state table unavailable before the purchase": Fault(
+            "DynamoDB is unreachable, does not respond, throttles or denies access.",
+            "No purchase without a ledger record. The provider raises an error within ten seconds; the retry "
+            "purchases.",
         ),
-        Fault(
-            "no state table after the purchase",
-            "DynamoDB fails at any later write.",
-            "The run raises or repeats the write; the next run takes what was bought.",
-            runs=("*/create/reset*/retries", "*/create/error*/retries"),
+        "state table unavailable after the purchase": Fault(
+            "DynamoDB fails at a later write.",
+            "The provider repeats the write or raises an error. The retry uses the number that was purchased.",
+            ("*/create/reset*/retries", "*/create/error*/retries"),
         ),
-    ),
-    "Answer": (
-        Fault(
-            "an answer that is not taken at once",
-            "S3 answers 503, or breaks the connection.",
-            "The same bytes are sent again until they are taken.",
+    },
+    "Response": {
+        "response not accepted at first": Fault(
+            "S3 returns 503 or resets the connection.",
+            "The provider repeats the PUT with the same bytes until S3 accepts it.",
         ),
-        Fault(
-            "an answer that is refused",
-            "S3 answers 403 or 404: the URL has expired, or was altered.",
-            "One attempt, since no other would fare better. The run raises: Lambda's retry sends the answer again, "
-            "and after that the last resort.",
+        "response rejected": Fault(
+            "S3 returns 403 or 404: the URL has expired or was altered.",
+            "One attempt per invocation. The provider raises an error. Lambda's retries send the response again, and "
+            "finally the continuation function does.",
         ),
-        Fault(
-            "an answer that reaches nobody",
-            "The connection is refused, the name unknown, the certificate another one's, the host silent.",
-            "It is tried until shortly before the invocation ends; then the run raises. The URL stands in no error.",
+        "response host unreachable": Fault(
+            "The connection is refused, the host name is unknown, the certificate is wrong, or the host does not "
+            "respond.",
+            "The provider retries until shortly before the invocation ends, then raises an error. The error does not "
+            "contain the URL.",
         ),
-        Fault(
-            "an answer that is sent elsewhere",
-            "The host redirects (307).",
-            "The redirection is not followed, and does not count as taken.",
+        "response redirected": Fault(
+            "The host redirects with status 307.",
+            "The provider does not follow the redirect and treats the response as not accepted.",
         ),
-        Fault(
-            "a Reason of any length and alphabet",
-            "CloudFormation takes 4096 bytes and no more.",
-            "The body fits and is valid JSON, the ids whole; the Reason loses its end.",
+        "Reason of any length and character set": Fault(
+            "CloudFormation accepts at most 4096 bytes.",
+            "The body fits and is valid JSON. IDs are complete; a long Reason is truncated.",
         ),
-        Fault(
-            "attributes of any shape and size",
-            "CloudFormation takes strings, and 4096 bytes in all.",
-            "Every attribute is a string. What does not fit is FAILED with the real id, never a body that is refused.",
+        "attributes of any type and size": Fault(
+            "CloudFormation accepts only strings, and 4096 bytes in total.",
+            "Every attribute is a string. If the attributes do not fit, the response is FAILED with the real physical "
+            "ID.",
         ),
-    ),
-    "Updates": (
-        Fault(
-            "a change in place",
-            "CloudFormation sends an Update; the same id in the answer means the same resource.",
-            "The id stays. What differs is changed, in as few calls as it takes, and nothing else.",
+    },
+    "Updates": {
+        "update in place": Fault(
+            "CloudFormation sends an Update. The same physical ID in the response keeps the resource.",
+            "The physical ID stays. The provider changes only the properties that differ, with as few calls as "
+            "possible.",
         ),
-        Fault(
-            "a change that needs another number",
-            "Another id in the answer makes CloudFormation delete the first one after the whole update.",
-            "Refused unless it is allowed. If it is: one is bought, and the Update releases nothing.",
+        "update that requires replacement": Fault(
+            "A new physical ID makes CloudFormation delete the old one after the whole stack is updated.",
+            "FAILED unless AllowReplacement permits it. Then one number is purchased, and the Update releases none.",
         ),
-        Fault(
-            "the cleanup after a replacement",
-            "CloudFormation deletes the old id when all of the stack is updated; after three failures it forgets it.",
-            "The old number is released, the new one is not touched.",
-            runs=("*/cleanup/kill*/retries",),
+        "cleanup after a replacement": Fault(
+            "CloudFormation deletes the old physical ID in the cleanup phase, and gives up after three failures.",
+            "The old number is released. The new number does not change.",
+            ("*/cleanup/kill*/retries",),
         ),
-        Fault(
-            "a replacement that fails half way",
-            "CloudFormation rolls back, with the id that the answer named.",
-            "FAILED with the old id, and the new number is released; if that fails too, with the new id, so that "
-            "CloudFormation deletes it.",
-            runs=("*/replace/kill*/retries",),
+        "replacement fails partway": Fault(
+            "CloudFormation rolls back with the physical ID of the response.",
+            "FAILED with the old physical ID, and the new number is released. If the release fails: FAILED with the "
+            "new ID, so that CloudFormation deletes it.",
+            ("*/replace/kill*/retries",),
         ),
-        Fault(
-            "a replacement whose answer is lost",
-            "CloudFormation sends the rollback with the old id; nobody ever names the new one.",
-            "The rollback releases what it was never told of, and the first number lives.",
-            runs=("*/replace/kill*/given-up", "*/replace/kill*/cancelled"),
+        "replacement response lost": Fault(
+            "CloudFormation rolls back with the old physical ID and never learns the new one.",
+            "The rollback releases the new number. The old number does not change.",
+            ("*/replace/kill*/timed-out", "*/replace/kill*/canceled"),
         ),
-        Fault(
-            "the rollback of a change that failed half way",
-            "CloudFormation sends an Update with the properties of before; the old ones are those that failed.",
-            "The number is read, and brought back to what is declared.",
-            runs=("*/update/kill*/rolled-back",),
+        "rollback of a partly applied update": Fault(
+            "CloudFormation sends an Update with the previous properties. OldResourceProperties are those that failed.",
+            "The provider reads the number and restores the declared settings.",
+            ("*/update/kill*/rolled-back",),
         ),
-        Fault(
-            "an Update of a number that is gone",
-            "Somebody released it by hand; CloudFormation does not know.",
-            "FAILED with NotFound and what to do. None is bought in its place.",
+        "Update of a released number": Fault(
+            "The number was released outside of the stack.",
+            "FAILED with NotFound and the remedy. The provider purchases no other number.",
         ),
-    ),
-    "Deletes": (
-        Fault(
-            "a Delete that comes again",
-            "CloudFormation or an operator repeats it; Lambda delivers it twice.",
-            "SUCCESS: what is gone is gone.",
-            runs=("*/delete/kill*/retries",),
+    },
+    "Deletes": {
+        "Delete repeated": Fault(
+            "CloudFormation or an operator repeats the Delete, or Lambda delivers it twice.",
+            "SUCCESS if the number is already released.",
+            ("*/delete/kill*/retries",),
         ),
-        Fault(
-            "a Delete of a protected number",
-            "The service refuses while deletion protection is on.",
-            "FAILED with what to do, unless OnDelete allows to lift it. The rollback of a Create that failed is never "
-            "stopped by the protection that this Create switched on.",
+        "Delete of a protected number": Fault(
+            "The service rejects the release while deletion protection is enabled.",
+            "FAILED with the remedy, unless OnDelete allows to lift the protection. The rollback of a failed Create "
+            "always lifts a protection that this Create enabled.",
         ),
-        Fault(
-            "a Delete of a number in use",
-            "The service refuses: it is in a pool, the last of a pool, or in a registration.",
-            "FAILED with what to do. Where OnDelete allows it, the number leaves its pool, however long that takes.",
+        "Delete of a number in use": Fault(
+            "The service rejects the release of a number that is in a pool, the last one of a pool, or in a "
+            "registration.",
+            "FAILED with the remedy. If OnDelete allows it, the provider removes the number from its pool first and "
+            "waits until that takes effect.",
         ),
-        Fault(
-            "a forged Delete",
-            "Who may invoke the function can name any id.",
-            "A number is released, or changed, only if the ledger or its tags say that this resource of this stack "
-            "owns it.",
+        "forged Delete": Fault(
+            "A caller that may invoke the function sends a Delete with an arbitrary physical ID.",
+            "The provider changes or releases a number only if the ledger or the ownership tags assign it to this "
+            "resource of this stack.",
         ),
-        Fault(
-            "a Delete with properties that nobody would accept",
-            "CloudFormation sends what an older version had accepted, or what the Create was refused for.",
-            "A Delete never fails for its properties.",
+        "Delete with invalid properties": Fault(
+            "CloudFormation sends properties that an older version accepted, or that made the Create fail.",
+            "A Delete never fails because of its properties.",
         ),
-    ),
-    "Declarations and secrets": (
-        Fault(
-            "a boolean in another spelling",
+    },
+    "Properties and secrets": {
+        "invalid boolean value": Fault(
             "CloudFormation sends every value as a string.",
-            "true and false; anything else is FAILED and names the property. Nothing is called.",
+            "Only true and false are valid. Anything else is FAILED, names the property, and makes no AWS call.",
         ),
-        Fault(
-            "a secret in anything that is written",
-            "Logs, tables, stack events and exceptions are read by many.",
-            "Neither a signature of a ResponseURL nor a NoEcho value is in any of them, at any log level. Every test "
-            "of the provider looks for both afterwards.",
-            runs=("*/create/kill*/retries",),
+        "secret in logs, tables or errors": Fault(
+            "Many people can read logs, tables, stack events and error messages.",
+            "None of them contains the signature of a ResponseURL or a NoEcho value, at any log level. Every test of "
+            "the provider verifies this.",
+            ("*/create/kill*/retries",),
         ),
+    },
+}
+"""Faults by section and by the name that tests refer to."""
+
+CONTRACT_TESTS: Mapping[str, str] = {
+    "contract_create_delete": "A Create returns the declared values, and the Delete succeeds.",
+    "contract_create_create": (
+        "A second resource with the same properties: AlreadyExists if the properties contain the ID (sender IDs), "
+        "otherwise another number. The same request again creates nothing."
+    ),
+    "contract_create_read": "The service has the declared values. A custom resource has no read handler.",
+    "contract_create_list": "The sweep lists the resource. A custom resource has no list handler.",
+    "contract_create_taggable": "The resource has the declared tags and the provider's own tags.",
+    "contract_update_read": "The physical ID stays, and the service has the new values.",
+    "contract_update_list": "The sweep lists the resource under the same ID.",
+    "contract_update_tag_updatable": "Changed tags are updated in place.",
+    "contract_update_without_create": "FAILED with NotFound and a message.",
+    "contract_delete_read": "The service no longer has the resource.",
+    "contract_delete_list": "The sweep no longer lists the resource.",
+    "contract_delete_update": "FAILED with NotFound and a message.",
+    "contract_delete_delete": (
+        "SUCCESS without attributes, not NotFound: a custom resource has no error codes, and FAILED would block the "
+        "deletion of the stack."
+    ),
+    "contract_delete_create": "The same properties create a new resource, with the same ID if it is declared.",
+    "every failure has a code and a message": (
+        "Every Reason starts with one of CloudFormation's error codes and a message."
+    ),
+    "every handler responds in time": (
+        "The provider responds before the ServiceTimeout. A custom resource cannot respond IN_PROGRESS."
     ),
 }
-
-CONTRACT_TESTS: tuple[ContractTest, ...] = (
-    ContractTest("contract_create_delete", "The answer to a Create gives what was declared; its Delete succeeds."),
-    ContractTest(
-        "contract_create_create",
-        "Declaring the same once more: AlreadyExists where the id is the declarer's to choose (sender IDs); elsewhere "
-        "another number. The same request once more makes nothing.",
-    ),
-    ContractTest("contract_create_read", "The service has what was declared. There is no read handler to ask."),
-    ContractTest("contract_create_list", "The sweep's listing holds it. There is no list handler to ask."),
-    ContractTest("contract_create_taggable", "Declared tags are there, beside those of the provider."),
-    ContractTest("contract_update_read", "The id stays, and the service has what is declared now."),
-    ContractTest("contract_update_list", "The id stays in the sweep's listing."),
-    ContractTest("contract_update_tag_updatable", "Tags that are declared otherwise are changed in place."),
-    ContractTest("contract_update_without_create", "FAILED with NotFound and a message."),
-    ContractTest("contract_delete_read", "The service has it no more."),
-    ContractTest("contract_delete_list", "The sweep's listing holds it no more."),
-    ContractTest("contract_delete_update", "FAILED with NotFound and a message."),
-    ContractTest(
-        "contract_delete_delete",
-        "SUCCESS instead of NotFound: a custom resource has no error codes, and a FAILED Delete would keep the stack "
-        "from going. The answer holds no attributes.",
-    ),
-    ContractTest(
-        "contract_delete_create", "The same declaration makes another one, under the same id if it was chosen."
-    ),
-    ContractTest(
-        "every failure has a code and a message",
-        "Every Reason begins with one of CloudFormation's error codes, followed by a sentence.",
-    ),
-    ContractTest(
-        "every handler ends in time",
-        "An answer comes before the ServiceTimeout is over. IN_PROGRESS is nothing that a custom resource can answer.",
-    ),
-)
+"""CloudFormation's contract tests for registry types, and what a custom resource does instead."""

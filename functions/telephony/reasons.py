@@ -6,14 +6,15 @@ aws/errors.py holds the remedies for failures that the services report.
 from collections.abc import Mapping
 
 from telephony.data import data
-from telephony.errors import HandlerError, HandlerErrorCode
+from telephony.errors import HandlerError
+from telephony.errors import HandlerErrorCode as Code
 
 
 @data
 class Reason:
     """The text of a failure, with `{placeholders}`."""
 
-    error_code: HandlerErrorCode
+    error_code: Code
     cause: str
     remedy: str
 
@@ -27,135 +28,135 @@ class Reason:
 
 
 INVALID_PROPERTIES = Reason(
-    HandlerErrorCode.INVALID_REQUEST,
+    Code.INVALID_REQUEST,
     "{count} not valid. No AWS call was made.\n{violations}",
     "",
 )
 UNKNOWN_TYPE = Reason(
-    HandlerErrorCode.INVALID_REQUEST,
+    Code.INVALID_REQUEST,
     "{type} is not a resource type of this provider.",
     "Use one of {known}.",
 )
 TOO_LATE = Reason(
-    HandlerErrorCode.NOT_STABILIZED,
+    Code.NOT_STABILIZED,
     "The request arrived after its ServiceTimeout, when CloudFormation had stopped waiting. Nothing was changed.",
     "Redeploy the stack. If this happens often, increase ServiceTimeout.",
 )
 CANCELED = Reason(
-    HandlerErrorCode.RESOURCE_CONFLICT,
+    Code.RESOURCE_CONFLICT,
     "This request was already canceled. No {noun} was purchased.",
     "Redeploy the stack.",
 )
 SUPERSEDED = Reason(
-    HandlerErrorCode.RESOURCE_CONFLICT,
+    Code.RESOURCE_CONFLICT,
     "A Delete or a newer Update of this resource was processed before this request. No {noun} was purchased or changed.",
     "Redeploy the stack.",
 )
 DELETED_DURING_PURCHASE = Reason(
-    HandlerErrorCode.RESOURCE_CONFLICT,
+    Code.RESOURCE_CONFLICT,
     "The resource was deleted while the {noun} was being purchased. The {noun} was released.",
     "Redeploy the stack.",
 )
 DELETED_DURING_SETUP = Reason(
-    HandlerErrorCode.RESOURCE_CONFLICT,
+    Code.RESOURCE_CONFLICT,
     "The resource was deleted while the {noun} was being configured. The {noun} was released.",
     "Redeploy the stack.",
 )
 NOT_REQUESTED = Reason(
-    HandlerErrorCode.INTERNAL_FAILURE,
+    Code.INTERNAL_FAILURE,
     "All attempts failed before a {noun} was requested.",
     "Find the cause in the provider's log, then redeploy the stack.",
 )
 RESULT_UNKNOWN = Reason(
-    HandlerErrorCode.INTERNAL_FAILURE,
+    Code.INTERNAL_FAILURE,
     "The result of the purchase is unknown after all attempts. A {noun} may have been purchased.",
     "The daily sweep searches for it and reports it. Redeploy the stack.",
 )
 OUT_OF_TIME = Reason(
-    HandlerErrorCode.NOT_STABILIZED,
+    Code.NOT_STABILIZED,
     "{cause}",
     "No purchase is known to have been made. Increase ServiceTimeout and redeploy the stack.",
 )
 RATE_LIMITED = Reason(
-    HandlerErrorCode.THROTTLING,
+    Code.THROTTLING,
     "{cause}",
     "ServiceTimeout leaves {left} seconds. Increase it, or declare fewer resources per deployment.",
 )
 STILL_UNKNOWN = Reason(
-    HandlerErrorCode.INTERNAL_FAILURE,
+    Code.INTERNAL_FAILURE,
     "{cause}",
     "No further attempt will be made. Find the cause in the provider's log, then redeploy the stack.",
 )
 RELEASED_OUTSIDE = Reason(
-    HandlerErrorCode.NOT_FOUND,
+    Code.NOT_FOUND,
     "The {noun} {id} no longer exists. It was released outside of this stack.",
     "Redeploy the stack.",
 )
 DOES_NOT_EXIST = Reason(
-    HandlerErrorCode.NOT_FOUND,
+    Code.NOT_FOUND,
     "The {noun} {id} does not exist. It was released outside of this stack.",
     "Remove the resource from the template, deploy, and declare it again with another logical ID.",
 )
 NOT_OWNED = Reason(
-    HandlerErrorCode.ACCESS_DENIED,
+    Code.ACCESS_DENIED,
     "The {noun} {id} does not belong to this resource, according to the ledger and its tags. It was not changed.",
     "Change or release it in the stack that owns it. To remove the resource from this stack, retain it.",
 )
 STILL_PENDING = Reason(
-    HandlerErrorCode.NOT_STABILIZED,
+    Code.NOT_STABILIZED,
     "The {noun} {id} is still {status} after WaitTimeoutSeconds ({seconds}).",
     "Increase WaitTimeoutSeconds, or remove WaitForActive.",
 )
 STILL_PENDING_AT_TIMEOUT = Reason(
-    HandlerErrorCode.NOT_STABILIZED,
+    Code.NOT_STABILIZED,
     "The {noun} {id} is still {status}.",
     "Increase ServiceTimeout, or remove WaitForActive.",
 )
 CLAIM_FAILED = Reason(
-    HandlerErrorCode.NOT_STABILIZED,
+    Code.NOT_STABILIZED,
     "The claim of {noun} {id} FAILED: {message}.",
     "Fix the cause and redeploy the stack. The service removes the failed claim and does not charge for it.",
 )
 CHANGE_FAILED = Reason(
-    HandlerErrorCode.NOT_STABILIZED,
+    Code.NOT_STABILIZED,
     "A change of the {noun} {id} FAILED: {message}.",
     "The {noun} still belongs to this resource. Fix the cause and redeploy the stack.",
 )
 CHANGED_BY_OTHERS = Reason(
-    HandlerErrorCode.NOT_STABILIZED,
+    Code.NOT_STABILIZED,
     "The {noun} {id} differs from its declaration again after every change.",
     "Find the other application that changes it at the same time.",
 )
 SAME_IDENTITY = Reason(
-    HandlerErrorCode.NOT_UPDATABLE,
+    Code.NOT_UPDATABLE,
     "{changes} of {id} can't be changed in place, and the replacement would have the same ID. It can't be created before "
     "the current {noun} is released.",
     "Remove the resource from the template, deploy, and declare it again with the new values.",
 )
 REPLACEMENT_REFUSED = Reason(
-    HandlerErrorCode.NOT_UPDATABLE,
+    Code.NOT_UPDATABLE,
     "{changes} of {id} can't be changed in place. The update requires a new {noun} and permanently releases the current "
     "one.",
     "Revert the change, or set AllowReplacement: {id} to allow the release.",
 )
 NOT_RELEASABLE = Reason(
-    HandlerErrorCode.RESOURCE_CONFLICT,
+    Code.RESOURCE_CONFLICT,
     "{changes} of {id} can't be changed in place, and {id} {blockers}. CloudFormation could not release it after the "
     "replacement and would not report that. Nothing was purchased.",
     "First disable deletion protection, or remove it from its pools, in a separate update.",
 )
 SENDER_ID_EXISTS = Reason(
-    HandlerErrorCode.ALREADY_EXISTS,
+    Code.ALREADY_EXISTS,
     "The sender ID {sender_id} already exists in {country} and does not belong to this resource.",
     "Choose another SenderId, or release the existing one first.",
 )
 NONE_AVAILABLE = Reason(
-    HandlerErrorCode.NOT_FOUND,
+    Code.NOT_FOUND,
     "No {type} number in {country}{prefix} is available for {target}.",
     "Declare another Prefix or Type. Numbers that require documents are never in the inventory; contact AWS Support.",
 )
 NUMBER_UNAVAILABLE = Reason(
-    HandlerErrorCode.RESOURCE_CONFLICT,
+    Code.RESOURCE_CONFLICT,
     "{cause}",
     "Declare another PhoneNumber, or CountryCode, Type and Prefix.",
 )

@@ -1,4 +1,4 @@
-"""One declaration of each resource type, and what it takes to change, replace, buy and release it."""
+"""A valid declaration of each resource type, with its changes and API operations."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import attrs
 
 @attrs.frozen
 class Kind:
-    """A resource type as its tests need it. Operations are `service.Operation`, service being boto3's client name."""
+    """A resource type under test. Operations are `service.Operation`, with boto3's service name."""
 
     type: str
     properties: dict[str, Any]
     in_place: dict[str, Any]
-    """What changes without a new one."""
+    """Properties that an Update changes in place."""
     replacing: dict[str, Any]
-    """What needs a new one."""
+    """Properties that require replacement."""
     buys: str
     reads: str
     updates: str
-    """The operation that `in_place` takes."""
+    """The operation that applies `in_place`."""
     releases: str
     held: str
-    """The name under which the telecom services list it."""
+    """The name of its list in `TelecomServer.held`."""
 
     @property
     def service(self) -> str:
@@ -31,7 +31,7 @@ class Kind:
 
     @property
     def operation(self) -> str:
-        """The operation that spends the money."""
+        """The purchase operation, without the service."""
         return self.buys.split(".")[1]
 
 
@@ -63,7 +63,7 @@ SMS_SENDER_ID = Kind(
 
 
 def connect_phone_number(target_arn: str) -> Kind:
-    """A number of the instance or traffic distribution group."""
+    """`target_arn`: an instance or a traffic distribution group."""
     return Kind(
         type="Custom::ConnectPhoneNumber",
         properties={"TargetArn": target_arn, "CountryCode": "US", "Type": "DID"},
@@ -78,14 +78,14 @@ def connect_phone_number(target_arn: str) -> Kind:
 
 
 def template(properties: dict[str, Any], kind: Kind = SMS_PHONE_NUMBER, **more: Any) -> dict[str, Any]:
-    """A template with one resource, named Number."""
+    """Return a template with one resource named Number."""
     return {"Resources": {"Number": {"Type": kind.type, "Properties": properties, **more}}}
 
 
 def with_failing_sibling(
     properties: dict[str, Any], kind: Kind = SMS_PHONE_NUMBER, *, waits: bool = True, **more: Any
 ) -> dict[str, Any]:
-    """A template whose other resource is refused: after Number is through, or, unless it `waits`, meanwhile."""
+    """Add a resource that the provider rejects: after Number is complete if it `waits`, otherwise in parallel."""
     broken: dict[str, Any] = {"Type": "Custom::SmsPhoneNumber", "Properties": {"NumberType": "NONE"}}
     if waits:
         broken["DependsOn"] = "Number"

@@ -1,4 +1,4 @@
-"""Custom::ConnectPhoneNumber through its whole life, as CloudFormation drives it."""
+"""Custom::ConnectPhoneNumber through its life cycle, driven by CloudFormation."""
 
 from __future__ import annotations
 
@@ -6,9 +6,18 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import CONNECT, SECRET, SMS, Laptop, connect_instance
-from tests.contract.cloudformation import Stack
-from tests.contract.declarations import SIMULATOR, Kind, connect_phone_number, template
+from tests.conftest import CONNECT, SECRET, Laptop, connect_instance
+from tests.contract.declarations import Kind, connect_phone_number, template
+from tests.contract.steps import (
+    GENERATED_ID,
+    assert_rolled_back,
+    canceled,
+    deploy,
+    environment,
+    request_number,
+    send_create,
+    wait_until,
+)
 
 
 @pytest.fixture
@@ -16,33 +25,22 @@ def kind(laptop: Laptop) -> Kind:
     return connect_phone_number(connect_instance(laptop))
 
 
-def deployed(laptop: Laptop, kind: Kind, **more: Any) -> Stack:
-    stack = laptop.cloudformation.stack("connect")
-    declared = {name: value for name, value in (kind.properties | more).items() if value is not None}
-    assert stack.deploy(template(declared, kind)) == "CREATE_COMPLETE", stack.reasons("Number")
-    return stack
+def assert_create_fails(laptop: Laptop, kind: Kind, error_code: str, *facts: str, **properties: Any) -> str:
+    """Check a Create that is rolled back, and return the physical ID that its Delete refers to."""
+    stack = laptop.cloudformation.stack("numbers")
+    assert_rolled_back(stack, template(kind.properties | properties, kind), error_code, *facts)
+    return stack.sent("Number")[1][1]
 
 
 def described(laptop: Laptop, physical_id: str) -> dict[str, Any]:
     return dict(laptop.connect.describe_phone_number(PhoneNumberId=physical_id)["ClaimedPhoneNumberSummary"])
 
 
-def test_a_declared_number_is_claimed_once_and_released_with_its_stack(laptop: Laptop, kind: Kind) -> None:
-    stack = deployed(laptop, kind)
+def test_ref_is_the_arn_and_attributes_are_those_of_the_service(laptop: Laptop, kind: Kind) -> None:
+    stack, physical_id = deploy(laptop, kind)
 
-    calls = laptop.calls(CONNECT)
-    assert (calls["SearchAvailablePhoneNumbers"], calls["ClaimPhoneNumber"]) == (1, 1)
-    assert laptop.ids() == [stack.physical_ids["Number"]]
-    assert stack.delete() == "DELETE_COMPLETE"
-    assert laptop.held() == {}
-    assert laptop.calls(CONNECT)["ReleasePhoneNumber"] == 1
-
-
-def test_ref_is_the_arn_and_every_attribute_is_what_the_service_says(laptop: Laptop, kind: Kind) -> None:
-    stack = deployed(laptop, kind)
-
-    found = described(laptop, stack.physical_ids["Number"])
-    assert stack.physical_ids["Number"] == found["PhoneNumberArn"]
+    found = described(laptop, physical_id)
+    assert physical_id == found["PhoneNumberArn"]
     assert stack.attributes["Number"] == {
         "PhoneNumberArn": found["PhoneNumberArn"],
         "PhoneNumberId": found["PhoneNumberId"],
@@ -51,36 +49,31 @@ def test_ref_is_the_arn_and_every_attribute_is_what_the_service_says(laptop: Lap
     }
 
 
-def test_a_claim_is_waited_for_to_its_end(laptop: Laptop, kind: Kind) -> None:
+def test_claim_is_waited_for(laptop: Laptop, kind: Kind) -> None:
     laptop.telecom.configure(claim_seconds=0.3)
 
-    stack = deployed(laptop, kind)
+    stack, _ = deploy(laptop, kind)
 
     assert stack.attributes["Number"]["Status"] == "CLAIMED"
     assert laptop.calls(CONNECT)["ClaimPhoneNumber"] == 1
 
 
-def test_a_claim_that_fails_is_told_with_its_message_keeps_its_id_and_is_left_to_lapse(
-    laptop: Laptop, kind: Kind
-) -> None:
+def test_failed_claim_is_reported_with_its_id_and_not_released(laptop: Laptop, kind: Kind) -> None:
+    """The service removes a failed claim by itself."""
     laptop.telecom.configure(connect_numbers=0, claim_release_limit=float("inf"))
-    stack = laptop.cloudformation.stack("connect")
 
-    stack.deploy(template(kind.properties, kind))
+    physical_id = assert_create_fails(laptop, kind, "NotStabilized", "limit")
 
-    assert stack.status == "ROLLBACK_COMPLETE"
-    [reason] = stack.reasons("Number")
-    assert "NotStabilized" in reason
-    assert "limit" in reason
-    assert ":phone-number/" in stack.sent("Number")[1][1]
-    assert laptop.calls(CONNECT).get("ReleasePhoneNumber") is None
+    assert ":phone-number/" in physical_id
+    assert "ReleasePhoneNumber" not in laptop.calls(CONNECT)
     assert laptop.held() == {}
 
 
-@pytest.mark.shows("a change in place")
+@pytest.mark.shows("update in place")
 @pytest.mark.parametrize(
     ("change", "calls"),
     [
+        # A change takes time in Connect: the provider reads the number until it is complete.
         ({"Description": "front desk"}, {"UpdatePhoneNumberMetadata": 1, "DescribePhoneNumber": 2}),
         ({"Tags": [{"Key": "team", "Value": "billing"}]}, {"TagResource": 1, "DescribePhoneNumber": 1}),
         ({"Trigger": "1"}, {"DescribePhoneNumber": 1}),
@@ -89,46 +82,42 @@ def test_a_claim_that_fails_is_told_with_its_message_keeps_its_id_and_is_left_to
     ],
     ids=str,
 )
-def test_a_change_in_place_is_one_read_and_what_differs(
+def test_update_in_place_makes_one_read_and_the_calls_for_the_difference(
     laptop: Laptop, kind: Kind, change: dict[str, Any], calls: dict[str, int]
 ) -> None:
-    stack = deployed(laptop, kind)
-    before = stack.physical_ids
+    stack, physical_id = deploy(laptop, kind)
 
     made = laptop.calls_of(lambda: stack.deploy(template(kind.properties | change, kind)))
 
     assert stack.status == "UPDATE_COMPLETE", stack.reasons("Number")
-    # A change takes its time there: it is looked at once more to see it through.
     assert made == {f"{CONNECT}.{name}": n for name, n in calls.items()}
-    assert stack.physical_ids == before
+    assert stack.physical_ids["Number"] == physical_id
 
 
-def test_a_number_moves_to_another_target_and_keeps_its_id(laptop: Laptop, kind: Kind) -> None:
+def test_number_moves_to_another_target_and_keeps_its_id(laptop: Laptop, kind: Kind) -> None:
     laptop.telecom.configure(update_seconds=0.1)
     other = connect_instance(laptop)
-    stack = deployed(laptop, kind)
-    before = stack.physical_ids
+    stack, physical_id = deploy(laptop, kind)
 
     stack.deploy(template(kind.properties | {"TargetArn": other, "Description": "moved"}, kind))
 
     assert stack.status == "UPDATE_COMPLETE", stack.reasons("Number")
-    found = described(laptop, before["Number"])
+    found = described(laptop, physical_id)
     assert (found["TargetArn"], found["PhoneNumberDescription"]) == (other, "moved")
-    assert stack.physical_ids == before
+    assert stack.physical_ids["Number"] == physical_id
 
 
-def test_a_number_is_claimed_to_a_traffic_distribution_group(laptop: Laptop, kind: Kind) -> None:
-    group = laptop.connect.create_traffic_distribution_group(
-        Name="group", InstanceId=kind.properties["TargetArn"].rsplit("/", 1)[-1]
-    )["Arn"]
+def test_number_is_claimed_to_a_traffic_distribution_group(laptop: Laptop, kind: Kind) -> None:
+    instance_id = kind.properties["TargetArn"].rsplit("/", 1)[-1]
+    group = laptop.connect.create_traffic_distribution_group(Name="group", InstanceId=instance_id)["Arn"]
 
-    stack = deployed(laptop, kind, TargetArn=group)
+    _, physical_id = deploy(laptop, kind, TargetArn=group)
 
-    assert described(laptop, stack.physical_ids["Number"])["TargetArn"] == group
+    assert described(laptop, physical_id)["TargetArn"] == group
 
 
 def full_instance(laptop: Laptop) -> str:
-    """An instance that has as many numbers as it may."""
+    """An instance that has reached its quota of numbers."""
     arn = connect_instance(laptop)
     for number in ("+12065560097", "+12065560098"):
         laptop.connect.claim_phone_number(TargetArn=arn, PhoneNumber=number)
@@ -136,109 +125,92 @@ def full_instance(laptop: Laptop) -> str:
     return arn
 
 
-def test_a_move_to_a_full_target_fails_and_its_rollback_succeeds(laptop: Laptop, kind: Kind) -> None:
-    stack = deployed(laptop, kind)
-    before = stack.physical_ids
+def test_move_to_full_target_fails_and_its_rollback_succeeds(laptop: Laptop, kind: Kind) -> None:
+    stack, physical_id = deploy(laptop, kind)
 
-    stack.deploy(template(kind.properties | {"TargetArn": full_instance(laptop)}, kind))
+    changed = template(kind.properties | {"TargetArn": full_instance(laptop)}, kind)
+    assert_rolled_back(stack, changed, "NotStabilized", physical_id, "limit")
 
-    assert "limit" in stack.reasons("Number")[0]
-    assert stack.status == "UPDATE_ROLLBACK_COMPLETE", stack.reasons("Number")
-    assert stack.physical_ids == before
-    assert described(laptop, before["Number"])["TargetArn"] == kind.properties["TargetArn"]
+    assert stack.physical_ids["Number"] == physical_id
+    assert described(laptop, physical_id)["TargetArn"] == kind.properties["TargetArn"]
 
 
-def test_a_number_whose_last_move_failed_can_still_be_changed(laptop: Laptop, kind: Kind) -> None:
-    stack = deployed(laptop, kind)
-    physical_id = stack.physical_ids["Number"]
-    laptop.connect.update_phone_number(PhoneNumberId=physical_id, TargetArn=full_instance(laptop))
-    assert described(laptop, physical_id)["PhoneNumberStatus"]["Status"] == "FAILED"
+def test_number_whose_move_failed_can_be_updated_and_deleted(laptop: Laptop, kind: Kind) -> None:
+    stack, physical_id = deploy(laptop, kind)
+    full = full_instance(laptop)
 
-    stack.deploy(template(kind.properties | {"Description": "still ours"}, kind))
+    def fail_to_move() -> None:
+        laptop.connect.update_phone_number(PhoneNumberId=physical_id, TargetArn=full)
+        assert described(laptop, physical_id)["PhoneNumberStatus"]["Status"] == "FAILED"
+
+    fail_to_move()
+    stack.deploy(template(kind.properties | {"Description": "changed"}, kind))
 
     assert stack.status == "UPDATE_COMPLETE", stack.reasons("Number")
-    assert described(laptop, physical_id)["PhoneNumberDescription"] == "still ours"
-
-
-def test_a_number_whose_last_move_failed_can_still_be_deleted(laptop: Laptop, kind: Kind) -> None:
-    stack = deployed(laptop, kind)
-    physical_id = stack.physical_ids["Number"]
-    laptop.connect.update_phone_number(PhoneNumberId=physical_id, TargetArn=full_instance(laptop))
-
+    assert described(laptop, physical_id)["PhoneNumberDescription"] == "changed"
+    fail_to_move()
     assert stack.delete() == "DELETE_COMPLETE"
     assert physical_id not in laptop.ids()
 
 
-def test_a_prefix_is_what_the_number_begins_with(laptop: Laptop, kind: Kind) -> None:
-    stack = deployed(laptop, kind, Prefix="+1504")
-
-    assert stack.attributes["Number"]["Address"].startswith("+1504")
+EXACT = {"CountryCode": None, "Type": None, "PhoneNumber": "+12125560042"}
 
 
-def test_exactly_the_declared_number_is_claimed_without_a_search(laptop: Laptop, kind: Kind) -> None:
-    stack = deployed(laptop, kind, CountryCode=None, Type=None, PhoneNumber="+12125560042")
+@pytest.mark.parametrize(("declared", "begins"), [({"Prefix": "+1504"}, "+1504"), (EXACT, "+12125560042")], ids=str)
+def test_number_is_the_declared_one_or_begins_with_declared_prefix(
+    laptop: Laptop, kind: Kind, declared: dict[str, Any], begins: str
+) -> None:
+    stack, _ = deploy(laptop, kind, **declared)
 
-    assert stack.attributes["Number"]["Address"] == "+12125560042"
-    assert "SearchAvailablePhoneNumbers" not in laptop.calls(CONNECT)
+    assert stack.attributes["Number"]["Address"].startswith(begins)
+    assert ("SearchAvailablePhoneNumbers" in laptop.calls(CONNECT)) is (declared is not EXACT)
 
 
-def test_a_declared_number_that_is_taken_is_not_replaced_by_another(laptop: Laptop, kind: Kind) -> None:
-    target = kind.properties["TargetArn"]
-    laptop.connect.claim_phone_number(TargetArn=target, PhoneNumber="+12125560042")
-    stack = laptop.cloudformation.stack("connect")
+def test_unavailable_declared_number_is_not_replaced_by_another(laptop: Laptop, kind: Kind) -> None:
+    laptop.connect.claim_phone_number(TargetArn=kind.properties["TargetArn"], PhoneNumber="+12125560042")
 
-    stack.deploy(template({"TargetArn": target, "PhoneNumber": "+12125560042"}, kind))
+    assert_create_fails(laptop, kind, "ResourceConflict", "ClaimPhoneNumber", " PhoneNumber", **EXACT)
 
-    assert stack.status == "ROLLBACK_COMPLETE"
-    assert "ResourceConflict" in stack.reasons("Number")[0]
-    assert "Declare another PhoneNumber" in stack.reasons("Number")[0]
     assert laptop.held() == {"connect_numbers": 1}
 
 
-def test_a_lost_race_is_followed_by_the_next_candidate(laptop: Laptop, kind: Kind) -> None:
+def test_next_candidate_is_claimed_after_a_lost_race(laptop: Laptop, kind: Kind) -> None:
     laptop.telecom.configure(race_losses=3)
 
-    deployed(laptop, kind)
+    deploy(laptop, kind)
 
     calls = laptop.calls(CONNECT)
     assert (calls["SearchAvailablePhoneNumbers"], calls["ClaimPhoneNumber"]) == (1, 4)
     assert laptop.held() == {"connect_numbers": 1}
 
 
-def test_races_that_are_always_lost_end_after_a_bounded_number_of_claims(laptop: Laptop, kind: Kind) -> None:
+def test_number_of_claims_is_bounded_if_every_race_is_lost(laptop: Laptop, kind: Kind) -> None:
     laptop.telecom.configure(race_losses=999)
-    stack = laptop.cloudformation.stack("connect")
 
-    stack.deploy(template(kind.properties, kind))
+    assert assert_create_fails(laptop, kind, "ResourceConflict", "ClaimPhoneNumber").startswith("not-created:")
 
-    assert stack.status == "ROLLBACK_COMPLETE"
-    assert stack.sent("Number")[1][1].startswith("not-created:")
     assert laptop.calls(CONNECT)["ClaimPhoneNumber"] <= 10
     assert laptop.held() == {}
 
 
-def test_a_claim_of_unknown_effect_is_never_followed_by_a_claim_of_another_number(laptop: Laptop, kind: Kind) -> None:
-    """Claimed, its answer lost and its token forgotten: the number reads as taken, by ourselves."""
+def test_claim_with_unknown_result_is_not_followed_by_a_claim_of_another_number(laptop: Laptop, kind: Kind) -> None:
+    """The response is lost and the token forgotten: the number is unavailable because the provider has claimed it."""
     laptop.telecom.configure(forget_tokens=True)
     laptop.telecom.fault(CONNECT, "ClaimPhoneNumber", "lose_answer", times=3)
 
-    deployed(laptop, kind)
+    deploy(laptop, kind)
 
     assert laptop.held() == {"connect_numbers": 1}
 
 
-def test_nothing_to_be_had_is_told(laptop: Laptop, kind: Kind) -> None:
-    stack = laptop.cloudformation.stack("connect")
+def test_empty_inventory_is_reported(laptop: Laptop, kind: Kind) -> None:
+    assert_create_fails(laptop, kind, "NotFound", "UIFN", "CH", Type="UIFN", CountryCode="CH")
 
-    stack.deploy(template(kind.properties | {"Type": "UIFN", "CountryCode": "CH"}, kind))
-
-    assert stack.status == "ROLLBACK_COMPLETE"
-    assert "No UIFN number of CH" in stack.reasons("Number")[0]
     assert "ClaimPhoneNumber" not in laptop.calls(CONNECT)
 
 
-def test_two_stacks_that_search_at_the_same_time_each_get_a_number(laptop: Laptop, kind: Kind) -> None:
-    stack = laptop.cloudformation.stack("connect")
+def test_concurrent_creates_each_claim_a_number(laptop: Laptop, kind: Kind) -> None:
+    stack = laptop.cloudformation.stack("numbers")
     resources = {f"Number{n}": {"Type": kind.type, "Properties": kind.properties} for n in range(4)}
 
     assert stack.deploy({"Resources": resources}) == "CREATE_COMPLETE", stack.events
@@ -246,9 +218,18 @@ def test_two_stacks_that_search_at_the_same_time_each_get_a_number(laptop: Lapto
     assert laptop.held() == {"connect_numbers": 4}
 
 
-def test_a_number_of_the_sms_service_is_imported(laptop: Laptop, kind: Kind) -> None:
-    source = laptop.sms.request_phone_number(**SIMULATOR | {"NumberType": "TOLL_FREE"}, MessageType="TRANSACTIONAL")
-    stack = deployed(laptop, kind, CountryCode=None, Type=None, SourcePhoneNumberArn=source["PhoneNumberArn"])
+def imported(laptop: Laptop) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A number of AWS End User Messaging SMS, and the properties that import it."""
+    number_id = request_number(laptop, NumberType="TOLL_FREE")
+    [source] = laptop.sms.describe_phone_numbers(PhoneNumberIds=[number_id])["PhoneNumbers"]
+    declared = {"CountryCode": None, "Type": None, "SourcePhoneNumberArn": source["PhoneNumberArn"]}
+    return dict(source), declared
+
+
+def test_sms_number_is_imported(laptop: Laptop, kind: Kind) -> None:
+    source, declared = imported(laptop)
+
+    stack, _ = deploy(laptop, kind, **declared)
 
     assert stack.attributes["Number"]["Address"] == source["PhoneNumber"]
     assert laptop.calls(CONNECT)["ImportPhoneNumber"] == 1
@@ -258,69 +239,59 @@ def test_a_number_of_the_sms_service_is_imported(laptop: Laptop, kind: Kind) -> 
 
 
 @pytest.mark.parametrize("forgets", [False, True])
-def test_an_import_whose_answer_was_lost_is_found_again(laptop: Laptop, kind: Kind, forgets: bool) -> None:
+def test_import_whose_response_was_lost_is_found(laptop: Laptop, kind: Kind, forgets: bool) -> None:
     laptop.telecom.configure(forget_tokens=forgets)
-    source = laptop.sms.request_phone_number(**SIMULATOR | {"NumberType": "TOLL_FREE"}, MessageType="TRANSACTIONAL")
+    _, declared = imported(laptop)
     laptop.telecom.fault(CONNECT, "ImportPhoneNumber", "lose_answer", times=2)
 
-    deployed(laptop, kind, CountryCode=None, Type=None, SourcePhoneNumberArn=source["PhoneNumberArn"])
+    deploy(laptop, kind, **declared)
 
     assert laptop.held() == {"phone_numbers": 1, "connect_numbers": 1}
 
 
-def test_tags_and_description_go_with_the_claim(laptop: Laptop, kind: Kind) -> None:
-    stack = deployed(laptop, kind, Description=SECRET, Tags=[{"Key": "code", "Value": SECRET}])
+def test_tags_and_description_are_set_by_the_claim(laptop: Laptop, kind: Kind) -> None:
+    stack, physical_id = deploy(laptop, kind, Description=SECRET, Tags=[{"Key": "code", "Value": SECRET}])
 
-    found = described(laptop, stack.physical_ids["Number"])
+    found = described(laptop, physical_id)
     assert found["PhoneNumberDescription"] == SECRET
     assert found["Tags"]["code"] == SECRET
     assert found["Tags"]["cfn-telephony:stack-id"] == stack.stack_id
     assert "UpdatePhoneNumberMetadata" not in laptop.calls(CONNECT)
 
     stack.deploy(template(kind.properties | {"Tags": []}, kind))
-    left = described(laptop, stack.physical_ids["Number"])["Tags"]
+    left = described(laptop, physical_id)["Tags"]
     assert sorted(left) == [f"cfn-telephony:{name}" for name in ("logical-id", "managed-by", "request-id", "stack-id")]
 
 
-def test_a_delete_during_a_claim_waits_for_it_and_releases(laptop: Laptop, kind: Kind) -> None:
-    laptop.telecom.configure(claim_seconds=0.4)
-    created = laptop.post("Create", resource_type=kind.type, properties=kind.properties)
-    while "ClaimPhoneNumber" not in laptop.calls(CONNECT):
-        pass
+def test_delete_during_claim_waits_for_it_and_releases(laptop: Laptop, kind: Kind) -> None:
+    laptop.telecom.configure(claim_seconds=3600)
+    fields: dict[str, Any] = {"resource_type": kind.type, "properties": kind.properties}
+    with environment(RETRY_PERIOD_SECONDS="30"):
+        created = laptop.post("Create", **fields)
+        wait_until(lambda: any(row["purchase_state"]["S"] == "BOUGHT" for row in laptop.purchases()))
+        deleted = laptop.post("Delete", physical_id=GENERATED_ID, **fields)
+        wait_until(lambda: canceled(laptop))
+        laptop.telecom.clock.advance(3600)
+        assert laptop.response(deleted)["Status"] == "SUCCESS"
 
-    laptop.send(
-        "Delete", resource_type=kind.type, properties=kind.properties, physical_id="example-Number-1A2B3C4D5E6F"
-    )
-
-    assert laptop.sink.answers(created)[0]["Status"] == "FAILED"
+    assert laptop.sink.responses(created)[0]["Status"] == "FAILED"
     assert laptop.held() == {}
 
 
-def test_a_service_that_blocks_claims_says_so(laptop: Laptop, kind: Kind) -> None:
+def test_blocked_claims_are_reported(laptop: Laptop, kind: Kind) -> None:
     laptop.telecom.configure(claim_release_limit=0)
-    stack = laptop.cloudformation.stack("connect")
 
-    stack.deploy(template(kind.properties, kind))
+    assert_create_fails(laptop, kind, "InvalidRequest", "ClaimPhoneNumber", "InvalidParameterException")
 
-    assert stack.status == "ROLLBACK_COMPLETE"
-    assert "ClaimPhoneNumber refused" in stack.reasons("Number")[0]
     assert laptop.held() == {}
 
 
-def test_nothing_of_connect_is_asked_of_the_sms_service(laptop: Laptop, kind: Kind) -> None:
-    stack = deployed(laptop, kind)
-    stack.delete()
-
-    assert laptop.calls(SMS) == {}
-
-
-def test_what_an_earlier_run_claimed_is_answered_though_nothing_can_be_searched(laptop: Laptop) -> None:
-    kind = connect_phone_number(connect_instance(laptop))
+def test_claim_of_an_earlier_attempt_is_found_without_a_search(laptop: Laptop, kind: Kind) -> None:
     laptop.telecom.fault("dynamodb", "UpdateItem", "error", code="ResourceNotFoundException", after=2)
     search: dict[str, Any] = {"code": "InternalServiceException", "status": 500, "after": 1, "times": 99}
     laptop.telecom.fault(CONNECT, "SearchAvailablePhoneNumbers", "error", **search)
 
-    answer = laptop.send("Create", resource_type=kind.type, properties=kind.properties)
+    response = send_create(laptop, kind)
 
-    assert (answer["Status"], [answer["PhysicalResourceId"]]) == ("SUCCESS", laptop.ids())
+    assert (response["Status"], [response["PhysicalResourceId"]]) == ("SUCCESS", laptop.ids())
     assert [run.outcome for run in laptop.invoker.invocations] == ["raised", "returned"]

@@ -1,33 +1,38 @@
-"""A Create that fails tells what exists, and the Delete that follows leaves nothing behind."""
+"""A failed Create reports what exists, and the Delete that follows leaves nothing behind."""
 
 from __future__ import annotations
 
-import re
 import time
 from typing import Any
 
 import pytest
 
-from tests.conftest import CONNECT, SECRET, SMS, STACK_ID, Laptop
-from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, Kind, template, with_failing_sibling
+from tests.conftest import CONNECT, SECRET, SMS, Laptop
+from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind, template
+from tests.contract.steps import (
+    DENIED,
+    GENERATED_ID,
+    PROTECTED,
+    SERVER_ERROR,
+    assert_reason,
+    assert_rolled_back,
+    canceled,
+    create,
+    create_pool,
+    delete,
+    fault,
+    hold_call,
+    is_protected,
+    lose_purchase,
+    request_number,
+    send_create,
+    wait_until,
+)
 
-NOT_CREATED = re.compile(r"not-created:[0-9a-f-]{36}")
-TEN_DLC = {"IsoCountryCode": "US", "NumberType": "TEN_DLC", "NumberCapabilities": ["SMS"]}
 
-
-def create(laptop: Laptop, kind: Kind, properties: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-    declared = kind.properties if properties is None else properties
-    return laptop.send("Create", resource_type=kind.type, properties=declared, **more)
-
-
-def delete(laptop: Laptop, kind: Kind, physical_id: str, **more: Any) -> dict[str, Any]:
-    more = {"properties": kind.properties} | more
-    return laptop.send("Delete", resource_type=kind.type, physical_id=physical_id, **more)
-
-
-@pytest.mark.shows("a purchase that is refused")
+@pytest.mark.shows("purchase rejected by the service")
 @pytest.mark.parametrize(
-    ("code", "reason", "word"),
+    ("code", "reason", "error_code"),
     [
         ("ServiceQuotaExceededException", None, "ServiceLimitExceeded"),
         ("ValidationException", None, "InvalidRequest"),
@@ -36,150 +41,128 @@ def delete(laptop: Laptop, kind: Kind, physical_id: str, **more: Any) -> dict[st
         ("ValidationException", "PRICE_OVER_THRESHOLD", "InvalidRequest"),
     ],
 )
-def test_a_refused_purchase_is_told_and_its_delete_is_a_success_without_a_call(
-    laptop: Laptop, kind: Kind, code: str, reason: str | None, word: str
+def test_refused_purchase_is_reported_and_its_delete_makes_no_call(
+    laptop: Laptop, kind: Kind, code: str, reason: str | None, error_code: str
 ) -> None:
-    laptop.telecom.fault(kind.service, kind.operation, "error", code=code, reason=reason, message="So it is.")
+    fault(laptop, kind.buys, "error", code=code, reason=reason, message="So it is.")
 
-    failed = create(laptop, kind)
+    failed = send_create(laptop, kind)
 
-    assert failed["Status"] == "FAILED"
+    facts = [reason] if reason and kind.service == SMS else []  # Connect's model has no Reason
+    assert_reason(failed, error_code, kind.operation, "So it is", code, *facts)
     assert failed["PhysicalResourceId"] == f"not-created:{failed['RequestId']}"
-    told = f"{code} {reason}" if reason and kind.service == SMS else code  # Connect's model has no Reason
-    assert failed["Reason"].startswith(f"{word}: {kind.operation} refused: So it is ({told}).")
     assert laptop.calls()[kind.buys] == 1
-
-    made = laptop.calls_of(lambda: delete(laptop, kind, failed["PhysicalResourceId"]))
-    assert made == {}
-    assert laptop.sink.answers(laptop.invoker.invocations[-1].event["RequestId"])[0]["Status"] == "SUCCESS"
+    assert_delete_makes_no_call(laptop, kind, failed["PhysicalResourceId"])
 
 
-def test_the_quota_is_told_with_where_to_raise_it(laptop: Laptop) -> None:
-    laptop.telecom.configure(phone_numbers=0)
-    stack = laptop.cloudformation.stack("numbers")
+def assert_delete_makes_no_call(laptop: Laptop, kind: Kind, physical_id: str) -> None:
+    responses: list[dict[str, Any]] = []
+    assert laptop.calls_of(lambda: responses.append(delete(laptop, kind, physical_id))) == {}
+    [response] = responses
+    assert (response["Status"], response["PhysicalResourceId"], response["Data"]) == ("SUCCESS", physical_id, {})
 
-    assert stack.deploy(template(SIMULATOR)) == "ROLLBACK_COMPLETE"
 
-    assert "ServiceLimitExceeded" in stack.reasons("Number")[0]
-    assert "Service Quotas" in stack.reasons("Number")[0]
-    assert NOT_CREATED.fullmatch(stack.sent("Number")[1][1])
+@pytest.mark.parametrize("physical_id", [GENERATED_ID, "not-created:11111111-2222-3333-4444-555555555555"])
+def test_delete_without_create_succeeds_without_a_call(laptop: Laptop, kind: Kind, physical_id: str) -> None:
+    assert_delete_makes_no_call(laptop, kind, physical_id)
 
 
 @pytest.mark.parametrize(
-    ("properties", "told"),
+    ("kind", "properties", "error_code", "facts"),
     [
-        (TEN_DLC, "RegistrationId"),
-        (SIMULATOR | {"OptOutListName": "nowhere"}, "nowhere"),
-        (SIMULATOR | {"PoolId": "pool-" + 32 * "0"}, "pool-"),
-        (SIMULATOR | {"InternationalSendingEnabled": True}, "InternationalSendingEnabled"),
+        (SMS_PHONE_NUMBER, SIMULATOR | {"NumberType": "TEN_DLC"}, "InvalidRequest", ["RegistrationId"]),
+        (SMS_PHONE_NUMBER, SIMULATOR | {"OptOutListName": "nowhere"}, "NotFound", ["nowhere"]),
+        (SMS_PHONE_NUMBER, SIMULATOR | {"PoolId": "pool-" + 32 * "0"}, "NotFound", ["pool-"]),
+        (
+            SMS_PHONE_NUMBER,
+            SIMULATOR | {"InternationalSendingEnabled": True},
+            "InvalidRequest",
+            ["InternationalSendingEnabled"],
+        ),
+        (SMS_PHONE_NUMBER, SIMULATOR, "ServiceLimitExceeded", ["Service Quotas"]),
+        (SMS_SENDER_ID, SMS_SENDER_ID.properties, "ServiceLimitExceeded", ["Service Quotas"]),
+    ],
+    ids=["registration", "opt-out list", "pool", "international sending", "numbers quota", "sender IDs quota"],
+)
+def test_refusal_of_the_service_names_property_or_quota(
+    laptop: Laptop, kind: Kind, properties: dict[str, Any], error_code: str, facts: list[str]
+) -> None:
+    if error_code == "ServiceLimitExceeded":
+        laptop.telecom.configure(phone_numbers=0, sender_ids=0)
+
+    failed = send_create(laptop, kind, properties=properties)
+
+    assert_reason(failed, error_code, *facts)
+    assert failed["PhysicalResourceId"] == f"not-created:{failed['RequestId']}"
+    assert laptop.calls() == {kind.buys: 1}
+
+
+@pytest.mark.shows("Delete of a protected number")
+@pytest.mark.parametrize(
+    ("operation", "declared"),
+    [
+        ("UpdatePhoneNumber", {"SelfManagedOptOutsEnabled": True}),
+        ("UpdatePhoneNumber", {"SelfManagedOptOutsEnabled": True} | PROTECTED),
+        ("PutKeyword", PROTECTED | {"MandatoryKeywords": {"HELP": {"Message": "Call."}}}),
     ],
 )
-def test_what_the_service_refuses_names_the_property(laptop: Laptop, properties: dict[str, Any], told: str) -> None:
-    failed = create(laptop, SMS_PHONE_NUMBER, properties)
-
-    assert failed["Status"] == "FAILED"
-    assert NOT_CREATED.fullmatch(failed["PhysicalResourceId"])
-    assert told in failed["Reason"]
-    assert laptop.calls(SMS) == {"RequestPhoneNumber": 1}
-
-
-SECOND_STEPS: list[tuple[str, dict[str, Any]]] = [
-    ("UpdatePhoneNumber", {"SelfManagedOptOutsEnabled": True}),
-    ("UpdatePhoneNumber", {"SelfManagedOptOutsEnabled": True, "DeletionProtectionEnabled": True}),
-    ("PutKeyword", {"MandatoryKeywords": {"HELP": {"Message": "Call."}}, "DeletionProtectionEnabled": True}),
-]
-
-
-@pytest.mark.shows("a Delete of a protected number")
-@pytest.mark.parametrize(("operation", "declared"), SECOND_STEPS)
-def test_a_creation_that_fails_after_the_purchase_tells_the_real_id_and_its_rollback_releases(
+def test_create_that_fails_after_purchase_returns_real_id_and_rollback_releases(
     laptop: Laptop, operation: str, declared: dict[str, Any]
 ) -> None:
-    laptop.telecom.fault(SMS, operation, "error", code="AccessDeniedException", message="Not you.")
-    stack = laptop.cloudformation.stack("numbers")
+    laptop.telecom.fault(SMS, operation, "error", **DENIED)
 
-    assert stack.deploy(template(SIMULATOR | declared)) == "ROLLBACK_COMPLETE"
-
-    (_, _), (request, physical_id) = stack.sent("Number")
-    assert request == "Delete"
-    assert physical_id.startswith("phone-")
-    assert "AccessDenied" in stack.reasons("Number")[0]
-    assert laptop.held() == {}
+    assert_fails_after_purchase(laptop, declared, "AccessDenied", operation)
     assert laptop.calls(SMS)["RequestPhoneNumber"] == 1
 
 
-@pytest.mark.shows("a Delete of a protected number")
-def test_protection_that_was_switched_on_before_the_pool_refused_does_not_stop_the_rollback(laptop: Laptop) -> None:
-    laptop.sms.create_opt_out_list(OptOutListName="own")
-    other = laptop.sms.request_phone_number(**SIMULATOR, MessageType="TRANSACTIONAL", OptOutListName="own")
-    pool = laptop.sms.create_pool(
-        OriginationIdentity=other["PhoneNumberId"], IsoCountryCode="US", MessageType="TRANSACTIONAL"
-    )["PoolId"]
+def assert_fails_after_purchase(laptop: Laptop, declared: dict[str, Any], error_code: str, *facts: str) -> None:
+    """Check that the Delete of a failed Create refers to the number and releases it."""
     stack = laptop.cloudformation.stack("numbers")
+    assert_rolled_back(stack, template(SIMULATOR | declared), error_code, *facts)
+    (_, _), (request_type, physical_id) = stack.sent("Number")
+    assert request_type == "Delete"
+    assert physical_id.startswith("phone-")
+    assert laptop.held() == {}
 
-    stack.deploy(template(SIMULATOR | {"DeletionProtectionEnabled": True, "PoolId": pool}))
 
-    assert stack.status == "ROLLBACK_COMPLETE"
-    assert laptop.ids() == [other["PhoneNumberId"]]
+@pytest.mark.shows("number stays PENDING", "every handler responds in time")
+@pytest.mark.parametrize(
+    ("declared", "error_code", "facts"),
+    [
+        ({"WaitForActive": True, "WaitTimeoutSeconds": 1}, "NotStabilized", ["WaitTimeoutSeconds"]),
+        ({"WaitForActive": True, "ServiceTimeout": 3}, "NotStabilized", ["ServiceTimeout"]),
+        ({"SelfManagedOptOutsEnabled": True}, "ResourceConflict", ["RESOURCE_NOT_ACTIVE", "WaitForActive"]),
+    ],
+    ids=["wait timeout", "service timeout", "setting refused"],
+)
+def test_create_fails_if_number_stays_pending_and_rollback_releases(
+    laptop: Laptop, declared: dict[str, Any], error_code: str, facts: list[str]
+) -> None:
+    laptop.telecom.configure(activation_seconds=86_400)
+    laptop.cloudformation.time_scale = 10  # CloudFormation outlasts the ServiceTimeout on any machine
+
+    assert_fails_after_purchase(laptop, declared, error_code, *facts)
 
 
-def test_protection_is_lifted_before_a_failing_creation_answers(laptop: Laptop) -> None:
+@pytest.mark.shows("Delete of a protected number")
+def test_failed_create_disables_protection_that_it_enabled(laptop: Laptop) -> None:
     laptop.sms.create_opt_out_list(OptOutListName="own")
-    other = laptop.sms.request_phone_number(**SIMULATOR, MessageType="TRANSACTIONAL", OptOutListName="own")
-    pool = laptop.sms.create_pool(
-        OriginationIdentity=other["PhoneNumberId"], IsoCountryCode="US", MessageType="TRANSACTIONAL"
-    )["PoolId"]
+    other = request_number(laptop, OptOutListName="own")
+    declared = SIMULATOR | PROTECTED | {"PoolId": create_pool(laptop, other)}  # refuses numbers of another list
 
-    failed = create(laptop, SMS_PHONE_NUMBER, SIMULATOR | {"DeletionProtectionEnabled": True, "PoolId": pool})
+    failed = send_create(laptop, SMS_PHONE_NUMBER, properties=declared)
 
     assert failed["Status"] == "FAILED"
-    [number] = [one for one in laptop.telecom.held()["phone_numbers"] if one["id"] == failed["PhysicalResourceId"]]
-    assert number["protected"] is False
+    assert not is_protected(laptop, SMS_PHONE_NUMBER, failed["PhysicalResourceId"])
+    assert delete(laptop, SMS_PHONE_NUMBER, failed["PhysicalResourceId"], properties=declared)["Status"] == "SUCCESS"
+    assert laptop.ids() == [other]
 
 
-@pytest.mark.shows("a number that stays PENDING")
-def test_wait_for_active_that_runs_out_of_time_tells_the_real_id_and_its_rollback_releases(laptop: Laptop) -> None:
-    laptop.telecom.configure(activation_seconds=86_400)
-    stack = laptop.cloudformation.stack("numbers")
+@pytest.mark.shows("all retries exhausted")
+def test_continuation_returns_real_id_if_settings_never_succeed(laptop: Laptop) -> None:
+    laptop.telecom.fault(SMS, "UpdatePhoneNumber", "error", times=999, **SERVER_ERROR)
 
-    stack.deploy(template(SIMULATOR | {"WaitForActive": True, "WaitTimeoutSeconds": 1}))
-
-    assert stack.status == "ROLLBACK_COMPLETE"
-    assert "NotStabilized" in stack.reasons("Number")[0]
-    assert "WaitTimeoutSeconds of 1" in stack.reasons("Number")[0]
-    assert stack.sent("Number")[1][1].startswith("phone-")
-    assert laptop.held() == {}
-
-
-@pytest.mark.shows("a number that stays PENDING", "every handler ends in time")
-def test_a_service_timeout_that_runs_out_is_answered_before_it_does(laptop: Laptop) -> None:
-    laptop.telecom.configure(activation_seconds=86_400)
-    stack = laptop.cloudformation.stack("numbers")
-
-    stack.deploy(template(SIMULATOR | {"WaitForActive": True, "ServiceTimeout": 3}))
-
-    assert stack.status == "ROLLBACK_COMPLETE"
-    assert "NotStabilized" in stack.reasons("Number")[0]
-    assert laptop.held() == {}
-
-
-def test_a_setting_that_a_pending_number_refuses_fails_with_the_real_id(laptop: Laptop) -> None:
-    laptop.telecom.configure(activation_seconds=86_400)
-    stack = laptop.cloudformation.stack("numbers")
-
-    stack.deploy(template(SIMULATOR | {"SelfManagedOptOutsEnabled": True}))
-
-    assert stack.status == "ROLLBACK_COMPLETE"
-    assert "WaitForActive: true" in stack.reasons("Number")[0]
-    assert laptop.held() == {}
-
-
-@pytest.mark.shows("all retries spent")
-def test_a_failure_after_the_purchase_that_never_clears_up_tells_the_real_id(laptop: Laptop) -> None:
-    """The service answers 500 to the second step for ever: the last resort answers, and it knows the id."""
-    laptop.telecom.fault(SMS, "UpdatePhoneNumber", "error", code="InternalServerException", times=999)
-
-    failed = create(laptop, SMS_PHONE_NUMBER, SIMULATOR | {"SelfManagedOptOutsEnabled": True})
+    failed = send_create(laptop, SMS_PHONE_NUMBER, properties=SIMULATOR | {"SelfManagedOptOutsEnabled": True})
 
     assert failed["Status"] == "FAILED"
     assert [failed["PhysicalResourceId"]] == laptop.ids()
@@ -187,194 +170,138 @@ def test_a_failure_after_the_purchase_that_never_clears_up_tells_the_real_id(lap
     assert laptop.held() == {}
 
 
-def test_a_failure_after_the_purchase_that_never_clears_up_leaves_nothing_after_its_rollback(laptop: Laptop) -> None:
-    laptop.telecom.fault(SMS, "UpdatePhoneNumber", "error", code="InternalServerException", times=999)
-    stack = laptop.cloudformation.stack("numbers")
-
-    stack.deploy(template(SIMULATOR | {"SelfManagedOptOutsEnabled": True}))
-
-    assert stack.status == "ROLLBACK_COMPLETE"
-    assert laptop.held() == {}
+# -- a Delete whose ID identifies no number ----------------------------------------------------------------------------
 
 
-# -- a Delete that knows no id -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("made_up", ["example-Number-1A2B3C4D5E6F", "not-created:11111111-2222-3333-4444-555555555555"])
-def test_a_delete_of_what_was_never_made_is_a_success_without_a_call(laptop: Laptop, kind: Kind, made_up: str) -> None:
-    made = laptop.calls_of(lambda: delete(laptop, kind, made_up))
-
-    assert laptop.sink.answers(laptop.invoker.invocations[-1].event["RequestId"])[0] | {"RequestId": ""} == {
-        "Status": "SUCCESS",
-        "PhysicalResourceId": made_up,
-        "StackId": STACK_ID,
-        "RequestId": "",
-        "LogicalResourceId": "Number",
-        "Data": {},
-    }
-    assert made == {}
-
-
-@pytest.mark.shows("a Delete while the Create still runs")
-@pytest.mark.parametrize("seconds", [0.0, 0.3])
+@pytest.mark.shows("Delete while the Create is running")
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_delete_while_the_create_still_runs_leaves_nothing(
-    laptop: Laptop, kind: Kind, when: str, seconds: float
-) -> None:
-    """A sibling fails: the Create is cancelled, and its Delete comes with an id that CloudFormation made up."""
-    laptop.telecom.fault(kind.service, kind.operation, "hang", seconds=0.2, when=when)
-    laptop.cloudformation.rollback_delay = seconds
-    stack = laptop.cloudformation.stack("numbers")
+def test_delete_during_create_leaves_nothing(laptop: Laptop, kind: Kind, when: Any) -> None:
+    """Another resource failed: CloudFormation canceled the Create and deletes an ID that it generated."""
+    fields: dict[str, Any] = {"resource_type": kind.type, "properties": kind.properties}
+    with hold_call(laptop, kind.buys, when) as purchase:
+        created = laptop.post("Create", **fields)
+        purchase.wait()
+        deleted = laptop.post("Delete", physical_id=GENERATED_ID, **fields)
+        wait_until(lambda: canceled(laptop))
+        purchase.release()
+        assert laptop.response(deleted)["Status"] == "SUCCESS"
 
-    stack.deploy(with_failing_sibling(kind.properties, kind, waits=False))
-    laptop.invoker.settle(30)
-
-    assert stack.status == "ROLLBACK_COMPLETE"
+    assert laptop.sink.responses(created)[0]["Status"] == "FAILED"
     assert laptop.held() == {}
 
 
-@pytest.mark.shows("a Create that comes after its Delete")
-def test_a_creation_that_arrives_after_its_delete_buys_nothing(laptop: Laptop, kind: Kind) -> None:
-    laptop.invoker.disturb("late", lambda event: event["RequestType"] == "Create", seconds=0.4)
-    issued = time.time() - 5
-    created = laptop.post("Create", resource_type=kind.type, properties=kind.properties, issued_at=issued)
-    gone = laptop.post(
-        "Delete", resource_type=kind.type, properties=kind.properties, physical_id="example-Number-1A2B3C4D5E6F"
-    )
-
+@pytest.mark.parametrize("lost", [False, True], ids=["canceled", "response lost"])
+def test_delete_with_generated_id_releases_number_of_create(laptop: Laptop, kind: Kind, lost: bool) -> None:
+    if lost:
+        laptop.sink.fail_next(None, "403", 4)
+    laptop.post("Create", resource_type=kind.type, properties=kind.properties)
     laptop.invoker.settle(30)
+    assert laptop.held() == {kind.held: 1}
 
-    assert laptop.sink.answers(gone)[0]["Status"] == "SUCCESS"
-    [late] = laptop.sink.answers(created)
-    assert late["Status"] == "FAILED"
-    assert "Delete" in late["Reason"]
+    assert delete(laptop, kind)["Status"] == "SUCCESS"
+
+    assert laptop.held() == {}
+
+
+@pytest.mark.shows("Create delivered after its Delete")
+def test_create_delivered_after_its_delete_buys_nothing(laptop: Laptop, kind: Kind) -> None:
+    assert delete(laptop, kind)["Status"] == "SUCCESS"
+
+    assert_reason(send_create(laptop, kind, issued_at=time.time() - 5), "ResourceConflict", "Delete")
+
     assert kind.buys not in laptop.calls()
 
 
-@pytest.mark.shows("a Create that comes after its ServiceTimeout")
-def test_a_creation_that_comes_after_its_service_timeout_buys_nothing(laptop: Laptop, kind: Kind) -> None:
-    late = create(laptop, kind, kind.properties | {"ServiceTimeout": "60"}, issued_at=time.time() - 61)
+@pytest.mark.shows("Create delivered after its ServiceTimeout")
+@pytest.mark.parametrize(("declared", "age"), [({"ServiceTimeout": "60"}, 61), ({}, 3605)], ids=["60 s", "default"])
+def test_create_delivered_after_its_service_timeout_buys_nothing(
+    laptop: Laptop, kind: Kind, declared: dict[str, Any], age: int
+) -> None:
+    late = send_create(laptop, kind, properties=kind.properties | declared, issued_at=time.time() - age)
 
-    assert late["Status"] == "FAILED"
-    assert "ServiceTimeout" in late["Reason"]
-    assert laptop.calls() == {} or set(laptop.calls()) == {f"{CONNECT}.CreateInstance"}
-
-
-@pytest.mark.shows("a Create that comes after its ServiceTimeout")
-def test_the_default_service_timeout_is_an_hour(laptop: Laptop) -> None:
-    assert create(laptop, SMS_PHONE_NUMBER, issued_at=time.time() - 3605)["Status"] == "FAILED"
-    assert laptop.calls() == {}
+    assert_reason(late, "NotStabilized", "ServiceTimeout")
+    assert set(laptop.calls()) <= {f"{CONNECT}.CreateInstance"}
 
 
-def test_a_creation_whose_answer_was_lost_is_ended_by_a_delete_with_a_made_up_id(laptop: Laptop, kind: Kind) -> None:
-    laptop.sink.fail_next(None, "403", 4)
-    laptop.post("Create", resource_type=kind.type, properties=kind.properties)
-    laptop.invoker.settle(30)
-    assert laptop.held() == {kind.held: 1}
-
-    assert delete(laptop, kind, "example-Number-1A2B3C4D5E6F")["Status"] == "SUCCESS"
-
-    assert laptop.held() == {}
-
-
-@pytest.mark.shows("killed at any call of a Create, and never run again")
-def test_a_purchase_that_was_never_seen_is_found_by_a_delete_with_a_made_up_id(laptop: Laptop, kind: Kind) -> None:
-    """The purchase went through, its answer was lost, and the provider died there: only the tags know of it."""
-    listing = {
-        "pinpoint-sms-voice-v2.DescribePhoneNumbers": (SMS, "DescribePhoneNumbers"),
-        "pinpoint-sms-voice-v2.DescribeSenderIds": (SMS, "DescribeSenderIds"),
-        "connect.DescribePhoneNumber": (CONNECT, "ListPhoneNumbersV2"),
-    }[kind.reads]
-    laptop.telecom.fault(kind.service, kind.operation, "lose_answer")
-    laptop.telecom.fault(kind.service, kind.operation, "error", code="InternalServerException", status=500, times=999)
-    laptop.telecom.fault(*listing, "error", code="InternalServerException", status=500, times=999)
-    laptop.post("Create", resource_type=kind.type, properties=kind.properties)
-    laptop.invoker.settle(30)
-    assert laptop.held() == {kind.held: 1}
+@pytest.mark.shows("process killed during a Create, never retried")
+@pytest.mark.parametrize(
+    "fields", [{}, {"properties": {}}, {"properties": {"IsoCountryCode": "us", "NumberType": "NONE"}}], ids=str
+)
+def test_delete_with_generated_id_releases_unreported_purchase(
+    laptop: Laptop, kind: Kind, fields: dict[str, Any]
+) -> None:
+    """A purchase succeeded; no response reports it, and the provider could not list it. Only its tags identify it."""
+    listing = f"{CONNECT}.ListPhoneNumbersV2" if kind.service == CONNECT else kind.reads
+    lose_purchase(laptop, kind)
+    fault(laptop, listing, "error", times=999, **SERVER_ERROR)
+    send_create(laptop, kind)
     laptop.telecom.clear_faults()
+    assert laptop.held() == {kind.held: 1}
 
-    assert delete(laptop, kind, "example-Number-1A2B3C4D5E6F")["Status"] == "SUCCESS"
+    assert delete(laptop, kind, **fields)["Status"] == "SUCCESS"
 
     assert laptop.held() == {}
 
 
-def test_an_earlier_purchase_of_unknown_end_does_not_hide_a_later_one_that_was_cancelled(laptop: Laptop) -> None:
-    """Its answer was taken, but CloudFormation had cancelled the Create, and deletes an id that it made up."""
+def test_earlier_unknown_purchase_does_not_hide_canceled_create(laptop: Laptop) -> None:
     laptop.telecom.configure(tags_lag_seconds=86_400)
-    laptop.telecom.fault(SMS, "RequestPhoneNumber", "lose_answer")
-    laptop.telecom.fault(SMS, "RequestPhoneNumber", "error", code="InternalServerException", status=500, times=999)
+    lose_purchase(laptop, SMS_PHONE_NUMBER)
     began = time.time() - 60
-    create(laptop, SMS_PHONE_NUMBER, issued_at=began)
-    delete(laptop, SMS_PHONE_NUMBER, "example-Number-1A2B3C4D5E6F", issued_at=began + 10)
+    send_create(laptop, SMS_PHONE_NUMBER, issued_at=began)
+    delete(laptop, SMS_PHONE_NUMBER, issued_at=began + 10)
     laptop.telecom.clear_faults()
     second = create(laptop, SMS_PHONE_NUMBER, issued_at=began + 20)
-    assert second["PhysicalResourceId"] in laptop.ids()
+    assert second in laptop.ids()
 
     assert delete(laptop, SMS_PHONE_NUMBER, "example-Number-6F5E4D3C2B1A")["Status"] == "SUCCESS"
 
-    assert second["PhysicalResourceId"] not in laptop.ids()
+    assert second not in laptop.ids()
 
 
-def test_a_purchase_of_unknown_end_is_not_told_as_one_that_never_began(laptop: Laptop, kind: Kind) -> None:
-    laptop.telecom.configure(tags_lag_seconds=86_400)
-    laptop.telecom.fault(kind.service, kind.operation, "lose_answer")
-    laptop.telecom.fault(kind.service, kind.operation, "error", code="InternalServerException", status=500, times=999)
-
-    failed = create(laptop, kind)
-
-    assert (failed["Status"], laptop.held()) == ("FAILED", {kind.held: 1})
-    assert "No run of this request came to buying" not in failed["Reason"]
-
-
-@pytest.mark.parametrize("properties", [{}, {"IsoCountryCode": "us"}, {"NumberType": "NONE", "Colour": "red"}])
-def test_a_delete_finds_a_purchase_though_its_properties_cannot_be_read(
-    laptop: Laptop, properties: dict[str, Any]
-) -> None:
-    laptop.telecom.fault(SMS, "RequestPhoneNumber", "lose_answer")
-    laptop.telecom.fault(SMS, "RequestPhoneNumber", "error", code="InternalServerException", times=999)
-    laptop.telecom.fault(SMS, "DescribePhoneNumbers", "error", code="InternalServerException", times=999)
-    laptop.post("Create", resource_type="Custom::SmsPhoneNumber", properties=SIMULATOR)
-    laptop.invoker.settle(30)
-    laptop.telecom.clear_faults()
-
-    gone = delete(laptop, SMS_PHONE_NUMBER, "example-Number-1A2B3C4D5E6F", properties=properties)
-
-    assert gone["Status"] == "SUCCESS"
+def test_reason_distinguishes_unknown_purchase_from_one_that_never_began(laptop: Laptop, kind: Kind) -> None:
+    laptop.telecom.fault("dynamodb", "TransactWriteItems", "error", times=3, code="ResourceNotFoundException")
+    never_began = send_create(laptop, kind, logical_id="Other")
     assert laptop.held() == {}
+    laptop.telecom.configure(tags_lag_seconds=86_400)
+    lose_purchase(laptop, kind)
+
+    unknown = send_create(laptop, kind)
+
+    assert laptop.held() == {kind.held: 1}
+    assert_reason(never_began, "InternalFailure")
+    assert unknown["Status"] == "FAILED"
+    assert unknown["Reason"] != never_began["Reason"]
 
 
-def test_a_number_of_somebody_else_that_goes_during_the_search_does_not_disturb_it(laptop: Laptop) -> None:
-    """Between the listing and the reading of tags a neighbour releases a number: that is no failure of this Create."""
-    laptop.sms.request_phone_number(**SIMULATOR, MessageType="TRANSACTIONAL")
+def test_number_released_by_others_during_the_search_is_skipped(laptop: Laptop) -> None:
+    """The number is gone when the provider reads its tags."""
+    request_number(laptop)
     laptop.telecom.fault(SMS, "RequestPhoneNumber", "lose_answer")
     laptop.telecom.fault(SMS, "ListTagsForResource", "error", code="ResourceNotFoundException", message="Gone.")
 
-    made = create(laptop, SMS_PHONE_NUMBER)
+    create(laptop, SMS_PHONE_NUMBER)
 
-    assert made["Status"] == "SUCCESS", made.get("Reason")
     assert laptop.held() == {"phone_numbers": 2}
 
 
-def test_an_unknown_type_is_refused_with_the_known_ones_and_its_delete_is_a_success(laptop: Laptop) -> None:
-    stack = laptop.cloudformation.stack("numbers")
+def test_unknown_type_is_refused_and_its_delete_succeeds(laptop: Laptop) -> None:
+    declared = {"Resources": {"Number": {"Type": "Custom::SmsShortCode", "Properties": {}}}}
+    facts = ("Custom::SmsShortCode", "Custom::SmsPhoneNumber")
 
-    stack.deploy({"Resources": {"Number": {"Type": "Custom::SmsShortCode", "Properties": {}}}})
+    assert_rolled_back(laptop.cloudformation.stack("numbers"), declared, "InvalidRequest", *facts)
 
-    assert stack.status == "ROLLBACK_COMPLETE"
-    assert "Custom::SmsShortCode is not a type of this provider" in stack.reasons("Number")[0]
-    assert "Custom::SmsPhoneNumber" in stack.reasons("Number")[0]
     assert laptop.calls() == {}
 
 
-@pytest.mark.shows("a secret in anything that is written")
-def test_a_message_of_the_service_that_repeats_a_secret_is_not_passed_on(laptop: Laptop) -> None:
-    """Validation messages of AWS quote the value that they refuse; a keyword's message may be a NoEcho parameter."""
-    declared = SIMULATOR | {"MandatoryKeywords": {"HELP": {"Message": SECRET}}}
-    told = f"Value '{SECRET}' at 'keywordMessage' failed to satisfy constraint"
-    laptop.telecom.fault(SMS, "PutKeyword", "error", code="ValidationException", message=told)
+@pytest.mark.shows("secret in logs, tables or errors")
+def test_secret_in_message_of_the_service_is_removed(laptop: Laptop) -> None:
+    """AWS validation messages quote the refused value; the message of a keyword may be a NoEcho parameter."""
+    message = f"Value '{SECRET}' at 'keywordMessage' failed to satisfy constraint"
+    laptop.telecom.fault(SMS, "PutKeyword", "error", code="ValidationException", message=message)
 
-    failed = create(laptop, SMS_PHONE_NUMBER, declared)
+    failed = send_create(
+        laptop, SMS_PHONE_NUMBER, properties=SIMULATOR | {"MandatoryKeywords": {"HELP": {"Message": SECRET}}}
+    )
 
-    assert failed["Status"] == "FAILED"
-    assert "keywordMessage" in failed["Reason"]
+    assert_reason(failed, "InvalidRequest", "keywordMessage")
     assert SECRET not in failed["Reason"]

@@ -1,4 +1,4 @@
-"""Deletion protection follows the declaration, and what an undone Update left of it does not stop a Delete."""
+"""Deletion protection follows the declaration; protection left by a rolled-back Update does not block a Delete."""
 
 from __future__ import annotations
 
@@ -6,102 +6,68 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import SMS, Laptop
-from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind, template, with_failing_sibling
-from tests.contract.test_deletion import a_pool
-
-KINDS = pytest.mark.parametrize("kind", [SMS_PHONE_NUMBER, SMS_SENDER_ID], ids=lambda kind: kind.type)
-ON = {"DeletionProtectionEnabled": True}
+from tests.conftest import Laptop
+from tests.contract.declarations import SMS_PHONE_NUMBER, Kind, template, with_failing_sibling
+from tests.contract.steps import PROTECTED, SMS_KINDS, create, create_pool, delete, deploy, fault, is_protected, protect
 
 
-def protected(laptop: Laptop, kind: Kind) -> bool:
-    [thing] = laptop.telecom.held()[kind.held]
-    return bool(thing["protected"])
+@pytest.mark.parametrize("changed", [{}, {"DeletionProtectionEnabled": False}], ids=["removed", "false"])
+@SMS_KINDS
+def test_protection_is_disabled_if_no_longer_declared(laptop: Laptop, kind: Kind, changed: dict[str, Any]) -> None:
+    stack, physical_id = deploy(laptop, kind, **PROTECTED)
 
+    assert stack.deploy(template(kind.properties | changed, kind)) == "UPDATE_COMPLETE"
 
-def protect(laptop: Laptop, physical_id: str) -> None:
-    """By hand, beside CloudFormation."""
-    if "|" in physical_id:
-        country, sender_id = physical_id.split("|")
-        laptop.sms.update_sender_id(SenderId=sender_id, IsoCountryCode=country, DeletionProtectionEnabled=True)
-    else:
-        laptop.sms.update_phone_number(PhoneNumberId=physical_id, DeletionProtectionEnabled=True)
-
-
-@KINDS
-def test_protection_that_is_no_longer_declared_is_switched_off(laptop: Laptop, kind: Kind) -> None:
-    stack = laptop.cloudformation.stack("numbers")
-    stack.deploy(template(kind.properties | ON, kind))
-
-    assert stack.deploy(template(kind.properties, kind)) == "UPDATE_COMPLETE"
-
-    assert not protected(laptop, kind)
+    assert not is_protected(laptop, kind, physical_id)
     assert stack.delete() == "DELETE_COMPLETE", stack.reasons("Number")
 
 
-@KINDS
-def test_protection_that_was_never_declared_stays_as_somebody_set_it(laptop: Laptop, kind: Kind) -> None:
-    stack = laptop.cloudformation.stack("numbers")
-    stack.deploy(template(kind.properties, kind))
-    protect(laptop, stack.physical_ids["Number"])
+@SMS_KINDS
+def test_protection_enabled_outside_is_kept_if_never_declared(laptop: Laptop, kind: Kind) -> None:
+    stack, physical_id = deploy(laptop, kind)
+    protect(laptop, physical_id)
 
     assert stack.deploy(template(kind.properties | {"Trigger": "again"}, kind)) == "UPDATE_COMPLETE"
 
-    assert protected(laptop, kind)
+    assert is_protected(laptop, kind, physical_id)
     assert stack.delete() == "DELETE_FAILED"
 
 
-@KINDS
-def test_the_rollback_of_an_update_that_switched_protection_on_switches_it_off(laptop: Laptop, kind: Kind) -> None:
-    stack = laptop.cloudformation.stack("numbers")
-    stack.deploy(template(kind.properties, kind))
+@SMS_KINDS
+def test_rollback_disables_protection_that_the_update_enabled(laptop: Laptop, kind: Kind) -> None:
+    stack, physical_id = deploy(laptop, kind)
 
-    assert stack.deploy(with_failing_sibling(kind.properties | ON, kind)) == "UPDATE_ROLLBACK_COMPLETE"
+    assert stack.deploy(with_failing_sibling(kind.properties | PROTECTED, kind)) == "UPDATE_ROLLBACK_COMPLETE"
 
-    assert not protected(laptop, kind)
+    assert not is_protected(laptop, kind, physical_id)
     assert stack.delete() == "DELETE_COMPLETE", stack.reasons("Number")
 
 
-def test_a_number_in_a_pool_keeps_a_protection_that_the_service_would_not_change(laptop: Laptop) -> None:
-    """UpdatePhoneNumber is refused for it: taking the line away must not make an Update, or a rollback, fail."""
-    stack = laptop.cloudformation.stack("numbers")
-    stack.deploy(template(SIMULATOR | ON | {"PoolId": a_pool(laptop)}))
+def test_pooled_number_keeps_protection_that_the_service_does_not_change(laptop: Laptop) -> None:
+    """The service refuses UpdatePhoneNumber for it: removing the property must not fail an Update or a rollback."""
+    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, **PROTECTED, PoolId=create_pool(laptop))
 
-    assert stack.deploy(template(SIMULATOR)) == "UPDATE_COMPLETE", stack.reasons("Number")
+    assert stack.deploy(template(SMS_PHONE_NUMBER.properties)) == "UPDATE_COMPLETE", stack.reasons("Number")
 
-    [number] = [held for held in laptop.telecom.held()["phone_numbers"] if held["id"] in stack.physical_ids.values()]
-    assert number["protected"]
+    assert is_protected(laptop, SMS_PHONE_NUMBER, physical_id)
 
 
-def half_protected(laptop: Laptop, kind: Kind) -> str:
-    """A resource whose Update switched protection on, and was given up by CloudFormation before it answered."""
-    fields: dict[str, Any] = {"resource_type": kind.type}
-    created = laptop.send("Create", properties=kind.properties, **fields)["PhysicalResourceId"]
-    operation = kind.updates.split(".")[1]
-    laptop.telecom.fault(SMS, operation, "lose_answer", times=99)
+@pytest.mark.parametrize(("declared", "status"), [({}, "SUCCESS"), (PROTECTED, "FAILED")], ids=["removed", "declared"])
+@SMS_KINDS
+def test_delete_lifts_protection_of_an_unanswered_update_unless_it_is_declared(
+    laptop: Laptop, kind: Kind, declared: dict[str, Any], status: str
+) -> None:
+    """The Update enabled protection, and CloudFormation never got its response."""
+    physical_id = create(laptop, kind)
+    fault(laptop, kind.updates, "lose_answer", times=99)
     before = kind.properties
-    laptop.post("Update", physical_id=created, properties=before | ON, old_properties=before, **fields)
+    update: dict[str, Any] = {"physical_id": physical_id, "properties": before | PROTECTED, "old_properties": before}
+    laptop.post("Update", resource_type=kind.type, **update)
     laptop.invoker.settle(60)
     laptop.telecom.clear_faults()
-    assert protected(laptop, kind)
-    return str(created)
+    assert is_protected(laptop, kind, physical_id)
 
+    assert delete(laptop, kind, physical_id, properties=before | declared)["Status"] == status
 
-@KINDS
-def test_a_delete_lifts_a_protection_of_which_only_an_undone_update_spoke(laptop: Laptop, kind: Kind) -> None:
-    created = half_protected(laptop, kind)
-
-    gone = laptop.send("Delete", resource_type=kind.type, physical_id=created, properties=kind.properties)
-
-    assert gone["Status"] == "SUCCESS", gone
-    assert laptop.held() == {}
-
-
-@KINDS
-def test_a_delete_does_not_lift_what_stands_declared(laptop: Laptop, kind: Kind) -> None:
-    created = half_protected(laptop, kind)
-
-    kept = laptop.send("Delete", resource_type=kind.type, physical_id=created, properties=kind.properties | ON)
-
-    assert kept["Status"] == "FAILED"
-    assert protected(laptop, kind)
+    left = [held["protected"] for held in laptop.telecom.held()[kind.held]]
+    assert left == ([] if status == "SUCCESS" else [True])

@@ -1,4 +1,4 @@
-"""Custom::SmsPhoneNumber through its whole life, as CloudFormation drives it."""
+"""Custom::SmsPhoneNumber through its life cycle, driven by CloudFormation."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ from typing import Any
 import pytest
 
 from tests.conftest import SECRET, SMS, Laptop
-from tests.contract.declarations import SIMULATOR, template
+from tests.contract.cloudformation import Stack
+from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, template
+from tests.contract.steps import PROTECTED, assert_rolled_back, create_pool, deploy, environment, request_number
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:inbound"
 ROLE = "arn:aws:iam::123456789012:role/two-way"
 TOLL_FREE = SIMULATOR | {"NumberType": "TOLL_FREE"}
+TWO_WAY = {"TwoWay": {"Enabled": True, "ChannelArn": TOPIC, "ChannelRole": ROLE}}
+JOIN = {"Keyword": "JOIN", "Message": "Welcome.", "Action": "OPT_IN"}
+MANDATORY = {"MandatoryKeywords": {"HELP": {"Message": "Call us."}, "STOP": {"Message": "Bye."}}}
+TEAM = {"Tags": [{"Key": "team", "Value": "billing"}]}
+OPT_OUTS = {"SelfManagedOptOutsEnabled": True}
 
 
 def described(laptop: Laptop, physical_id: str) -> dict[str, Any]:
@@ -30,36 +37,13 @@ def keywords(laptop: Laptop, physical_id: str) -> dict[str, tuple[str, str]]:
     return {item["Keyword"]: (item["KeywordMessage"], item["KeywordAction"]) for item in found}
 
 
-def somebody_elses_number(laptop: Laptop, **more: Any) -> str:
-    asked: dict[str, Any] = {"MessageType": "TRANSACTIONAL"} | SIMULATOR | more
-    return laptop.sms.request_phone_number(**asked)["PhoneNumberId"]
+def test_ref_is_the_id_and_attributes_are_those_of_the_service(laptop: Laptop) -> None:
+    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, NumberType="TOLL_FREE", WaitForActive=True)
 
-
-def pool_of(laptop: Laptop, identity: str, message_type: Any = "TRANSACTIONAL") -> str:
-    answer = laptop.sms.create_pool(OriginationIdentity=identity, IsoCountryCode="US", MessageType=message_type)
-    return answer["PoolId"]
-
-
-def test_a_declared_number_is_bought_once_and_released_with_its_stack(laptop: Laptop) -> None:
-    stack = laptop.cloudformation.stack("numbers")
-
-    assert stack.deploy(template(SIMULATOR)) == "CREATE_COMPLETE", stack.reasons("Number")
-    assert laptop.ids() == [stack.physical_ids["Number"]]
-    assert laptop.calls(SMS) == {"RequestPhoneNumber": 1}
-
-    assert stack.delete() == "DELETE_COMPLETE"
-    assert laptop.held() == {}
-    assert laptop.calls(SMS) == {"RequestPhoneNumber": 1, "ReleasePhoneNumber": 1}
-
-
-def test_ref_is_the_id_and_every_attribute_is_what_the_service_says(laptop: Laptop) -> None:
-    stack = laptop.cloudformation.stack("numbers")
-    stack.deploy(template(TOLL_FREE | {"WaitForActive": True}))
-
-    number = described(laptop, stack.physical_ids["Number"])
+    number = described(laptop, physical_id)
     assert stack.attributes["Number"] == {
         "Arn": number["PhoneNumberArn"],
-        "PhoneNumberId": stack.physical_ids["Number"],
+        "PhoneNumberId": physical_id,
         "PhoneNumber": number["PhoneNumber"],
         "Status": "ACTIVE",
         "MonthlyLeasingPrice": number["MonthlyLeasingPrice"],
@@ -70,32 +54,21 @@ def test_ref_is_the_id_and_every_attribute_is_what_the_service_says(laptop: Lapt
     }
 
 
-def test_every_attribute_can_be_used_by_another_resource_even_if_the_service_leaves_it_out(laptop: Laptop) -> None:
-    declared = template(SIMULATOR)
-    names = ("Arn", "PhoneNumberId", "PhoneNumber", "Status", "MonthlyLeasingPrice", "PoolId", "RegistrationId")
-    declared["Resources"]["Reader"] = {
-        "Type": "Custom::SmsPhoneNumber",
-        "Properties": SIMULATOR | {"Trigger": [{"Fn::GetAtt": ["Number", name]} for name in names]},
-    }
-
-    assert laptop.cloudformation.stack("numbers").deploy(declared) == "CREATE_COMPLETE"
-
-
-@pytest.mark.shows("a number that stays PENDING")
-def test_a_number_that_is_not_active_yet_is_a_success_that_says_so(laptop: Laptop) -> None:
+@pytest.mark.shows("number stays PENDING")
+def test_pending_number_is_a_success_with_its_status(laptop: Laptop) -> None:
     laptop.telecom.configure(activation_seconds=86_400)
-    stack = laptop.cloudformation.stack("numbers")
 
-    assert stack.deploy(template(SIMULATOR)) == "CREATE_COMPLETE"
+    stack, _ = deploy(laptop, SMS_PHONE_NUMBER)
+
     assert stack.attributes["Number"]["Status"] == "PENDING"
     assert laptop.calls(SMS) == {"RequestPhoneNumber": 1}
 
 
-def test_wait_for_active_answers_when_the_number_is_active(laptop: Laptop) -> None:
+def test_wait_for_active_waits_until_number_is_active(laptop: Laptop) -> None:
     laptop.telecom.configure(activation_seconds=0.2)
-    stack = laptop.cloudformation.stack("numbers")
 
-    assert stack.deploy(template(SIMULATOR | {"WaitForActive": True})) == "CREATE_COMPLETE"
+    stack, _ = deploy(laptop, SMS_PHONE_NUMBER, WaitForActive=True)
+
     assert stack.attributes["Number"]["Status"] == "ACTIVE"
 
 
@@ -103,69 +76,35 @@ def test_wait_for_active_answers_when_the_number_is_active(laptop: Laptop) -> No
     ("declared", "calls"),
     [
         ({}, {}),
-        ({"Tags": [{"Key": "team", "Value": "billing"}]}, {}),
+        (TEAM, {}),
         ({"OptOutListName": "Default", "DeletionProtectionEnabled": False, "SelfManagedOptOutsEnabled": False}, {}),
         ({"TwoWay": {"Enabled": False}}, {}),
-        ({"DeletionProtectionEnabled": True}, {"UpdatePhoneNumber": 1}),
-        (
-            {
-                "DeletionProtectionEnabled": True,
-                "SelfManagedOptOutsEnabled": True,
-                "TwoWay": {"Enabled": True, "ChannelArn": TOPIC, "ChannelRole": ROLE},
-            },
-            {"UpdatePhoneNumber": 1},
-        ),
+        (PROTECTED, {"UpdatePhoneNumber": 1}),
+        (PROTECTED | OPT_OUTS | TWO_WAY, {"UpdatePhoneNumber": 1}),
         ({"MandatoryKeywords": {"HELP": {"Message": "Call us."}}}, {"PutKeyword": 1}),
-        (
-            {
-                "MandatoryKeywords": {"HELP": {"Message": "Call us."}, "STOP": {"Message": "Bye."}},
-                "OptionalKeywords": [{"Keyword": "JOIN", "Message": "Welcome.", "Action": "OPT_IN"}],
-                "DeletionProtectionEnabled": True,
-            },
-            {"PutKeyword": 3, "UpdatePhoneNumber": 1},
-        ),
+        (MANDATORY | PROTECTED | {"OptionalKeywords": [JOIN]}, {"PutKeyword": 3, "UpdatePhoneNumber": 1}),
     ],
+    ids=str,
 )
-def test_a_purchase_is_one_call_and_one_more_for_what_only_an_update_can_set(
+def test_create_makes_one_call_and_those_for_settings_that_need_an_update(
     laptop: Laptop, declared: dict[str, Any], calls: dict[str, int]
 ) -> None:
-    stack = laptop.cloudformation.stack("numbers")
+    deploy(laptop, SMS_PHONE_NUMBER, **declared)
 
-    assert stack.deploy(template(SIMULATOR | declared)) == "CREATE_COMPLETE", stack.reasons("Number")
     assert laptop.calls(SMS) == {"RequestPhoneNumber": 1} | calls
 
 
-def test_everything_that_is_declared_stands_after_the_creation(laptop: Laptop) -> None:
+def test_create_sets_every_declared_property(laptop: Laptop) -> None:
     laptop.sms.create_opt_out_list(OptOutListName="own")
-    stack = laptop.cloudformation.stack("numbers")
-    stack.deploy(
-        template(
-            TOLL_FREE
-            | {
-                "MessageType": "PROMOTIONAL",
-                "OptOutListName": "own",
-                "InternationalSendingEnabled": True,
-                "DeletionProtectionEnabled": True,
-                "SelfManagedOptOutsEnabled": True,
-                "TwoWay": {"Enabled": True, "ChannelArn": TOPIC, "ChannelRole": ROLE},
-                "MandatoryKeywords": {"HELP": {"Message": "Call us."}, "STOP": {"Message": "Bye."}},
-                "OptionalKeywords": [{"Keyword": "join", "Message": "Welcome.", "Action": "OPT_IN"}],
-                "Tags": [{"Key": "team", "Value": "billing"}],
-            }
-        )
-    )
+    settings = {"MessageType": "PROMOTIONAL", "OptOutListName": "own", "InternationalSendingEnabled": True}
+    settings |= PROTECTED | OPT_OUTS
+    declared = TOLL_FREE | settings | TWO_WAY | MANDATORY | TEAM | {"OptionalKeywords": [JOIN | {"Keyword": "join"}]}
 
-    assert stack.status == "CREATE_COMPLETE", stack.reasons("Number")
-    physical_id = stack.physical_ids["Number"]
+    _, physical_id = deploy(laptop, SMS_PHONE_NUMBER, **declared)
+
     number = described(laptop, physical_id)
-    assert number["MessageType"] == "PROMOTIONAL"
-    assert number["OptOutListName"] == "own"
-    assert number["InternationalSendingEnabled"] is True
-    assert number["DeletionProtectionEnabled"] is True
-    assert number["SelfManagedOptOutsEnabled"] is True
-    assert number["TwoWayEnabled"] is True
-    assert number["TwoWayChannelArn"] == TOPIC
-    assert number["TwoWayChannelRole"] == ROLE
+    expected = settings | {"TwoWayEnabled": True, "TwoWayChannelArn": TOPIC, "TwoWayChannelRole": ROLE}
+    assert {name: number[name] for name in expected} == expected
     assert {name.upper(): value for name, value in keywords(laptop, physical_id).items()} == {
         "HELP": ("Call us.", "AUTOMATIC_RESPONSE"),
         "STOP": ("Bye.", "OPT_OUT"),
@@ -177,20 +116,14 @@ def test_everything_that_is_declared_stands_after_the_creation(laptop: Laptop) -
 IN_PLACE: list[tuple[dict[str, Any], dict[str, int]]] = [
     ({"OptOutListName": "own"}, {"UpdatePhoneNumber": 1}),
     ({"InternationalSendingEnabled": True}, {"UpdatePhoneNumber": 1}),
-    ({"DeletionProtectionEnabled": True}, {"UpdatePhoneNumber": 1}),
-    ({"SelfManagedOptOutsEnabled": True}, {"UpdatePhoneNumber": 1}),
+    (PROTECTED, {"UpdatePhoneNumber": 1}),
+    (OPT_OUTS, {"UpdatePhoneNumber": 1}),
     ({"TwoWay": {"Enabled": True, "ChannelArn": TOPIC}}, {"UpdatePhoneNumber": 1}),
     ({"TwoWay": {"Enabled": True, "ChannelArn": "connect.us-east-1.amazonaws.com"}}, {"UpdatePhoneNumber": 1}),
-    (
-        {"DeletionProtectionEnabled": True, "SelfManagedOptOutsEnabled": True, "OptOutListName": "own"},
-        {"UpdatePhoneNumber": 1},
-    ),
+    (PROTECTED | OPT_OUTS | {"OptOutListName": "own"}, {"UpdatePhoneNumber": 1}),
     ({"MandatoryKeywords": {"HELP": {"Message": "Call us."}}}, {"DescribeKeywords": 1, "PutKeyword": 1}),
-    (
-        {"OptionalKeywords": [{"Keyword": "JOIN", "Message": "Welcome.", "Action": "OPT_IN"}]},
-        {"DescribeKeywords": 1, "PutKeyword": 1},
-    ),
-    ({"Tags": [{"Key": "team", "Value": "billing"}]}, {"ListTagsForResource": 1, "TagResource": 1}),
+    ({"OptionalKeywords": [JOIN]}, {"DescribeKeywords": 1, "PutKeyword": 1}),
+    (TEAM, {"ListTagsForResource": 1, "TagResource": 1}),
     ({"Tags": []}, {"ListTagsForResource": 1}),
     ({"Trigger": "again"}, {}),
     ({"OnDelete": {"LeavePools": True}}, {}),
@@ -200,67 +133,50 @@ IN_PLACE: list[tuple[dict[str, Any], dict[str, int]]] = [
 ]
 
 
-@pytest.mark.shows("a change in place")
+@pytest.mark.shows("update in place")
 @pytest.mark.parametrize(("change", "calls"), IN_PLACE, ids=str)
-def test_a_change_in_place_is_one_read_and_what_differs(
+def test_update_in_place_makes_one_read_and_the_calls_for_the_difference(
     laptop: Laptop, change: dict[str, Any], calls: dict[str, int]
 ) -> None:
     laptop.sms.create_opt_out_list(OptOutListName="own")
-    stack = laptop.cloudformation.stack("numbers")
-    stack.deploy(template(TOLL_FREE))
-    before = stack.physical_ids
+    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, **TOLL_FREE)
 
     made = laptop.calls_of(lambda: stack.deploy(template(TOLL_FREE | change)))
 
     assert stack.status == "UPDATE_COMPLETE", stack.reasons("Number")
     assert made == {f"{SMS}.{name}": n for name, n in ({"DescribePhoneNumbers": 1} | calls).items()}
-    assert stack.physical_ids == before
+    assert stack.physical_ids["Number"] == physical_id
 
-    # The change stands: to ask for it once more, by a Trigger, takes no further writing call.
+    # A second Update to the same properties changes nothing.
     writing = ("Update", "Put", "Tag", "Untag", "Delete", "Request", "Release")
     again = laptop.calls_of(lambda: stack.deploy(template(TOLL_FREE | change | {"Trigger": "once more"})))
     assert not [name for name in again if name.removeprefix(f"{SMS}.").startswith(writing)]
 
 
-@pytest.mark.shows("a change in place")
-def test_a_property_that_is_taken_away_again_is_left_as_it_is(laptop: Laptop) -> None:
-    stack = laptop.cloudformation.stack("numbers")
-    stack.deploy(
-        template(
-            SIMULATOR
-            | {
-                "SelfManagedOptOutsEnabled": True,
-                "OptionalKeywords": [{"Keyword": "JOIN", "Message": "Welcome.", "Action": "OPT_IN"}],
-                "Tags": [{"Key": "team", "Value": "billing"}],
-            }
-        )
-    )
+@pytest.mark.shows("update in place")
+def test_removed_property_keeps_its_value(laptop: Laptop) -> None:
+    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, **OPT_OUTS, **TEAM, OptionalKeywords=[JOIN])
 
     assert stack.deploy(template(SIMULATOR)) == "UPDATE_COMPLETE"
 
-    physical_id = stack.physical_ids["Number"]
     assert described(laptop, physical_id)["SelfManagedOptOutsEnabled"] is True
     assert "JOIN" in keywords(laptop, physical_id)
     assert tags(laptop, physical_id)["team"] == "billing"
 
 
-def test_a_change_by_hand_is_taken_back_by_a_trigger(laptop: Laptop) -> None:
-    stack = laptop.cloudformation.stack("numbers")
-    stack.deploy(template(SIMULATOR | {"SelfManagedOptOutsEnabled": True}))
-    physical_id = stack.physical_ids["Number"]
+def test_trigger_reverts_change_made_outside(laptop: Laptop) -> None:
+    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, **OPT_OUTS)
     laptop.sms.update_phone_number(PhoneNumberId=physical_id, SelfManagedOptOutsEnabled=False)
 
-    stack.deploy(template(SIMULATOR | {"SelfManagedOptOutsEnabled": True, "Trigger": {"any": ["value"]}}))
+    stack.deploy(template(SIMULATOR | OPT_OUTS | {"Trigger": {"any": ["value"]}}))
 
     assert stack.status == "UPDATE_COMPLETE"
     assert described(laptop, physical_id)["SelfManagedOptOutsEnabled"] is True
 
 
-@pytest.mark.shows("a change in place")
-def test_what_is_not_declared_is_not_sent_with_a_change_of_something_else(laptop: Laptop) -> None:
-    stack = laptop.cloudformation.stack("numbers")
-    stack.deploy(template(TOLL_FREE))
-    physical_id = stack.physical_ids["Number"]
+@pytest.mark.shows("update in place")
+def test_undeclared_settings_keep_their_values_if_another_one_changes(laptop: Laptop) -> None:
+    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, **TOLL_FREE)
     laptop.sms.update_phone_number(
         PhoneNumberId=physical_id, SelfManagedOptOutsEnabled=True, TwoWayEnabled=True, TwoWayChannelArn=TOPIC
     )
@@ -272,33 +188,28 @@ def test_what_is_not_declared_is_not_sent_with_a_change_of_something_else(laptop
     assert [number[name] for name in names] == [True, True, True, TOPIC]
 
 
-def test_two_way_can_be_switched_off_again(laptop: Laptop) -> None:
-    stack = laptop.cloudformation.stack("numbers")
-    stack.deploy(template(SIMULATOR | {"TwoWay": {"Enabled": True, "ChannelArn": TOPIC}}))
+def test_two_way_can_be_disabled(laptop: Laptop) -> None:
+    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, TwoWay={"Enabled": True, "ChannelArn": TOPIC})
 
     assert stack.deploy(template(SIMULATOR | {"TwoWay": {"Enabled": False}})) == "UPDATE_COMPLETE"
 
-    assert described(laptop, stack.physical_ids["Number"])["TwoWayEnabled"] is False
+    assert described(laptop, physical_id)["TwoWayEnabled"] is False
 
 
-def test_keywords_that_are_declared_no_more_are_deleted_and_mandatory_ones_stay(laptop: Laptop) -> None:
-    stack = laptop.cloudformation.stack("numbers")
-    join = {"Keyword": "JOIN", "Message": "Welcome.", "Action": "OPT_IN"}
+def test_removed_keywords_are_deleted_and_mandatory_ones_stay(laptop: Laptop) -> None:
     leave = {"Keyword": "LEAVE", "Message": "Bye.", "Action": "OPT_OUT"}
-    stack.deploy(template(SIMULATOR | {"OptionalKeywords": [join, leave]}))
+    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, OptionalKeywords=[JOIN, leave])
 
     stack.deploy(template(SIMULATOR | {"OptionalKeywords": [leave | {"Message": "So long."}]}))
 
     assert stack.status == "UPDATE_COMPLETE", stack.reasons("Number")
-    found = keywords(laptop, stack.physical_ids["Number"])
+    found = keywords(laptop, physical_id)
     assert set(found) == {"HELP", "STOP", "LEAVE"}
     assert found["LEAVE"] == ("So long.", "OPT_OUT")
 
 
-def test_ownership_tags_go_with_the_purchase_and_no_change_of_tags_removes_them(laptop: Laptop) -> None:
-    stack = laptop.cloudformation.stack("numbers")
-    stack.deploy(template(SIMULATOR | {"Tags": [{"Key": "team", "Value": "billing"}]}))
-    physical_id = stack.physical_ids["Number"]
+def test_ownership_tags_are_set_at_purchase_and_never_removed(laptop: Laptop) -> None:
+    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, **TEAM)
     ownership = {
         "cfn-telephony:managed-by": "cfn-telephony",
         "cfn-telephony:stack-id": stack.stack_id,
@@ -314,10 +225,8 @@ def test_ownership_tags_go_with_the_purchase_and_no_change_of_tags_removes_them(
     assert tags(laptop, physical_id) == ownership
 
 
-def test_tags_that_others_put_there_stay_unless_tags_are_declared(laptop: Laptop) -> None:
-    stack = laptop.cloudformation.stack("numbers")
-    stack.deploy(template(SIMULATOR))
-    physical_id = stack.physical_ids["Number"]
+def test_tags_added_outside_stay_unless_tags_are_declared(laptop: Laptop) -> None:
+    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER)
     arn = described(laptop, physical_id)["PhoneNumberArn"]
     laptop.sms.tag_resource(ResourceArn=arn, Tags=[{"Key": "theirs", "Value": "1"}])
 
@@ -328,49 +237,24 @@ def test_tags_that_others_put_there_stay_unless_tags_are_declared(laptop: Laptop
     assert "theirs" not in tags(laptop, physical_id)
 
 
-@pytest.mark.parametrize("key", ["aws:cloudformation:stack-name", "cfn-telephony:stack-id"])
-def test_reserved_tags_are_refused(laptop: Laptop, key: str) -> None:
-    answer = laptop.send(
-        "Create",
-        resource_type="Custom::SmsPhoneNumber",
-        properties=SIMULATOR | {"Tags": [{"Key": key, "Value": "forged"}]},
-    )
+@pytest.mark.parametrize("protected", [False, True])
+def test_number_joins_its_pool_at_purchase_or_after_its_settings(laptop: Laptop, protected: bool) -> None:
+    pool = create_pool(laptop)
 
-    assert answer["Status"] == "FAILED"
-    assert "Tags[0].Key" in answer["Reason"]
-    assert laptop.calls() == {}
+    made = laptop.calls_of(lambda: deploy(laptop, SMS_PHONE_NUMBER, PoolId=pool, DeletionProtectionEnabled=protected))
 
-
-def test_a_number_can_be_requested_into_a_pool_in_one_call(laptop: Laptop) -> None:
-    pool = pool_of(laptop, somebody_elses_number(laptop))
     stack = laptop.cloudformation.stack("numbers")
-
-    made = laptop.calls_of(lambda: stack.deploy(template(SIMULATOR | {"PoolId": pool})))
-
-    assert stack.status == "CREATE_COMPLETE", stack.reasons("Number")
-    assert made == {f"{SMS}.RequestPhoneNumber": 1}
-    assert stack.attributes["Number"]["PoolId"] == pool
-    assert described(laptop, stack.physical_ids["Number"])["PoolId"] == pool
-
-
-def test_a_number_with_settings_of_its_own_is_set_up_before_it_joins_its_pool(laptop: Laptop) -> None:
-    pool = pool_of(laptop, somebody_elses_number(laptop))
-    stack = laptop.cloudformation.stack("numbers")
-
-    stack.deploy(template(SIMULATOR | {"PoolId": pool, "DeletionProtectionEnabled": True}))
-
-    assert stack.status == "CREATE_COMPLETE", stack.reasons("Number")
     number = described(laptop, stack.physical_ids["Number"])
-    assert (number["PoolId"], number["DeletionProtectionEnabled"]) == (pool, True)
+    assert (number["PoolId"], number["DeletionProtectionEnabled"]) == (pool, protected)
     assert stack.attributes["Number"]["PoolId"] == pool
+    if not protected:
+        assert made == {f"{SMS}.RequestPhoneNumber": 1}
 
 
-def test_the_arn_of_a_pool_or_list_means_the_same_as_its_id(laptop: Laptop) -> None:
-    pool = pool_of(laptop, somebody_elses_number(laptop))
-    arns = {"PoolId": f"arn:aws:sms-voice:us-east-1:123456789012:pool/{pool}"}
-    arns["OptOutListName"] = "arn:aws:sms-voice:us-east-1:123456789012:opt-out-list/Default"
-    stack = laptop.cloudformation.stack("numbers")
-    stack.deploy(template(SIMULATOR | arns))
+def test_arn_of_pool_or_opt_out_list_equals_its_id(laptop: Laptop) -> None:
+    pool, prefix = create_pool(laptop), "arn:aws:sms-voice:us-east-1:123456789012"
+    arns = {"PoolId": f"{prefix}:pool/{pool}", "OptOutListName": f"{prefix}:opt-out-list/Default"}
+    stack, _ = deploy(laptop, SMS_PHONE_NUMBER, **arns)
     assert stack.attributes["Number"]["PoolId"] == pool
 
     made = laptop.calls_of(lambda: stack.deploy(template(SIMULATOR | arns | {"Trigger": "1"})))
@@ -378,11 +262,9 @@ def test_the_arn_of_a_pool_or_list_means_the_same_as_its_id(laptop: Laptop) -> N
     assert made == {f"{SMS}.DescribePhoneNumbers": 1}
 
 
-def test_a_change_of_pool_id_moves_the_number(laptop: Laptop) -> None:
-    first, second = (pool_of(laptop, somebody_elses_number(laptop)) for _ in range(2))
-    stack = laptop.cloudformation.stack("numbers")
-    stack.deploy(template(SIMULATOR | {"PoolId": first}))
-    before = stack.physical_ids
+def test_changed_pool_id_moves_the_number(laptop: Laptop) -> None:
+    second = create_pool(laptop)
+    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, PoolId=create_pool(laptop))
 
     made = laptop.calls_of(lambda: stack.deploy(template(SIMULATOR | {"PoolId": second})))
 
@@ -392,106 +274,92 @@ def test_a_change_of_pool_id_moves_the_number(laptop: Laptop) -> None:
         f"{SMS}.DisassociateOriginationIdentity": 1,
         f"{SMS}.AssociateOriginationIdentity": 1,
     }
-    assert stack.physical_ids == before
+    assert stack.physical_ids["Number"] == physical_id
     assert stack.attributes["Number"]["PoolId"] == second
 
 
-def test_a_move_to_a_pool_that_refuses_the_number_ends_in_the_first_pool(laptop: Laptop) -> None:
-    first = pool_of(laptop, somebody_elses_number(laptop))
+def test_rollback_returns_number_to_first_pool_if_second_refuses_it(laptop: Laptop) -> None:
     laptop.sms.create_opt_out_list(OptOutListName="own")
-    other = pool_of(laptop, somebody_elses_number(laptop, OptOutListName="own"))
-    stack = laptop.cloudformation.stack("numbers")
-    stack.deploy(template(SIMULATOR | {"PoolId": first}))
+    other = create_pool(laptop, request_number(laptop, OptOutListName="own"))
+    first = create_pool(laptop)
+    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, PoolId=first)
 
-    assert stack.deploy(template(SIMULATOR | {"PoolId": other})) == "UPDATE_ROLLBACK_COMPLETE"
+    changed = template(SIMULATOR | {"PoolId": other})
+    assert_rolled_back(stack, changed, "ResourceConflict", "OPT_OUT_LIST_MISMATCH", "OptOutListName")
 
-    assert "OptOutListName" in stack.reasons("Number")[0]
-    assert described(laptop, stack.physical_ids["Number"])["PoolId"] == first
-
-
-def test_a_setting_of_a_pooled_number_is_refused_and_the_reason_names_the_pool(laptop: Laptop) -> None:
-    pool = pool_of(laptop, somebody_elses_number(laptop))
-    stack = laptop.cloudformation.stack("numbers")
-    stack.deploy(template(SIMULATOR | {"PoolId": pool}))
-
-    stack.deploy(template(SIMULATOR | {"PoolId": pool, "SelfManagedOptOutsEnabled": True}))
-
-    assert stack.status == "UPDATE_ROLLBACK_COMPLETE"
-    assert "The settings of a pooled number are the pool's" in stack.reasons("Number")[0]
+    assert described(laptop, physical_id)["PoolId"] == first
 
 
-def test_a_number_preference_counts_at_the_purchase_and_its_change_does_nothing(laptop: Laptop) -> None:
-    registration = laptop.sms.create_registration(RegistrationType="US_TEN_DLC_CAMPAIGN_REGISTRATION")["RegistrationId"]
-    declared = SIMULATOR | {"NumberType": "TEN_DLC", "RegistrationId": registration}
+def test_settings_of_pooled_number_cannot_be_changed(laptop: Laptop) -> None:
+    pool = {"PoolId": create_pool(laptop)}
+    stack, _ = deploy(laptop, SMS_PHONE_NUMBER, **pool)
 
-    def wish(digits: str) -> dict[str, Any]:
+    facts = ("UpdatePhoneNumber", "PHONE_NUMBER_ASSOCIATED_TO_POOL")
+    assert_rolled_back(stack, template(SIMULATOR | pool | OPT_OUTS), "ResourceConflict", *facts)
+
+
+def ten_dlc(laptop: Laptop) -> dict[str, Any]:
+    created = laptop.sms.create_registration(RegistrationType="US_TEN_DLC_CAMPAIGN_REGISTRATION")
+    return {"NumberType": "TEN_DLC", "RegistrationId": created["RegistrationId"]}
+
+
+def test_number_preference_applies_at_purchase_only(laptop: Laptop) -> None:
+    declared = ten_dlc(laptop)
+
+    def preferring(digits: str) -> dict[str, Any]:
         return declared | {"NumberPreference": [{"PreferenceType": ["EndsWith"], "Filter": [digits]}]}
 
-    stack = laptop.cloudformation.stack("numbers")
-    assert stack.deploy(template(wish("0123"))) == "CREATE_COMPLETE", stack.reasons("Number")
+    stack, _ = deploy(laptop, SMS_PHONE_NUMBER, **preferring("0123"))
     assert stack.attributes["Number"]["PhoneNumber"].endswith("0123")
-    assert stack.attributes["Number"]["RegistrationId"] == registration
+    assert stack.attributes["Number"]["RegistrationId"] == declared["RegistrationId"]
 
-    made = laptop.calls_of(lambda: stack.deploy(template(wish("0777"))))
+    made = laptop.calls_of(lambda: stack.deploy(template(SIMULATOR | preferring("0777"))))
 
     assert stack.status == "UPDATE_COMPLETE"
     assert made == {f"{SMS}.DescribePhoneNumbers": 1}
 
 
-def test_a_registration_that_is_not_declared_is_no_reason_for_a_new_number(laptop: Laptop) -> None:
-    registration = laptop.sms.create_registration(RegistrationType="US_TEN_DLC_CAMPAIGN_REGISTRATION")["RegistrationId"]
-    declared = SIMULATOR | {"NumberType": "TEN_DLC"}
-    stack = laptop.cloudformation.stack("numbers")
-    stack.deploy(template(declared | {"RegistrationId": registration}))
-    before = stack.physical_ids
+@pytest.mark.parametrize("registered", [True, False], ids=["registration removed", "capabilities in another order"])
+def test_equivalent_declaration_does_not_replace_the_number(laptop: Laptop, registered: bool) -> None:
+    declared = ten_dlc(laptop) if registered else TOLL_FREE | {"NumberCapabilities": ["SMS", "VOICE"]}
+    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, **declared)
 
-    assert stack.deploy(template(declared)) == "UPDATE_COMPLETE"
-    assert stack.physical_ids == before
+    change = {"RegistrationId": None} if registered else {"NumberCapabilities": ["VOICE", "SMS"]}
+    assert stack.deploy(template(SIMULATOR | declared | change)) == "UPDATE_COMPLETE"
 
-
-def test_capabilities_in_another_order_are_the_same_capabilities(laptop: Laptop) -> None:
-    stack = laptop.cloudformation.stack("numbers")
-    stack.deploy(template(TOLL_FREE | {"NumberCapabilities": ["SMS", "VOICE"]}))
-    before = stack.physical_ids
-
-    assert stack.deploy(template(TOLL_FREE | {"NumberCapabilities": ["VOICE", "SMS"]})) == "UPDATE_COMPLETE"
-    assert stack.physical_ids == before
+    assert stack.physical_ids["Number"] == physical_id
 
 
-@pytest.mark.shows("a role that was created a moment ago")
-def test_a_role_that_was_created_a_moment_ago_is_waited_for(laptop: Laptop) -> None:
+@pytest.mark.shows("role not yet assumable")
+def test_new_role_is_waited_for(laptop: Laptop) -> None:
     laptop.telecom.configure(role_propagation_seconds=0.2)
-    stack = laptop.cloudformation.stack("numbers")
 
-    stack.deploy(template(SIMULATOR | {"TwoWay": {"Enabled": True, "ChannelArn": TOPIC, "ChannelRole": ROLE}}))
+    with environment(RETRY_PERIOD_SECONDS="30"):
+        deploy(laptop, SMS_PHONE_NUMBER, **TWO_WAY)
 
-    assert stack.status == "CREATE_COMPLETE", stack.reasons("Number")
     assert laptop.held() == {"phone_numbers": 1}
 
 
-@pytest.mark.shows("a role that was created a moment ago")
-def test_a_role_that_never_works_fails_with_what_to_check(laptop: Laptop) -> None:
+@pytest.mark.shows("role not yet assumable")
+def test_create_fails_if_role_never_works(laptop: Laptop) -> None:
     laptop.telecom.configure(role_propagation_seconds=86_400)
-    stack = laptop.cloudformation.stack("numbers")
+    stack, facts = laptop.cloudformation.stack("numbers"), ("RESOURCE_NOT_ACCESSIBLE", "TwoWay.ChannelRole")
 
-    stack.deploy(template(SIMULATOR | {"TwoWay": {"Enabled": True, "ChannelArn": TOPIC, "ChannelRole": ROLE}}))
+    assert_rolled_back(stack, template(SIMULATOR | TWO_WAY), "AccessDenied", *facts)
 
-    assert stack.status == "ROLLBACK_COMPLETE"
-    assert "AccessDenied" in stack.reasons("Number")[0]
-    assert "TwoWay.ChannelRole trusts sms-voice.amazonaws.com" in stack.reasons("Number")[0]
     assert laptop.held() == {}
 
 
 def declares_secrets(secret: str) -> dict[str, Any]:
     return SIMULATOR | {
         "MandatoryKeywords": {"HELP": {"Message": secret}},
-        "OptionalKeywords": [{"Keyword": "JOIN", "Message": secret, "Action": "OPT_IN"}],
+        "OptionalKeywords": [JOIN | {"Message": secret}],
         "Tags": [{"Key": "code", "Value": secret}],
         "Trigger": secret,
     }
 
 
-@pytest.mark.shows("a secret in anything that is written")
+@pytest.mark.shows("secret in logs, tables or errors")
 @pytest.mark.parametrize(
     "act",
     [
@@ -502,9 +370,9 @@ def declares_secrets(secret: str) -> dict[str, Any]:
     ],
     ids=["update", "refused replacement", "unknown property", "delete"],
 )
-def test_a_no_echo_value_reaches_the_service_and_nothing_else(laptop: Laptop, act: Callable[[Any], Any]) -> None:
-    stack = laptop.cloudformation.stack("numbers")
-    assert stack.deploy(template(declares_secrets(SECRET))) == "CREATE_COMPLETE"
-    assert keywords(laptop, stack.physical_ids["Number"])["HELP"][0] == SECRET
+def test_no_echo_value_reaches_only_the_service(laptop: Laptop, act: Callable[[Stack], str]) -> None:
+    """The laptop fixture searches the responses, the log and the table."""
+    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, **declares_secrets(SECRET))
+    assert keywords(laptop, physical_id)["HELP"][0] == SECRET
 
-    act(stack)  # what it leaves behind is looked at by the laptop itself
+    act(stack)

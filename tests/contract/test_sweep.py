@@ -1,9 +1,10 @@
-"""The sweep tells of what no stack names, looks again at purchases of unknown end, and releases next to nothing."""
+"""The sweep reports numbers that no stack refers to, and releases only unknown purchases, where that is allowed."""
 
 from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self, cast
@@ -19,7 +20,28 @@ from telephony.errors import TelephonyError, ThrottledError
 from telephony.handlers import sweep
 from tests.conftest import CONNECT, SMS, STACK_ID, Context, Laptop
 from tests.contract.cloudformation import Stack
-from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind, template
+from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, Kind, template
+from tests.contract.steps import (
+    DENIED,
+    GENERATED_ID,
+    IN_REVIEW,
+    REPLACEABLE,
+    SMS_KINDS,
+    canceled,
+    create,
+    create_pool,
+    delete,
+    environment,
+    fault,
+    hold_call,
+    join_pool,
+    lose_purchase,
+    protect,
+    request_number,
+    send_create,
+    update,
+)
+from tests.contract.test_answering import short_invocations
 
 CREATED = "2026-01-01T00:00:00Z"
 RETAINED = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
@@ -29,8 +51,8 @@ NOTHING = dict.fromkeys(
 )
 
 
-class StacksApi:
-    """DescribeStacks and DescribeStackResource over HTTP, of the stacks that it is told of.
+class StacksApi(ThreadingHTTPServer):
+    """DescribeStacks and DescribeStackResource over HTTP; use as a context manager.
 
     Messages as CloudFormation words them, both with ValidationError: `Stack with id ... does not exist`, `Resource ...
     does not exist for stack ...`. A deleted stack is described, by its id, for another 90 days (API reference,
@@ -38,85 +60,78 @@ class StacksApi:
     """
 
     def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}"
         self.stacks: dict[str, tuple[str, dict[str, str]]] = {}
-        """By StackId: the status, and the physical ids by logical id."""
+        """By StackId: the status, and the physical IDs by logical ID."""
         self.throttles = 0
         """How many of the next calls are throttled."""
         self.calls: list[str] = []
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
+        self.shutdown()
+        self.server_close()
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
-
-    def know(self, stack: Stack, status: str = "") -> None:
-        """Tell of a stack as it is now."""
-        self.stacks[stack.stack_id] = (status or stack.status, stack.physical_ids)
+    def know(self, stack: Stack) -> None:
+        """Add a stack as it is now."""
+        self.stacks[stack.stack_id] = (stack.status, stack.physical_ids)
 
     def answer(self, asked: dict[str, str]) -> tuple[int, str]:
-        self.calls.append(asked["Action"])
+        action, name, logical_id = asked["Action"], asked["StackName"], asked.get("LogicalResourceId", "")
+        self.calls.append(action)
         if self.throttles:
             self.throttles -= 1
-            return 400, _error("Throttling", "Rate exceeded")
-        name = asked["StackName"]
+            return _error("Throttling", "Rate exceeded")
         if name not in self.stacks:
-            return 400, _error("ValidationError", f"Stack with id {name} does not exist")
+            return _error("ValidationError", f"Stack with id {name} does not exist")
         status, physical_ids = self.stacks[name]
-        if asked["Action"] == "DescribeStacks":
-            fields = {"StackId": name, "StackName": "example", "CreationTime": CREATED, "StackStatus": status}
-            return 200, _result("DescribeStacks", f"<Stacks><member>{_xml(fields)}</member></Stacks>")
-        logical_id = asked["LogicalResourceId"]
+        if action == "DescribeStacks":
+            stack = {"StackId": name, "StackName": "example", "CreationTime": CREATED, "StackStatus": status}
+            return _result(action, {"Stacks": {"member": stack}})
         if logical_id not in physical_ids:
-            return 400, _error("ValidationError", f"Resource {logical_id} does not exist for stack {name}")
-        fields = {"LogicalResourceId": logical_id, "PhysicalResourceId": physical_ids[logical_id]}
-        fields |= {"ResourceType": "Custom::Any", "ResourceStatus": status, "LastUpdatedTimestamp": CREATED}
-        return 200, _result("DescribeStackResource", f"<StackResourceDetail>{_xml(fields)}</StackResourceDetail>")
+            return _error("ValidationError", f"Resource {logical_id} does not exist for stack {name}")
+        resource = {"LogicalResourceId": logical_id, "PhysicalResourceId": physical_ids[logical_id]}
+        resource |= {"ResourceType": "Custom::Any", "ResourceStatus": status, "LastUpdatedTimestamp": CREATED}
+        return _result(action, {"StackResourceDetail": resource})
 
 
-def _handler(api: StacksApi) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            status, answer = api.answer({name: values[0] for name, values in parse_qs(body).items()})
-            self.send_response(status)
-            self.send_header("Content-Type", "text/xml")
-            self.send_header("Content-Length", str(len(answer.encode())))
-            self.end_headers()
-            self.wfile.write(answer.encode())
+class _Handler(BaseHTTPRequestHandler):
+    server: StacksApi
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
-            del format, args
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        status, answer = self.server.answer({name: values[0] for name, values in parse_qs(body).items()})
+        self.send_response(status)
+        self.send_header("Content-Type", "text/xml")
+        self.send_header("Content-Length", str(len(answer.encode())))
+        self.end_headers()
+        self.wfile.write(answer.encode())
 
-    return Handler
-
-
-def _xml(fields: dict[str, str]) -> str:
-    return "".join(f"<{name}>{escape(value)}</{name}>" for name, value in fields.items())
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
+        del format, args
 
 
-def _result(action: str, inner: str) -> str:
-    namespace = "http://cloudformation.amazonaws.com/doc/2010-05-15/"
-    return f'<{action}Response xmlns="{namespace}"><{action}Result>{inner}</{action}Result></{action}Response>'
+def _xml(value: Any) -> str:
+    if isinstance(value, str):
+        return escape(value)
+    return "".join(f"<{name}>{_xml(member)}</{name}>" for name, member in value.items())
 
 
-def _error(code: str, message: str) -> str:
-    inner = _xml({"Type": "Sender", "Code": code, "Message": message})
-    return f"<ErrorResponse><Error>{inner}</Error><RequestId>-</RequestId></ErrorResponse>"
+def _result(action: str, result: dict[str, Any]) -> tuple[int, str]:
+    return 200, _xml({f"{action}Response": {f"{action}Result": result}})
+
+
+def _error(code: str, message: str) -> tuple[int, str]:
+    return 400, _xml({"ErrorResponse": {"Error": {"Type": "Sender", "Code": code, "Message": message}}})
 
 
 @pytest.fixture
 def stacks(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> Iterator[StacksApi]:
-    del laptop  # whose container the sweep runs in
+    del laptop  # whose container runs the sweep
     with StacksApi() as api:
         monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", api.url)
         services.cloudformation.cache_clear()
@@ -126,7 +141,7 @@ def stacks(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> Iterator[StacksAp
 
 @pytest.fixture(params=[False, True], ids=["reports", "may release"])
 def release(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Both settings: what is promised whether or not the sweep may release."""
+    """Both values of AllowSweepRelease."""
     may: bool = request.param
     monkeypatch.setenv("ALLOW_SWEEP_RELEASE", "true" if may else "false")
     return may
@@ -141,19 +156,27 @@ def run() -> dict[str, int]:
     return sweep.handler({}, cast("Any", Context(900)))
 
 
-def deployed(laptop: Laptop, kind: Kind, **more: Any) -> Stack:
+def a_day_later() -> Any:
+    return time_machine.travel(clock.now() + 86_401)
+
+
+def deployed(laptop: Laptop, kind: Kind, **attributes: Any) -> Stack:
+    """A stack with one resource; attributes are its policies."""
     stack = laptop.cloudformation.stack("swept")
-    assert stack.deploy(template(kind.properties, kind, **more)) == "CREATE_COMPLETE", stack.reasons("Number")
+    assert stack.deploy(template(kind.properties, kind, **attributes)) == "CREATE_COMPLETE", stack.reasons("Number")
+    return stack
+
+
+def deleted_stack(laptop: Laptop, kind: Kind) -> Stack:
+    """A deleted stack that retained its resource."""
+    stack = deployed(laptop, kind, **RETAINED)
+    assert stack.delete() == "DELETE_COMPLETE"
     return stack
 
 
 def suspect(laptop: Laptop, kind: Kind, *, deleted: bool) -> str:
-    """A purchase that nobody knows to have bought, and which then turns out to have; its physical id.
-
-    The first call gets no answer, the next one is refused, no number is to be found; deleted: the rollback's Delete is
-    answered as well. The service has done the work of the first call later than anybody looked.
-    """
-    record = unknown_end(laptop, kind, deleted=deleted)
+    """Return the ID of a number whose purchase took effect after the provider had recorded its result as unknown."""
+    record = unknown_purchase(laptop, kind, deleted=deleted)
     stack_id, logical_id = record["pk"]["S"].split("|")
     tags = {
         "cfn-telephony:managed-by": "cfn-telephony",
@@ -165,22 +188,21 @@ def suspect(laptop: Laptop, kind: Kind, *, deleted: bool) -> str:
         target, number = kind.properties["TargetArn"], record["candidate"]["S"]
         return laptop.connect.claim_phone_number(TargetArn=target, PhoneNumber=number, Tags=tags)["PhoneNumberArn"]
     listed: Any = [{"Key": key, "Value": value} for key, value in tags.items()]
-    if kind is SMS_SENDER_ID:
-        made = laptop.sms.request_sender_id(SenderId="ACME", IsoCountryCode="GB", Tags=listed)
-        return f"{made['IsoCountryCode']}|{made['SenderId']}"
-    asked: dict[str, Any] = SIMULATOR | {"MessageType": "TRANSACTIONAL"}
-    return laptop.sms.request_phone_number(**asked, Tags=listed)["PhoneNumberId"]
+    if kind is SMS_PHONE_NUMBER:
+        return request_number(laptop, Tags=listed)
+    made = laptop.sms.request_sender_id(SenderId="ACME", IsoCountryCode="GB", Tags=listed)
+    return f"{made['IsoCountryCode']}|{made['SenderId']}"
 
 
-def unknown_end(laptop: Laptop, kind: Kind, *, deleted: bool) -> dict[str, Any]:
-    laptop.telecom.fault(kind.service, kind.operation, "reset")
-    laptop.telecom.fault(kind.service, kind.operation, "error", code="AccessDeniedException", message="No.")
-    declared: dict[str, Any] = {"resource_type": kind.type, "properties": kind.properties, "logical_id": kind.operation}
-    failed = laptop.send("Create", **declared)
+def unknown_purchase(laptop: Laptop, kind: Kind, *, deleted: bool) -> dict[str, Any]:
+    """Return the ledger record of a purchase whose result is unknown; deleted: its Delete has succeeded."""
+    fault(laptop, kind.buys, "reset")
+    fault(laptop, kind.buys, "error", **DENIED)
+    failed = send_create(laptop, kind, logical_id=kind.operation)
     assert failed["Status"] == "FAILED"
     if deleted:
-        answer = laptop.send("Delete", physical_id=failed["PhysicalResourceId"], **declared)
-        assert answer["Status"] == "SUCCESS"
+        gone = delete(laptop, kind, failed["PhysicalResourceId"], logical_id=kind.operation)
+        assert gone["Status"] == "SUCCESS"
     [record] = [row for row in laptop.purchases() if row["sk"]["S"] == f"purchase#{failed['RequestId']}"]
     assert record["purchase_state"] == {"S": "UNKNOWN"}
     assert record["canceled"] == {"BOOL": deleted}
@@ -192,11 +214,11 @@ def state(laptop: Laptop) -> str:
     return str(record["purchase_state"]["S"])
 
 
-# -- what no stack names -----------------------------------------------------------------------------------------------
+# -- numbers that no stack refers to -----------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("release")
-def test_what_a_living_stack_names_is_no_finding(laptop: Laptop, kind: Kind, stacks: StacksApi) -> None:
+def test_number_of_existing_stack_is_no_finding(laptop: Laptop, kind: Kind, stacks: StacksApi) -> None:
     stacks.know(deployed(laptop, kind))
 
     assert run() == NOTHING
@@ -206,9 +228,8 @@ def test_what_a_living_stack_names_is_no_finding(laptop: Laptop, kind: Kind, sta
 
 
 @pytest.mark.usefixtures("release")
-def test_what_this_provider_did_not_buy_is_nobodys_business(laptop: Laptop, stacks: StacksApi) -> None:
-    asked: dict[str, Any] = SIMULATOR | {"MessageType": "TRANSACTIONAL"}
-    laptop.sms.request_phone_number(**asked, Tags=[{"Key": "cfn-telephony", "Value": "no"}])
+def test_unmanaged_number_is_ignored(laptop: Laptop, stacks: StacksApi) -> None:
+    request_number(laptop, Tags=[{"Key": "cfn-telephony", "Value": "no"}])
     laptop.sms.request_sender_id(SenderId="OTHERS", IsoCountryCode="GB")
 
     assert run() == NOTHING
@@ -219,11 +240,10 @@ def test_what_this_provider_did_not_buy_is_nobodys_business(laptop: Laptop, stac
 
 @pytest.mark.usefixtures("release")
 @pytest.mark.parametrize("described", [True, False])
-def test_what_a_policy_kept_of_a_deleted_stack_is_told_and_never_released(
+def test_number_retained_from_deleted_stack_is_reported_and_never_released(
     laptop: Laptop, kind: Kind, stacks: StacksApi, described: bool
 ) -> None:
-    stack = deployed(laptop, kind, **RETAINED)
-    assert stack.delete() == "DELETE_COMPLETE"
+    stack = deleted_stack(laptop, kind)
     if described:
         stacks.know(stack)
 
@@ -234,12 +254,12 @@ def test_what_a_policy_kept_of_a_deleted_stack_is_told_and_never_released(
 
 
 @pytest.mark.usefixtures("release")
-def test_what_a_replacement_left_behind_is_told_and_never_released(
+def test_number_retained_by_replacement_is_reported_and_never_released(
     laptop: Laptop, kind: Kind, stacks: StacksApi
 ) -> None:
     stack = deployed(laptop, kind, **RETAINED)
-    changed = kind.properties | kind.replacing | {"AllowReplacement": True}
-    assert stack.deploy(template(changed, kind, **RETAINED)) == "UPDATE_COMPLETE", stack.reasons("Number")
+    changed = template(kind.properties | kind.replacing | REPLACEABLE, kind, **RETAINED)
+    assert stack.deploy(changed) == "UPDATE_COMPLETE", stack.reasons("Number")
     stacks.know(stack)
 
     assert run() == NOTHING | {"NOT_REFERENCED": 1}
@@ -248,9 +268,10 @@ def test_what_a_replacement_left_behind_is_told_and_never_released(
 
 
 @pytest.mark.usefixtures("release")
-def test_what_a_stack_does_not_have_any_more_is_told(laptop: Laptop, kind: Kind, stacks: StacksApi) -> None:
-    stack = deployed(laptop, kind, **RETAINED)
-    stacks.stacks[stack.stack_id] = ("UPDATE_COMPLETE", {"Other": "other"})
+def test_number_of_removed_resource_is_reported_and_never_released(
+    laptop: Laptop, kind: Kind, stacks: StacksApi
+) -> None:
+    stacks.stacks[deployed(laptop, kind).stack_id] = ("UPDATE_COMPLETE", {"Other": "other"})
 
     assert run() == NOTHING | {"NOT_REFERENCED": 1}
 
@@ -258,13 +279,13 @@ def test_what_a_stack_does_not_have_any_more_is_told(laptop: Laptop, kind: Kind,
 
 
 @pytest.mark.parametrize("status", ["CREATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "DELETE_IN_PROGRESS"])
-def test_a_stack_that_is_at_work_is_left_to_its_work(laptop: Laptop, stacks: StacksApi, status: str) -> None:
+def test_stack_with_an_operation_in_progress_is_skipped(laptop: Laptop, stacks: StacksApi, status: str) -> None:
     stacks.stacks[deployed(laptop, SMS_PHONE_NUMBER).stack_id] = (status, {})
 
     assert run() == NOTHING
 
 
-def test_a_stack_is_asked_for_once_however_many_numbers_it_has(laptop: Laptop, stacks: StacksApi) -> None:
+def test_each_stack_is_described_once(laptop: Laptop, stacks: StacksApi) -> None:
     stack = laptop.cloudformation.stack("swept")
     number = template(SIMULATOR)["Resources"]["Number"]
     stack.deploy({"Resources": dict.fromkeys(("One", "Two", "Three"), number)})
@@ -275,8 +296,8 @@ def test_a_stack_is_asked_for_once_however_many_numbers_it_has(laptop: Laptop, s
     assert sorted(stacks.calls) == ["DescribeStackResource"] * 3 + ["DescribeStacks"]
 
 
-def test_more_numbers_than_a_page_holds_are_all_seen(laptop: Laptop, stacks: StacksApi) -> None:
-    del stacks
+@pytest.mark.usefixtures("stacks")
+def test_every_page_is_read(laptop: Laptop) -> None:
     laptop.telecom.configure(sender_ids=200)
     tags: Any = [
         {"Key": f"cfn-telephony:{key}", "Value": value}
@@ -288,61 +309,48 @@ def test_more_numbers_than_a_page_holds_are_all_seen(laptop: Laptop, stacks: Sta
     assert run() == NOTHING | {"STACK_DELETED": 101}
 
 
-# -- purchases of unknown end ------------------------------------------------------------------------------------------
+# -- purchases whose result is unknown ---------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("release", "stacks")
 @pytest.mark.parametrize("deleted", [False, True])
-def test_a_purchase_of_unknown_end_that_brought_nothing_stays_open(laptop: Laptop, kind: Kind, deleted: bool) -> None:
-    unknown_end(laptop, kind, deleted=deleted)
+def test_unknown_purchase_without_number_is_closed_after_a_day(laptop: Laptop, kind: Kind, deleted: bool) -> None:
+    unknown_purchase(laptop, kind, deleted=deleted)
 
     assert run() == NOTHING | {"UNKNOWN_PURCHASE_OPEN": 1}
     assert state(laptop) == "UNKNOWN"
-
-
-@pytest.mark.usefixtures("release", "stacks")
-def test_after_a_day_it_is_certain_that_it_brought_nothing(laptop: Laptop, kind: Kind) -> None:
-    unknown_end(laptop, kind, deleted=True)
-
-    with time_machine.travel(clock.now() + 86_401):
+    with a_day_later():
         assert run() == NOTHING
         assert run() == NOTHING
 
     assert state(laptop) == "REFUSED"
 
 
-@pytest.mark.shows("tags that show late")
+@pytest.mark.shows("tags visible late")
 @pytest.mark.usefixtures("stacks")
 @pytest.mark.parametrize("deleted", [False, True])
-def test_what_it_brought_after_all_is_told_and_not_released(laptop: Laptop, kind: Kind, deleted: bool) -> None:
+def test_late_number_is_released_only_if_deleted_and_allowed(
+    laptop: Laptop, kind: Kind, release: bool, deleted: bool
+) -> None:
     physical_id = suspect(laptop, kind, deleted=deleted)
 
-    assert run()["UNKNOWN_PURCHASE_FOUND"] == 1
+    if release and deleted:
+        assert run() == NOTHING | {"UNKNOWN_PURCHASE_RELEASED": 1}
+        assert run() == NOTHING
+    else:
+        assert run() == NOTHING | {"UNKNOWN_PURCHASE_FOUND": 1}
 
-    assert laptop.ids() == [physical_id]
-    assert state(laptop) == "UNKNOWN"
+    assert laptop.ids() == ([] if release and deleted else [physical_id])
+    assert state(laptop) == ("RELEASED" if release and deleted else "UNKNOWN")
 
 
+@pytest.mark.shows("tags visible late")
 @pytest.mark.usefixtures("stacks", "may_release")
-def test_what_it_brought_after_all_is_released_once_its_delete_was_answered(laptop: Laptop, kind: Kind) -> None:
-    suspect(laptop, kind, deleted=True)
-
-    assert run() == NOTHING | {"UNKNOWN_PURCHASE_RELEASED": 1}
-
-    assert laptop.held() == {}
-    assert state(laptop) == "RELEASED"
-    assert run() == NOTHING
-
-
-@pytest.mark.shows("tags that show late")
-@pytest.mark.usefixtures("stacks", "may_release")
-def test_what_tags_show_only_after_its_delete_is_released_by_the_sweep(laptop: Laptop, kind: Kind) -> None:
+def test_number_whose_tags_appear_after_its_delete_is_released(laptop: Laptop, kind: Kind) -> None:
     laptop.telecom.configure(tags_lag_seconds=120)
-    laptop.telecom.fault(kind.service, kind.operation, "lose_answer")
-    laptop.telecom.fault(kind.service, kind.operation, "error", code="InternalServerException", status=500, times=999)
-    declared: dict[str, Any] = {"resource_type": kind.type, "properties": kind.properties}
-    failed = laptop.send("Create", **declared)
-    gone = laptop.send("Delete", physical_id=failed["PhysicalResourceId"], **declared)
+    lose_purchase(laptop, kind)
+    failed = send_create(laptop, kind)
+    gone = delete(laptop, kind, failed["PhysicalResourceId"])
 
     assert (failed["Status"], gone["Status"], state(laptop)) == ("FAILED", "SUCCESS", "UNKNOWN")
     assert laptop.held() == {kind.held: 1}
@@ -354,53 +362,32 @@ def test_what_tags_show_only_after_its_delete_is_released_by_the_sweep(laptop: L
 
 
 @pytest.mark.usefixtures("stacks", "may_release")
-def test_what_no_delete_was_answered_for_is_told_and_not_released(laptop: Laptop, kind: Kind) -> None:
-    physical_id = suspect(laptop, kind, deleted=False)
-
-    found = run()
-
-    assert (found["UNKNOWN_PURCHASE_FOUND"], found["UNKNOWN_PURCHASE_RELEASED"]) == (1, 0)
-    assert laptop.ids() == [physical_id]
-
-
-@pytest.mark.usefixtures("stacks", "may_release")
-@pytest.mark.parametrize("kind", [SMS_PHONE_NUMBER, SMS_SENDER_ID], ids=lambda kind: kind.type)
-def test_nothing_stands_in_the_way_of_such_a_release(laptop: Laptop, kind: Kind) -> None:
+@SMS_KINDS
+def test_late_number_is_released_despite_protection_and_pool(laptop: Laptop, kind: Kind) -> None:
     physical_id = suspect(laptop, kind, deleted=True)
-    asked: dict[str, Any] = SIMULATOR | {"MessageType": "TRANSACTIONAL"}
-    first = laptop.sms.request_phone_number(**asked)["PhoneNumberId"]
-    pool = laptop.sms.create_pool(OriginationIdentity=first, IsoCountryCode="US", MessageType="TRANSACTIONAL")
-    if kind is SMS_PHONE_NUMBER:
-        laptop.sms.update_phone_number(PhoneNumberId=physical_id, DeletionProtectionEnabled=True)
-        country, identity = "US", physical_id
-    else:
-        country, identity = physical_id.split("|")
-        laptop.sms.update_sender_id(SenderId=identity, IsoCountryCode=country, DeletionProtectionEnabled=True)
-    laptop.sms.associate_origination_identity(
-        PoolId=pool["PoolId"], OriginationIdentity=identity, IsoCountryCode=country
-    )
+    other = request_number(laptop)
+    protect(laptop, physical_id)
+    join_pool(laptop, create_pool(laptop, other), physical_id)
 
     assert run() == NOTHING | {"UNKNOWN_PURCHASE_RELEASED": 1}
 
-    assert laptop.ids() == [first]
+    assert laptop.ids() == [other]
 
 
 @pytest.mark.usefixtures("stacks")
-def test_a_replacement_whose_answer_was_lost_and_whose_stack_is_gone_is_of_unknown_end_too(
+def test_unreported_replacement_in_deleted_stack_is_an_unknown_purchase(
     laptop: Laptop, kind: Kind, release: bool
 ) -> None:
-    fields: dict[str, Any] = {"resource_type": kind.type}
-    first = laptop.send("Create", properties=kind.properties, **fields)["PhysicalResourceId"]
-    allowed = kind.properties | kind.replacing | {"AllowReplacement": "true"}
-    second = laptop.send("Update", physical_id=first, properties=allowed, old_properties=kind.properties, **fields)
-    [record] = [row for row in laptop.purchases() if row["physical_id"]["S"] == second["PhysicalResourceId"]]
-    # As it is when no answer to the Update was taken: the stack goes with the first number, the only one it knows.
+    first = create(laptop, kind)
+    second = update(laptop, kind, first, kind.properties | kind.replacing | REPLACEABLE)["PhysicalResourceId"]
+    [record] = [row for row in laptop.purchases() if row["physical_id"]["S"] == second]
+    # As if no response to the Update had been accepted: the stack is deleted with the first number, the only one known.
     laptop.dynamodb.update_item(
         TableName=laptop.table,
         Key={"pk": record["pk"], "sk": record["sk"]},
         UpdateExpression="REMOVE response_accepted_at",
     )
-    laptop.send("Delete", physical_id=first, properties=kind.properties, **fields)
+    delete(laptop, kind, first)
 
     assert run() == NOTHING | {"UNKNOWN_PURCHASE_RELEASED" if release else "UNKNOWN_PURCHASE_FOUND": 1}
 
@@ -408,36 +395,33 @@ def test_a_replacement_whose_answer_was_lost_and_whose_stack_is_gone_is_of_unkno
 
 
 @pytest.mark.usefixtures("stacks", "may_release")
-def test_what_a_policy_kept_is_not_released_however_late_its_create_was_answered(laptop: Laptop) -> None:
-    # In time for CloudFormation, but within the margin that the provider keeps before the end of the ServiceTimeout.
-    laptop.telecom.fault(SMS, "RequestPhoneNumber", "hang", seconds=3.2)
-    stack = laptop.cloudformation.stack("swept")
-    declared = template(SIMULATOR | {"ServiceTimeout": 4}, SMS_PHONE_NUMBER, **RETAINED)
-    assert stack.deploy(declared) == "CREATE_COMPLETE", stack.reasons("Number")
-    assert stack.delete() == "DELETE_COMPLETE"
-
-    found = run()
-
-    assert laptop.ids() == [physical_id for _, physical_id in stack.retained]
-    assert found["UNKNOWN_PURCHASE_RELEASED"] == 0
-
-
-@pytest.mark.usefixtures("stacks", "may_release")
-def test_a_purchase_that_ended_well_is_never_released(laptop: Laptop, kind: Kind) -> None:
-    stack = deployed(laptop, kind)
+def test_retained_number_is_not_released_however_late_its_create_was_answered(
+    laptop: Laptop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The response was in time for CloudFormation, but within the provider's margin before the ServiceTimeout."""
+    with (
+        environment(SERVICE_TIMEOUT_MARGIN_SECONDS="120"),
+        short_invocations(laptop, 4000) as unhurried,
+        hold_call(laptop, SMS_PHONE_NUMBER.buys) as purchase,
+    ):
+        created = unhurried.post("Create", resource_type=SMS_PHONE_NUMBER.type, properties=SIMULATOR)
+        purchase.wait()
+        monkeypatch.setattr(clock, "now", lambda: time.time() + 3540)
+        purchase.release()
+        assert unhurried.response(created)["Status"] == "SUCCESS"
 
     assert run() == NOTHING | {"STACK_DELETED": 1}
 
-    assert laptop.ids() == [stack.physical_ids["Number"]]
+    assert laptop.held() == {"phone_numbers": 1}
 
 
-# -- what goes wrong ---------------------------------------------------------------------------------------------------
+# -- failures ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("stacks", "may_release")
-def test_a_release_that_fails_is_tried_by_the_next_sweep(laptop: Laptop, kind: Kind) -> None:
+def test_next_sweep_repeats_a_failed_release(laptop: Laptop, kind: Kind) -> None:
     suspect(laptop, kind, deleted=True)
-    laptop.telecom.fault(kind.service, kind.releases.split(".")[1], "throttle", times=99)
+    fault(laptop, kind.releases, "throttle", times=99)
 
     found = run()
     assert (found["UNKNOWN_PURCHASE_OPEN"], found["UNKNOWN_PURCHASE_RELEASED"]) == (1, 0)
@@ -458,10 +442,10 @@ def test_a_release_that_fails_is_tried_by_the_next_sweep(laptop: Laptop, kind: K
         ("dynamodb", "Scan"),
     ],
 )
-def test_a_throttled_sweep_ends_in_an_error_and_the_next_run_sees_it_all(
+def test_throttled_sweep_fails_and_the_next_one_succeeds(
     laptop: Laptop, stacks: StacksApi, service: str, operation: str
 ) -> None:
-    assert deployed(laptop, SMS_PHONE_NUMBER, **RETAINED).delete() == "DELETE_COMPLETE"
+    deleted_stack(laptop, SMS_PHONE_NUMBER)
     laptop.telecom.fault(service, operation, "throttle", times=99)
 
     with pytest.raises(TelephonyError):
@@ -472,7 +456,7 @@ def test_a_throttled_sweep_ends_in_an_error_and_the_next_run_sees_it_all(
     assert stacks.calls[-1] == "DescribeStacks"
 
 
-def test_a_throttled_cloudformation_is_not_taken_for_a_stack_that_is_gone(laptop: Laptop, stacks: StacksApi) -> None:
+def test_throttled_cloudformation_is_not_taken_for_a_deleted_stack(laptop: Laptop, stacks: StacksApi) -> None:
     stacks.know(deployed(laptop, SMS_PHONE_NUMBER))
     stacks.throttles = 99
 
@@ -483,8 +467,8 @@ def test_a_throttled_cloudformation_is_not_taken_for_a_stack_that_is_gone(laptop
     assert run() == NOTHING
 
 
-def test_a_few_throttles_do_not_end_a_sweep(laptop: Laptop, stacks: StacksApi) -> None:
-    assert deployed(laptop, SMS_PHONE_NUMBER, **RETAINED).delete() == "DELETE_COMPLETE"
+def test_sweep_retries_throttled_calls(laptop: Laptop, stacks: StacksApi) -> None:
+    deleted_stack(laptop, SMS_PHONE_NUMBER)
     laptop.telecom.fault(SMS, "DescribePhoneNumbers", "throttle", times=2)
     laptop.telecom.fault(SMS, "ListTagsForResource", "throttle", times=2)
     stacks.throttles = 2
@@ -492,60 +476,51 @@ def test_a_few_throttles_do_not_end_a_sweep(laptop: Laptop, stacks: StacksApi) -
     assert run() == NOTHING | {"STACK_DELETED": 1}
 
 
-def test_findings_are_counted_in_the_metric_that_the_alarm_looks_at(
-    laptop: Laptop, stacks: StacksApi, capsys: pytest.CaptureFixture[str], written: list[str]
+@pytest.mark.usefixtures("stacks")
+def test_findings_are_logged_and_counted_in_the_metric_of_the_alarm(
+    laptop: Laptop, capsys: pytest.CaptureFixture[str], written: list[str]
 ) -> None:
-    del stacks
-    stack = deployed(laptop, SMS_PHONE_NUMBER, **RETAINED)
-    assert stack.delete() == "DELETE_COMPLETE"
+    deleted_stack(laptop, SMS_PHONE_NUMBER)
     capsys.readouterr()
 
     run()
 
     metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"SweepFindings"' in line]
-    assert [(one["Finding"], one["SweepFindings"]) for one in metrics] == [("STACK_DELETED", [1.0])]
-    [told] = [line for line in written if '"STACK_DELETED"' in line and '"found"' in line]
-    assert laptop.ids()[0] in told
+    assert [(metric["Finding"], metric["SweepFindings"]) for metric in metrics] == [("STACK_DELETED", [1.0])]
+    [logged] = [line for line in written if '"STACK_DELETED"' in line and '"found"' in line]
+    assert laptop.ids()[0] in logged
 
 
-@pytest.mark.usefixtures("may_release")
-def test_what_a_delete_could_not_release_is_released_once_it_can_be(laptop: Laptop, stacks: StacksApi) -> None:
-    """Its Create was promised and never answered; its Delete found it, and the service would not let it go."""
-    del stacks
+def unanswered_create(laptop: Laptop) -> None:
     laptop.sink.fail_next(None, "403", 4)
-    fields: dict[str, Any] = {"resource_type": SMS_PHONE_NUMBER.type, "properties": SIMULATOR}
-    laptop.post("Create", **fields)
+    laptop.post("Create", resource_type=SMS_PHONE_NUMBER.type, properties=SIMULATOR)
     laptop.invoker.settle(30)
-    tied = {"code": "ConflictException", "reason": "PHONE_NUMBER_ASSOCIATED_TO_REGISTRATION"}
-    laptop.telecom.fault(SMS, "ReleasePhoneNumber", "error", times=9, **tied)
-    refused = laptop.send("Delete", physical_id="example-Number-1A2B3C4D5E6F", **fields)
-    assert (refused["Status"], state(laptop)) == ("FAILED", "READY")
+
+
+@pytest.mark.usefixtures("stacks", "may_release")
+def test_number_that_its_delete_could_not_release_is_released_later(laptop: Laptop) -> None:
+    unanswered_create(laptop)
+    laptop.telecom.fault(SMS, "ReleasePhoneNumber", "error", times=9, **IN_REVIEW)
+    assert delete(laptop, SMS_PHONE_NUMBER)["Status"] == "FAILED"
+    assert state(laptop) == "READY"
     laptop.telecom.clear_faults()
 
-    with time_machine.travel(clock.now() + 86_401):
-        found = run()
+    with a_day_later():
+        assert run()["UNKNOWN_PURCHASE_RELEASED"] == 1
 
-    assert found["UNKNOWN_PURCHASE_RELEASED"] == 1
     assert (laptop.held(), state(laptop)) == ({}, "RELEASED")
 
 
-def test_a_purchase_that_was_to_be_given_back_is_closed_when_its_number_is_gone(
-    laptop: Laptop, stacks: StacksApi
-) -> None:
-    del stacks
-    laptop.sink.fail_next(None, "403", 4)
-    fields: dict[str, Any] = {"resource_type": SMS_PHONE_NUMBER.type, "properties": SIMULATOR}
-    laptop.post("Create", **fields)
-    laptop.invoker.settle(30)
+@pytest.mark.usefixtures("stacks")
+def test_canceled_purchase_is_closed_if_its_number_is_gone(laptop: Laptop) -> None:
+    unanswered_create(laptop)
     laptop.telecom.fault("dynamodb", "UpdateItem", "error", code="ResourceNotFoundException", after=2, times=9)
-    laptop.post("Delete", physical_id="example-Number-1A2B3C4D5E6F", **fields)
+    laptop.post("Delete", resource_type=SMS_PHONE_NUMBER.type, properties=SIMULATOR, physical_id=GENERATED_ID)
     laptop.invoker.settle(30)
     laptop.telecom.clear_faults()
-    assert laptop.held() == {}
-    [record] = laptop.purchases()
-    assert (record["purchase_state"]["S"], record["canceled"]["BOOL"]) == ("READY", True)
+    assert (laptop.held(), state(laptop), canceled(laptop)) == ({}, "READY", True)
 
-    with time_machine.travel(clock.now() + 86_401):
+    with a_day_later():
         assert run() == NOTHING
 
     assert state(laptop) == "RELEASED"

@@ -1,147 +1,153 @@
-"""What the runs declare: each type plain and with everything that takes further calls."""
+"""Resource declarations of the scenarios.
+
+Every resource type gets one standard variant, made from its event file `events/<type>-create.json` and named after it.
+The variants below refine it, or declare the same type with properties that need more calls.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import attrs
 
 type Properties = dict[str, Any]
 
+_SUFFIX = "-create.json"
+_EVENTS = Path(__file__).parents[2] / "events"
+_INSTANCE_ARN = re.compile(r'arn:aws:connect:[^"]*:instance/[^"]*')
 _TAGS = [{"Key": "team", "Value": "first"}]
+_OTHER_TAGS = [{"Key": "owner", "Value": "second"}]
 
 
 @attrs.frozen
-class Place:
-    """What a declaration needs of its run. secret: a value that may appear nowhere."""
+class ScenarioContext:
+    """Values that a scenario supplies to its declarations."""
 
     secret: str
-    number: int
-    targets: list[str]
-    source: Callable[[int], str]
-    """Numbers to import, by index: the same one for the same index."""
+    """A NoEcho value that must not appear in logs, tables, responses or errors."""
+    sender_id: str
+    """Unique among all scenarios."""
+    instance_arns: list[str]
+    source_number: Callable[[int], str]
+    """Returns the ARN of a number to import; the same one for the same index."""
 
-    @property
-    def sender(self) -> str:
-        """A sender ID that no other run has."""
-        return f"S{self.number}"
+
+type Declare = Callable[[ScenarioContext], Properties]
 
 
 @attrs.frozen
 class Variant:
-    """A type and how it is declared: at first, changed in place, and so that another number is needed.
+    """A resource type and its successive declarations: those of its event file, plus these properties."""
 
-    replaceable: what is declared at first where a replacement is to follow, if protection would forbid that.
-    """
+    create: Declare = lambda _: {}
+    update: Declare = lambda _: {"Tags": _OTHER_TAGS}
+    """Changes that need no replacement."""
+    replace: Declare | None = None
+    """Changes that need a replacement. Without it, the type has no scenarios with a replacement."""
+    protected: bool = False
+    """`create` enables deletion protection, which prevents a replacement."""
+    type_name: str = ""
+    """From the event file, as `properties`."""
+    properties: str = ""
 
-    type_name: str
-    first: Callable[[Place], Properties]
-    changed: Callable[[Place], Properties]
-    replaced: Callable[[Place], Properties]
-    replaceable: Callable[[Place], Properties] | None = None
+    def initial(self, context: ScenarioContext) -> Properties:
+        # The instance ARN of the event file is that of AWS's documentation.
+        properties: Properties = json.loads(_INSTANCE_ARN.sub(context.instance_arns[0], self.properties))
+        return properties | {"Trigger": context.secret} | self.create(context)
+
+    def before_replacement(self, context: ScenarioContext) -> Properties:
+        return self.initial(context) | ({"DeletionProtectionEnabled": False} if self.protected else {})
+
+    def updated(self, context: ScenarioContext) -> Properties:
+        return self.initial(context) | self.update(context)
+
+    def replaced(self, context: ScenarioContext) -> Properties:
+        return self.initial(context) | (self.replace or self.update)(context) | {"AllowReplacement": True}
 
 
-def _simulator(place: Place, **more: Any) -> Properties:
-    kind = {"IsoCountryCode": "US", "NumberType": "SIMULATOR", "NumberCapabilities": ["SMS"]}
-    return {**kind, "Trigger": place.secret, **more}
-
-
-def _full(place: Place, **more: Any) -> Properties:
-    wishes = {
-        "TwoWay": {
-            "Enabled": True,
-            "ChannelArn": "arn:aws:sns:us-east-1:123456789012:inbound",
-            "ChannelRole": "arn:aws:iam::123456789012:role/inbound",
+_LIFT_PROTECTION = {"LiftDeletionProtection": True}
+_CAPABILITIES = {"NumberCapabilities": ["SMS", "VOICE"]}
+_CONNECT = {
+    "connect-phone-number": Variant(
+        create=lambda context: {"Description": context.secret},
+        update=lambda context: {
+            "TargetArn": context.instance_arns[1],
+            "Description": f"{context.secret} changed",
+            "Tags": _TAGS,
         },
-        "MandatoryKeywords": {"HELP": {"Message": f"Ask {place.secret}"}},
-        "OptionalKeywords": [{"Keyword": "INFO", "Message": place.secret, "Action": "AUTOMATIC_RESPONSE"}],
-        "Tags": _TAGS,
-        "DeletionProtectionEnabled": True,
-        "WaitForActive": True,
-        "OnDelete": {"LiftDeletionProtection": True},
-    }
-    return _simulator(place) | wishes | more
-
-
-def _full_changed(place: Place) -> Properties:
-    keywords = [{"Keyword": "MORE", "Message": place.secret, "Action": "AUTOMATIC_RESPONSE"}]
-    tags = [{"Key": "owner", "Value": "second"}]
-    return _full(place, OptionalKeywords=keywords, Tags=tags, SelfManagedOptOutsEnabled=True)
-
-
-def _sender(place: Place, **more: Any) -> Properties:
-    # Said and not left out: what is absent never differs, so that a rollback to it would leave the protection on.
-    kind = {"SenderId": place.sender, "IsoCountryCode": "GB", "DeletionProtectionEnabled": False}
-    return {**kind, "Trigger": place.secret, **more}
-
-
-def _protected(place: Place, **more: Any) -> Properties:
-    lift = {"LiftDeletionProtection": True}
-    return (
-        _sender(place, DeletionProtectionEnabled=True, OnDelete=lift, Tags=[{"Key": "team", "Value": "first"}]) | more
-    )
-
-
-def _claim(place: Place, **more: Any) -> Properties:
-    kind = {"TargetArn": place.targets[0], "CountryCode": "US", "Type": "DID"}
-    return {**kind, "Description": place.secret, "Trigger": place.secret, **more}
-
-
-def _imported(place: Place, source: int = 0, **more: Any) -> Properties:
-    declared = {"TargetArn": place.targets[0], "SourcePhoneNumberArn": place.source(source)}
-    return {**declared, "Description": place.secret, "Trigger": place.secret, **more}
-
-
-_VOICE = ["SMS", "VOICE"]
-
-VARIANTS: Mapping[str, Variant] = {
-    "sms": Variant(
-        "Custom::SmsPhoneNumber",
-        first=_simulator,
-        changed=lambda place: _simulator(place, SelfManagedOptOutsEnabled=True),
-        replaced=lambda place: _simulator(place, NumberCapabilities=_VOICE, AllowReplacement=True),
+        replace=lambda _: {"Type": "TOLL_FREE"},
     ),
-    "sms-full": Variant(
-        "Custom::SmsPhoneNumber",
-        first=_full,
-        changed=_full_changed,
-        replaced=lambda place: _full(place, NumberCapabilities=_VOICE, AllowReplacement=True),
-        replaceable=lambda place: _full(place, DeletionProtectionEnabled=False),
-    ),
-    "sender": Variant(
-        "Custom::SmsSenderId",
-        first=_sender,
-        changed=lambda place: _sender(place, DeletionProtectionEnabled=True, OnDelete={"LiftDeletionProtection": True}),
-        replaced=lambda place: _sender(place, SenderId=f"{place.sender}B", AllowReplacement=True),
-    ),
-    "sender-protected": Variant(
-        "Custom::SmsSenderId",
-        first=_protected,
-        changed=lambda place: _protected(place, DeletionProtectionEnabled=False, Tags=[{"Key": "owner", "Value": "b"}]),
-        replaced=lambda place: _protected(place, SenderId=f"{place.sender}B", AllowReplacement=True),
-        replaceable=lambda place: _protected(place, DeletionProtectionEnabled=False),
-    ),
-    "connect": Variant(
-        "Custom::ConnectPhoneNumber",
-        first=_claim,
-        changed=lambda place: _claim(
-            place,
-            TargetArn=place.targets[1],
-            Description=f"{place.secret} changed",
-            Tags=_TAGS,
+    "connect-phone-number-imported": Variant(
+        create=lambda context: (
+            {"CountryCode": None, "Type": None}  # Omitted.
+            | {"Description": context.secret, "SourcePhoneNumberArn": context.source_number(0)}
         ),
-        replaced=lambda place: _claim(place, Type="TOLL_FREE", AllowReplacement=True),
-    ),
-    "connect-import": Variant(
-        "Custom::ConnectPhoneNumber",
-        first=_imported,
-        changed=lambda place: _imported(
-            place, Description=f"{place.secret} changed", Tags=[{"Key": "team", "Value": "a"}]
-        ),
-        replaced=lambda place: _imported(place, 1, AllowReplacement=True),
+        update=lambda context: {"Description": f"{context.secret} changed", "Tags": _OTHER_TAGS},
+        replace=lambda context: {"SourcePhoneNumberArn": context.source_number(1)},
     ),
 }
+_PHONE_NUMBER = {
+    "sms-phone-number": Variant(
+        create=lambda _: {"Tags": None},  # Omitted: the next variant has tags.
+        update=lambda _: {"SelfManagedOptOutsEnabled": True},
+        replace=lambda _: _CAPABILITIES,
+    ),
+    "sms-phone-number-configured": Variant(
+        create=lambda context: {
+            "TwoWay": {
+                "Enabled": True,
+                "ChannelArn": "arn:aws:sns:us-east-1:123456789012:inbound",
+                "ChannelRole": "arn:aws:iam::123456789012:role/inbound",
+            },
+            "MandatoryKeywords": {"HELP": {"Message": f"Ask {context.secret}"}},
+            "OptionalKeywords": [{"Keyword": "INFO", "Message": context.secret, "Action": "AUTOMATIC_RESPONSE"}],
+            "Tags": _TAGS,
+            "DeletionProtectionEnabled": True,
+            "WaitForActive": True,
+            "OnDelete": _LIFT_PROTECTION,
+        },
+        update=lambda context: {
+            "OptionalKeywords": [{"Keyword": "MORE", "Message": context.secret, "Action": "AUTOMATIC_RESPONSE"}],
+            "Tags": _OTHER_TAGS,
+            "SelfManagedOptOutsEnabled": True,
+        },
+        replace=lambda _: _CAPABILITIES,
+        protected=True,
+    ),
+}
+_PROTECTED = {"DeletionProtectionEnabled": True, "OnDelete": _LIFT_PROTECTION}
+_UNPROTECTED = {"DeletionProtectionEnabled": False}
+_SENDER_ID = {
+    "sms-sender-id": Variant(
+        # Declared and not omitted: a rollback to a declaration without the property would keep the protection.
+        create=lambda context: {"SenderId": context.sender_id} | _UNPROTECTED,
+        update=lambda _: _PROTECTED,
+        replace=lambda context: {"SenderId": f"{context.sender_id}B"},
+    ),
+    "sms-sender-id-protected": Variant(
+        create=lambda context: {"SenderId": context.sender_id, "Tags": _TAGS} | _PROTECTED,
+        update=lambda _: {"Tags": _OTHER_TAGS} | _UNPROTECTED,
+        replace=lambda context: {"SenderId": f"{context.sender_id}B"},
+        protected=True,
+    ),
+}
+_REFINED = _CONNECT | _PHONE_NUMBER | _SENDER_ID
+"""Variants by name. A name without a type's event file is an extra variant of the type that it starts with."""
 
-PLAIN = ("sms", "sender", "connect")
-"""One of each type; the others are the same types with more declared."""
+
+def _variants() -> Iterator[tuple[str, Variant]]:
+    for kebab in STANDARD:
+        event = json.loads((_EVENTS / f"{kebab}{_SUFFIX}").read_text(encoding="utf-8"))
+        properties = {name: value for name, value in event["ResourceProperties"].items() if name != "ServiceToken"}
+        for name in {kebab: None} | {name: None for name in _REFINED if name.startswith(f"{kebab}-")}:
+            variant = _REFINED.get(name, Variant())
+            yield name, attrs.evolve(variant, type_name=event["ResourceType"], properties=json.dumps(properties))
+
+
+STANDARD = tuple(sorted(path.name.removesuffix(_SUFFIX) for path in _EVENTS.glob(f"*{_SUFFIX}")))
+"""The standard variant of each type."""
+VARIANTS: Mapping[str, Variant] = dict(_variants())

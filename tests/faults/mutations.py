@@ -1,6 +1,6 @@
-"""What the provider would be without one of the three things that make a purchase exact.
+"""Mutations of the provider: each removes one of the three mechanisms that make a purchase happen exactly once.
 
-Each is put into the child process alone, and takes away the effect, not the calls.
+A mutation is applied in the child process only. It removes the mechanism's effect but not its calls.
 """
 
 from __future__ import annotations
@@ -14,45 +14,36 @@ import attrs
 
 
 def _without_ledger() -> None:
-    """A ledger that agrees to everything and remembers nothing."""
-    from telephony.lifecycle import ledger  # noqa: PLC0415 - in the child, after its environment is set
+    """A ledger that accepts every write and stores nothing."""
+    from telephony.lifecycle import ledger  # noqa: PLC0415 - reads the child's environment variables
 
-    empty: dict[str, Any] = dict.fromkeys((name for name in ("purchases", "protected_at")), None)
-    empty["purchases"] = []
+    state = ledger.PurchaseState
     replaced: dict[str, Callable[..., Any]] = {
-        "history": lambda _: ledger.History(**empty),
+        "history": lambda _: ledger.History(purchases=[]),
         "refresh": lambda record: record,
         "unknown_purchases": lambda: iter(()),
         "open_purchase": lambda *_, **__: ledger.OpenResult.WRITTEN,
         "acquire_lease": lambda record, owner: attrs.evolve(record, lease_owner=owner, lease_until=float("inf")),
-        "mark_bought": lambda record, physical_id: attrs.evolve(
-            record, state=ledger.PurchaseState.BOUGHT, physical_id=physical_id
-        ),
-        "mark_ready": lambda record, physical_id: attrs.evolve(
-            record, state=ledger.PurchaseState.READY, physical_id=physical_id
-        ),
+        "mark_bought": lambda record, number: attrs.evolve(record, state=state.BOUGHT, physical_id=number),
+        "mark_ready": lambda record, number: attrs.evolve(record, state=state.READY, physical_id=number),
         "cancel": lambda record: attrs.evolve(record, canceled=True),
     }
     for name, function in vars(ledger).copy().items():
         ours = inspect.isfunction(function) and function.__module__ == ledger.__name__
-        if ours and not name.startswith("_") and name not in {"resource_key", "with_lease"}:  # Which touch no table.
-            setattr(ledger, name, replaced.pop(name, _yes))
-    assert not replaced, f"gone from the ledger, so that this mutation has to follow: {sorted(replaced)}"
-
-
-def _yes(*_: Any, **__: Any) -> bool:
-    return True
+        if ours and not name.startswith("_") and name not in {"resource_key", "with_lease"}:  # These make no calls.
+            setattr(ledger, name, replaced.pop(name, lambda *_, **__: True))
+    assert not replaced, f"the ledger no longer has these functions; update this mutation: {sorted(replaced)}"
 
 
 def _without_token() -> None:
-    """A ClientToken that is another one at each attempt."""
+    """A new ClientToken for each attempt."""
     from telephony.model.resource import Purchase  # noqa: PLC0415
 
     Purchase.token = lambda *_, **__: str(uuid.uuid4())  # type: ignore[method-assign]
 
 
 def _without_tags() -> None:
-    """No ownership tags, so that nothing is found by them."""
+    """No ownership tags, so that the provider can't find a purchase by them."""
     from telephony.model.resource import Purchase  # noqa: PLC0415
     from telephony.model.tags import Owner  # noqa: PLC0415
 
@@ -66,5 +57,5 @@ MUTATIONS: dict[str, Callable[[], None]] = {
     "token": _without_token,
     "tags": _without_tags,
 }
-SHOWN_IN = {"ledger": "plain", "token": "later", "tags": "forget"}
-"""The environment in which each is what counts: the other two stay, but for what the services do to them."""
+REVEALED_BY = {"ledger": "default", "token": "tags-very-late", "tags": "tokens-forgotten"}
+"""The service behavior under which the other two mechanisms do not compensate for the missing one."""

@@ -1,13 +1,13 @@
-"""Which runs there are: everything that a recording shows, struck in every way, and followed by all that tells more.
+"""The scenarios of the test plan: every fault point of the recorded requests with every follow-up that can differ.
 
-What makes two runs one and the same, so that only one is played:
+Equivalent scenarios run once:
 
-- Nothing outside changes between the effect of one call and the beginning of the next, or by a call that only reads or
-  only takes a turn in the account's rate. Deaths in between leave one *state*. Every point is struck with Lambda's
-  retries all the same; what else can follow a death is played once for each state.
-- An attempt that is stopped goes on with what it has read: for it a read counts, and only a turn does not.
-- Where the retries come to an answer first, what follows meets the same end wherever the first attempt died: three
-  points tell.
+- A kill after the effect of one call and a kill before the next call leave the same state. A call that only reads or
+  only makes a reservation changes no state. Every fault point is killed with the follow-up `retries`; the other
+  follow-ups run once per state.
+- A paused invocation continues with what it has read, so that a read counts as a change. A reservation does not.
+- If the retries send a response before the follow-up acts, the follow-up sees the same state after every fault point.
+  Three points represent all.
 """
 
 from __future__ import annotations
@@ -17,212 +17,206 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
-from tests.faults.attempts import Blow, Kind
-from tests.faults.continuations import AFTER_ANSWER, BEFORE_ANSWER, KILLED, REQUESTS, SETTLED, STOPPED, Request
-from tests.faults.declarations import PLAIN, VARIANTS
-from tests.faults.mutations import SHOWN_IN
-from tests.faults.runs import Result, Run
+from tests.faults import follow_ups
+from tests.faults.declarations import STANDARD, VARIANTS
+from tests.faults.follow_ups import REQUEST_KINDS, RequestKind
+from tests.faults.invocation import FaultKind, InjectedFault
+from tests.faults.mutations import REVEALED_BY
+from tests.faults.scenario import Scenario, ScenarioResult
+from tests.faults.simulation import SERVICE_BEHAVIORS
 
-type Point = tuple[int, bool]
-"""A call, counted from 0, and whether its effect is past."""
-type Recordings = Mapping[tuple[str, Request], list[str]]
+type FaultPoint = tuple[int, bool]
+"""A call, counted from 0, and whether the point is after its effect."""
+type Recordings = Mapping[tuple[str, RequestKind], list[str]]
+"""The calls of each request without a fault, by variant and kind of request."""
 
-STRANGE = ("forget", "late", "forget-late", "later")
-_FOR_GOOD = 9
-"""Calls: more than anybody repeats within one attempt."""
-_WIRE: tuple[Kind, ...] = ("reset", "lose", "error", "throttle")
+STANDARD_CREATES: list[tuple[str, RequestKind]] = [(variant, "create") for variant in STANDARD]
+_WHOLE_INVOCATION = 9
+"""More consecutive calls than an invocation repeats."""
+_CALL_FAULTS: tuple[FaultKind, ...] = ("reset", "drop", "error", "throttle")
 _READS = ("Get", "GET", "Query", "Scan", "Describe", "List", "Search")
-_BUYS = ("RequestPhoneNumber", "RequestSenderId", "ClaimPhoneNumber", "ImportPhoneNumber")
-_RACES = 3
-_FRESH_EVERY = 5
-_PAIRED: Mapping[Request, Mapping[str, int]] = {"create": {"retries": 1, "given-up": 1}, "replace": {"retries": 3}}
-"""Requests of which a second attempt dies too: followed by what, and of how many second points one is struck."""
+_CONCURRENT_RUNS = 3
+_FRESH_SAMPLE = 5
+_SECOND_FAULTS: Mapping[RequestKind, Mapping[str, int]] = {
+    "create": {"retries": 1, "timed-out": 1},
+    "replace": {"retries": 3},
+}
+"""Requests and follow-ups whose next invocation is killed too; one of how many fault points of that invocation."""
 
 
-def requests() -> list[tuple[str, Request]]:
-    """Everything that is recorded."""
-    others = {"cleanup", "rollback"}
+def requests() -> list[tuple[str, RequestKind]]:
+    """Return everything to record, as variant and kind of request."""
     return [
-        (variant, request) for request in REQUESTS for variant in VARIANTS if variant in PLAIN or request not in others
+        (name, kind)
+        for kind in REQUEST_KINDS
+        for name, variant in VARIANTS.items()
+        if name in STANDARD or kind not in {"cleanup", "rollback"}
+        if variant.replace or kind not in {"replace", "cleanup", "rollback"}
     ]
 
 
-# -- points -----------------------------------------------------------------------------------------
-
-
-def points(calls: list[str]) -> list[Point]:
-    """Before and after the effect of each call."""
+def fault_points(calls: list[str]) -> list[FaultPoint]:
     return [(call, after) for call in range(len(calls)) for after in (False, True)]
 
 
-def states(calls: list[str]) -> list[Point]:
-    """One for each state that a death can leave: before everything, and after each call that changes something."""
-    changing = [call for call, name in enumerate(calls) if not _turn(name) and not _reads(name)]
-    return [(0, False), *((call, True) for call in changing)]
+def states(calls: list[str]) -> list[FaultPoint]:
+    """Return one point per state that a kill can leave: before the first call, and after each call with an effect."""
+    reads = [name.partition(".")[2].startswith(_READS) for name in calls]
+    return [(call, after) for call, after in _pause_points(calls) if not after or not reads[call]]
 
 
-def moments(calls: list[str]) -> list[Point]:
-    """One point for each thing that a stopped attempt can know, and have done."""
-    return [(0, False), *((call, True) for call, name in enumerate(calls) if not _turn(name))]
+def _pause_points(calls: list[str]) -> list[FaultPoint]:
+    """Return one point per set of facts that a paused invocation has read or written."""
+    return [(0, False), *((call, True) for call, name in enumerate(calls) if not _reserves(name))]
 
 
-def _telling(calls: list[str]) -> list[Point]:
-    """Three states: around the purchase, if there is one; else the first, the middle and the last."""
+def _representatives(kind: RequestKind, calls: list[str]) -> list[FaultPoint]:
+    """Return three states: around the purchase, or the first, the middle and the last one."""
     found = states(calls)
-    bought = [index for index, (call, after) in enumerate(found) if after and calls[call].endswith(_BUYS)]
-    if bought:
-        return found[bought[0] - 1 : bought[0] + 2]
+    other = ("dynamodb.", "response")
+    writes = [index for index, (call, after) in enumerate(found) if after and not calls[call].startswith(other)]
+    if kind in {"create", "replace"} and writes:  # The purchase is the first write to a telecom service.
+        return found[writes[0] - 1 : writes[0] + 2]
     return [found[0], found[len(found) // 2], found[-1]]
 
 
-def _turn(name: str) -> bool:
-    return name.startswith("turn.")
+def _reserves(name: str) -> bool:
+    return name.startswith("reservation.")
 
 
-def _reads(name: str) -> bool:
-    return name.partition(".")[2].startswith(_READS)
+def _possible(follow_up: str, calls: list[str], point: FaultPoint) -> bool:
+    responded = point >= (calls.index("response"), True)
+    return follow_up not in (follow_ups.NEEDS_NO_RESPONSE if responded else follow_ups.NEEDS_RESPONSE)
 
 
-def _possible(then: str, calls: list[str], point: Point) -> bool:
-    call, after = point
-    answer = calls.index("answer")
-    answered = call > answer or (call == answer and after)
-    return answered if then in AFTER_ANSWER else then not in BEFORE_ANSWER or not answered
+def retried(recordings: Recordings) -> Iterator[Scenario]:
+    for (variant, kind), calls in recordings.items():
+        for point in fault_points(calls):
+            yield Scenario(variant, kind, _at(point, "kill"), "retries")
 
 
-# -- runs -------------------------------------------------------------------------------------------
+def killed(recordings: Recordings) -> Iterator[Scenario]:
+    """Kill in every state, then each other follow-up."""
+    for (variant, kind), calls in recordings.items():
+        for follow_up in follow_ups.AFTER_KILL[kind]:
+            for point in _representatives(kind, calls) if follow_up in follow_ups.RETRIED_FIRST else states(calls):
+                if follow_up != "retries" and _possible(follow_up, calls, point):
+                    yield Scenario(variant, kind, _at(point, "kill"), follow_up)
 
 
-def retried(recorded: Recordings) -> Iterator[Run]:
-    """Death at every point, and Lambda's retries."""
-    for (variant, request), calls in recorded.items():
-        for call, after in points(calls):
-            yield Run(variant, request, Blow("kill", call, after=after), "retries")
+def paused(recordings: Recordings) -> Iterator[Scenario]:
+    """Pause, and run each follow-up in the meantime."""
+    for (variant, kind), calls in recordings.items():
+        for follow_up in follow_ups.DURING_PAUSE[kind]:
+            for point in _pause_points(calls):
+                if _possible(follow_up, calls, point):
+                    yield Scenario(variant, kind, _at(point, "pause"), follow_up)
 
 
-def killed(recorded: Recordings) -> Iterator[Run]:
-    """Death in every state, and everything else that may follow."""
-    for (variant, request), calls in recorded.items():
-        for then in KILLED[request]:
-            for point in _telling(calls) if then in SETTLED else states(calls):
-                if then != "retries" and _possible(then, calls, point):
-                    yield Run(variant, request, Blow("kill", point[0], after=point[1]), then)
-
-
-def stopped(recorded: Recordings) -> Iterator[Run]:
-    """Something else happens while the attempt is at that point."""
-    for (variant, request), calls in recorded.items():
-        for then in STOPPED[request]:
-            for point in moments(calls):
-                if _possible(then, calls, point):
-                    yield Run(variant, request, Blow("stop", point[0], after=point[1]), then)
-
-
-def broken(recorded: Recordings) -> Iterator[Run]:
-    """Every call is lost, refused or throttled: once, or for as long as the attempt lasts. A turn: in one way."""
-    for (variant, request), calls in recorded.items():
+def failed_calls(recordings: Recordings) -> Iterator[Scenario]:
+    """Fail every call in every way, once or for the whole invocation. A reservation fails in one way only."""
+    for (variant, kind), calls in recordings.items():
         for call, name in enumerate(calls):
-            for index, kind in enumerate(_WIRE):
-                if _turn(name) and index != call % len(_WIRE):
+            for index, fault_kind in enumerate(_CALL_FAULTS):
+                if _reserves(name) and index != call % len(_CALL_FAULTS):
                     continue
-                for_good = (call + index) % 2 == 1
-                blow = Blow(kind, call, after=kind == "lose", times=_FOR_GOOD if for_good else 1)
-                then = "cancelled" if for_good and call % 3 == 0 else "retries"
-                yield Run(variant, request, blow, then)
+                permanent = (call + index) % 2 == 1
+                times = _WHOLE_INVOCATION if permanent else 1
+                fault = InjectedFault(fault_kind, call, after=fault_kind == "drop", times=times)
+                yield Scenario(variant, kind, fault, "canceled" if permanent and call % 3 == 0 else "retries")
 
 
-def strange(recorded: Recordings) -> Iterator[Run]:
-    """Around a purchase, from services that have forgotten its token, or show its tags late."""
-    for (variant, request), calls in recorded.items():
-        if variant not in PLAIN or request not in {"create", "replace"}:
+def unusual_services(recordings: Recordings) -> Iterator[Scenario]:
+    """Fault the states around a purchase while the services forget tokens or show tags late."""
+    for (variant, kind), calls in recordings.items():
+        if variant not in STANDARD or kind not in {"create", "replace"}:
             continue
-        followed = [then for then in KILLED[request] if then not in SETTLED | AFTER_ANSWER]
-        for environment in STRANGE:
-            yield Run(variant, request, None, "race", environment=environment)
-            for call, after in _telling(calls):
-                for then in followed:
-                    yield Run(variant, request, Blow("kill", call, after=after), then, environment=environment)
-                for then in ("meanwhile", "twin"):
-                    run = Run(variant, request, Blow("stop", call, after=after), then, environment=environment)
-                    if _fair(run):
-                        yield run
+        excluded = follow_ups.RETRIED_FIRST | follow_ups.NEEDS_RESPONSE
+        possible = [name for name in follow_ups.AFTER_KILL[kind] if name not in excluded]
+        for behavior in SERVICE_BEHAVIORS:
+            if behavior == "default":
+                continue
+            yield Scenario(variant, kind, None, "concurrent", behavior=behavior)
+            for point in _representatives(kind, calls):
+                for follow_up in possible:
+                    yield Scenario(variant, kind, _at(point, "kill"), follow_up, behavior=behavior)
+                pause = _at(point, "pause")
+                yield Scenario(variant, kind, pause, "canceled-while-running", behavior=behavior)
+                # Without its token, an invocation that is paused for longer than its lease purchases again.
+                if not behavior.startswith("tokens-forgotten"):
+                    yield Scenario(variant, kind, pause, "redelivered-while-running", behavior=behavior)
 
 
-def raced(recorded: Recordings) -> Iterator[Run]:
-    """Both deliveries at the same moment; what meets what is left to chance."""
-    for variant, request in recorded:
-        yield from [Run(variant, request, None, "race")] * _RACES
+def second_faults(result: ScenarioResult, recordings: Recordings) -> Iterator[Scenario]:
+    """Kill the invocation that followed the first fault too, in the states that it can leave.
 
-
-def second(result: Result, recorded: Recordings) -> Iterator[Run]:
-    """Once a run has shown what comes after the first blow: that dies too, in the states it can leave.
-
-    With given-up it is the Delete that follows, with meanwhile the attempt that was stopped and runs on, else Lambda's
+    With timed-out that is the following Delete, with canceled-while-running the resumed invocation, otherwise Lambda's
     first retry.
     """
-    first = Run.read(result.run)
-    if first.variant not in PLAIN or first.blow is None:
+    first = Scenario.parse(result.name)
+    variant, kind, follow_up, fault = first.variant, first.request, first.follow_up, first.fault
+    if variant not in STANDARD or fault is None or first != Scenario(variant, kind, fault, follow_up):
         return
-    if first != Run(first.variant, first.request, first.blow, first.then):
-        return  # It is a second one itself, or strange.
-    calls = recorded[first.variant, first.request]
-    point = (first.blow.call, first.blow.after)
-    if first.then == "meanwhile" and first.request in _PAIRED and point in _telling(calls):
-        blows = [(call, after) for call, after in states(result.after) if call > first.blow.call]
-    elif first.blow.kind == "kill" and first.then in _PAIRED.get(first.request, ()) and point in states(calls):
-        every = _PAIRED[first.request][first.then]
-        blows = states(result.after)[states(calls).index(point) % every :: every]
+    calls = recordings[variant, kind]
+    point = (fault.call, fault.after)
+    interesting = kind in _SECOND_FAULTS and point in _representatives(kind, calls)
+    if follow_up == "canceled-while-running" and interesting:
+        points = [(call, after) for call, after in states(result.next_calls) if call > fault.call]
+    elif fault.kind == "kill" and follow_up in _SECOND_FAULTS.get(kind, ()) and point in states(calls):
+        step = _SECOND_FAULTS[kind][follow_up]
+        points = states(result.next_calls)[states(calls).index(point) % step :: step]
     else:
         return
-    for call, after in blows:
-        yield Run(first.variant, first.request, first.blow, first.then, Blow("kill", call, after=after))
+    for second in points:
+        yield attrs.evolve(first, second_fault=_at(second, "kill"))
 
 
-def fresh(recorded: Recordings) -> Iterator[Run]:
-    """A sample, each attempt in an interpreter of its own."""
-    plain = [run for run in retried(recorded) if run.variant in PLAIN and run.request == "create"]
-    for run in plain[::_FRESH_EVERY]:
-        yield Run(run.variant, run.request, run.blow, run.then, fresh=True)
+def fresh(recordings: Recordings) -> Iterator[Scenario]:
+    """Run a sample of the kills with a new interpreter per invocation."""
+    for scenario in list(retried({key: recordings[key] for key in STANDARD_CREATES}))[::_FRESH_SAMPLE]:
+        yield attrs.evolve(scenario, fresh=True)
 
 
-def unharmed(mutation: str) -> list[Run]:
-    """Plain Creates by a provider that lacks something: they show what it calls."""
+def mutated(mutation: str) -> list[Scenario]:
+    """Return Creates of each type with a mutated provider and without a fault, which record its calls."""
+    behavior = REVEALED_BY[mutation]
+    return [Scenario(name, "create", None, "retries", behavior=behavior, mutation=mutation) for name in STANDARD]
+
+
+def mutated_kills(recorded: ScenarioResult) -> list[Scenario]:
+    """Kill a mutated provider in every state."""
+    scenario = Scenario.parse(recorded.name)
     return [
-        Run(variant, "create", None, "retries", environment=SHOWN_IN[mutation], mutation=mutation) for variant in PLAIN
+        attrs.evolve(scenario, fault=_at(point, "kill"), follow_up=follow_up)
+        for point in states(recorded.calls)
+        for follow_up in ("retries", "canceled")
     ]
 
 
-def mutated(shown: Result) -> list[Run]:
-    """Its death in every state."""
-    run = Run.read(shown.run)
+def _at(point: FaultPoint, kind: FaultKind) -> InjectedFault:
+    return InjectedFault(kind, point[0], after=point[1])
+
+
+def full(recordings: Recordings) -> list[Scenario]:
+    """Return everything but the second faults: the most important scenarios first, shuffled within each group."""
+    # The interleaving of concurrent invocations is random.
+    concurrent = [Scenario(*key, None, "concurrent") for key in recordings for _ in range(_CONCURRENT_RUNS)]
+    groups: list[Iterable[Scenario]] = [
+        [*retried(recordings), *killed(recordings), *paused(recordings)],
+        [*fresh(recordings), *concurrent, *unusual_services(recordings)],
+        failed_calls(recordings),
+    ]
+    return [scenario for group in groups for scenario in sorted(group, key=_shuffled)]
+
+
+def _shuffled(scenario: Scenario) -> int:
+    return zlib.crc32(str(scenario).encode())
+
+
+def short(creates: Recordings) -> list[Scenario]:
+    """Return what `make test` runs of the standard Creates: the most important follow-ups."""
     return [
-        attrs.evolve(run, blow=Blow("kill", call, after=after), then=then)
-        for call, after in states(shown.calls)
-        for then in ("retries", "cancelled")
+        *retried(creates),
+        *(scenario for scenario in killed(creates) if scenario.follow_up in {"canceled", "timed-out"}),
+        *(scenario for scenario in paused(creates) if scenario.follow_up == "canceled-while-running"),
     ]
-
-
-def whole(recorded: Recordings) -> list[Run]:
-    """Everything but `second`, the most telling first, mixed within a round."""
-    rounds: list[Iterable[Run]] = [
-        [*retried(recorded), *killed(recorded), *stopped(recorded)],
-        [*fresh(recorded), *raced(recorded), *strange(recorded)],
-        broken(recorded),
-    ]
-    return [run for runs in rounds for run in sorted(runs, key=_mixed)]
-
-
-def _mixed(run: Run) -> int:
-    return zlib.crc32(str(run).encode())
-
-
-def _fair(run: Run) -> bool:
-    """A twin needs its token: an attempt that was frozen for longer than its lease, would buy."""
-    return run.then != "twin" or run.environment in {"late", "later"}
-
-
-def part(recorded: Recordings) -> list[Run]:
-    """What `make test` runs: plain Creates at every point, with retries, with a Delete without, and with one beside."""
-    creates = {key: calls for key, calls in recorded.items() if key[0] in PLAIN and key[1] == "create"}
-    deleted = [run for run in killed(creates) if run.then in {"cancelled", "given-up"}]
-    return [*retried(creates), *deleted, *(run for run in stopped(creates) if run.then == "meanwhile")]

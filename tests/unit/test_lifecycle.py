@@ -17,7 +17,7 @@ from telephony.lifecycle.invocation import Backoff, Invocation
 from telephony.model.properties import Tag
 from telephony.model.resource import Purchase
 from telephony.model.tags import Owner, tag_changes
-from tests.conftest import forget_container
+from tests.conftest import reset_container
 from tests.contract.cloudformation import event
 
 NOW = 1_795_248_000.0
@@ -30,9 +30,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("POLL_INTERVAL_SECONDS", "0.001")
     monkeypatch.setenv("RETRY_PERIOD_SECONDS", "0.05")
     monkeypatch.setenv("SERVICE_TIMEOUT_MARGIN_SECONDS", "120")
-    forget_container()
+    reset_container()
     yield
-    forget_container()
+    reset_container()
 
 
 def invocation(
@@ -75,7 +75,7 @@ def test_timeout_is_a_failure_only_in_the_last_invocation(
     assert "It took too long." in str(error)
 
 
-@pytest.mark.shows("calls that are throttled")
+@pytest.mark.shows("calls throttled")
 def test_backoff_grows_to_five_times_the_first_delay() -> None:
     backoff = Backoff()
     delays = [next(backoff) for _ in range(30)]

@@ -74,7 +74,7 @@ def test_boolean_is_accepted_as_boolean_or_string(value: object, parsed: bool) -
     assert accept(WaitForActive=value).wait_for_active is parsed
 
 
-@pytest.mark.shows("a boolean in another spelling")
+@pytest.mark.shows("invalid boolean value")
 @pytest.mark.parametrize("value", [1, 0, 1.0, "1", "0", "yes", "TRUE", "False", "", [], ["true"], {"true": "true"}])
 def test_other_values_are_not_booleans(value: object) -> None:
     [_, violation] = refuse(WaitForActive=value)

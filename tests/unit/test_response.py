@@ -35,7 +35,7 @@ def failed(reason: str, physical_id: str = "phone-1") -> Outcome:
     return Outcome("FAILED", physical_id, reason=reason)
 
 
-@pytest.mark.shows("a Reason of any length and alphabet")
+@pytest.mark.shows("Reason of any length and character set")
 @given(
     reason=st.text(min_size=1, max_size=300), times=st.integers(1, 200), physical_id=st.text(min_size=1, max_size=60)
 )
@@ -78,7 +78,7 @@ def test_success_has_attributes_and_no_reason() -> None:
     assert "Reason" not in sent
 
 
-@pytest.mark.shows("attributes of any shape and size")
+@pytest.mark.shows("attributes of any type and size")
 def test_attributes_above_the_limit_are_a_failure_with_the_physical_id() -> None:
     sent = response(Outcome("SUCCESS", "phone-1", data={"Arn": "a" * 5000}))
 

@@ -1,135 +1,94 @@
-"""The behavior of crhelper that the router relies on. A test fails if a new version of crhelper changes it."""
+"""Everything that the router relies on in crhelper. These tests fail if crhelper changes it."""
 
-import inspect
+from __future__ import annotations
+
 import logging
 import threading
+from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
 
 import boto3
-import crhelper
-import crhelper.resource_helper
 import pytest
+from crhelper import CfnResource, resource_helper
 
-from telephony.handlers.router import Router
-
-EVENT = {"StackId": "s", "RequestId": "r", "LogicalResourceId": "Number", "ResponseURL": "...", "RequestType": "Create"}
-
-
-class Upstream(crhelper.CfnResource):  # type: ignore[misc]
-    """crhelper, except that it records responses instead of sending them."""
-
-    def __init__(self, **options: Any) -> None:
-        self.sent: list[Any] = []
-        super().__init__(**options)
-
-    def _send(self, *arguments: Any, **_: Any) -> None:
-        self.sent.append(arguments)
+from telephony.cloudformation.request import Request
+from telephony.cloudformation.response import Outcome
+from telephony.handlers import outcome_cache, router
+from telephony.lifecycle.invocation import Invocation
 
 
-@pytest.fixture(autouse=True)
-def created_clients(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    created: list[str] = []
-    monkeypatch.setattr(boto3, "client", lambda name, **_: created.append(name))
-    return created
+def invocation(request_type: Any) -> Invocation:
+    return Invocation(Request(request_type, "s", "r", "Number", "t", "u", None, {}, None, 3600), ends_at=0)
 
 
-def test_version_and_constructor_of_crhelper_are_those_reviewed() -> None:
+@pytest.fixture
+def created(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The names of the clients that the constructor of crhelper creates."""
+    names: list[str] = []
+    monkeypatch.setattr(boto3, "client", lambda name, **_: names.append(name))
+    router._router.cache_clear()
+    yield names
+    router._router.cache_clear()
+
+
+def test_version_is_the_reviewed_one() -> None:
     assert metadata.version("crhelper") == "2.0.12"
-    assert set(inspect.signature(crhelper.CfnResource.__init__).parameters) == {
-        "self",
-        "json_logging",
-        "log_level",
-        "boto_level",
-        "polling_interval",
-        "sleep_on_delete",
-        "ssl_verify",
-    }
 
 
-def test_router_prevents_the_clients_that_crhelper_creates(created_clients: list[str]) -> None:
-    Router()
-    assert created_clients == []
-    assert crhelper.resource_helper.boto3 is boto3
-    Upstream()
-    assert created_clients == ["lambda", "events", "logs"]
+def test_crhelper_creates_clients_through_boto3_of_its_module(created: list[str]) -> None:
+    assert resource_helper.boto3 is boto3
+    CfnResource()
+
+    assert created == ["lambda", "events", "logs"]
 
 
-def test_router_keeps_logging_configuration() -> None:
+def test_router_creates_no_clients_and_restores_boto3(created: list[str]) -> None:
+    router._router()
+
+    assert created == []
+    assert resource_helper.boto3 is boto3
+
+
+@pytest.mark.usefixtures("created")
+def test_router_does_not_change_logging() -> None:
     root = logging.getLogger()
     root.setLevel(logging.ERROR)
     try:
         before = (root.level, list(root.handlers), [handler.formatter for handler in root.handlers])
-        Router()
+        router._router()
         assert (root.level, list(root.handlers), [handler.formatter for handler in root.handlers]) == before
     finally:
         root.setLevel(logging.WARNING)
-
-
-def test_libraries_do_not_log_requests() -> None:
-    """At DEBUG they log the signed URL and properties."""
-    Router()
-
-    for name in ("crhelper", "urllib3", "botocore", "boto3"):
+    for name in ("crhelper", "urllib3", "botocore", "boto3"):  # At DEBUG they log signed URLs and requests.
         assert logging.getLogger(name).getEffectiveLevel() >= logging.INFO
 
 
-@pytest.mark.parametrize("verb", ["create", "update", "delete"])
-def test_crhelper_routes_request_type_to_registered_function(verb: str) -> None:
-    upstream, called = Upstream(), []
-    for name in ("create", "update", "delete"):
-        getattr(upstream, name)(lambda event, context, name=name: called.append((name, event, context)))
-    upstream._set_timeout = lambda: None
-    event = EVENT | {"RequestType": verb.capitalize()}
+@pytest.mark.usefixtures("created")
+def test_requests_are_routed_by_type_and_start_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    executed: list[Any] = []
 
-    upstream._crhelper_init(event, "context")
+    def execute_once(received: Invocation, operation: Any) -> Outcome:
+        executed.append((received.request.request_type, operation))
+        return Outcome("SUCCESS", "id")
 
-    assert called == [(verb, event, "context")]
+    monkeypatch.setattr(outcome_cache, "execute_once", execute_once)
+    threads = threading.active_count()
 
+    for request_type in ("Create", "Update", "Delete"):
+        assert router.route(invocation(request_type)).physical_resource_id == "id"
 
-def test_crhelper_sets_timeout_before_it_wraps_the_function() -> None:
-    upstream, order = Upstream(), []
-
-    @upstream.create  # type: ignore[untyped-decorator]
-    def function(event: Any, context: Any) -> None: ...
-
-    upstream._set_timeout = lambda: order.append("timeout")
-    upstream._wrap_function = order.append
-
-    assert upstream._crhelper_init(EVENT, "context") is True
-    assert order == ["timeout", function]
-    assert (upstream._event, upstream._context) == (EVENT, "context")
-    assert upstream.sent == []
-
-
-def test_router_returns_outcome_without_response_or_timer() -> None:
-    router, threads = Router(), threading.active_count()
-    router.create(lambda *_: "outcome")
-
-    assert router(EVENT, None) == "outcome"  # type: ignore[comparison-overlap]
+    assert executed == [(name.capitalize(), operation) for name, operation in router._OPERATIONS.items()]
     assert threading.active_count() == threads
-    assert router._timer is None
-    assert router._send_response is False
 
 
+@pytest.mark.usefixtures("created")
 @pytest.mark.parametrize("error", [ValueError("v"), KeyError("k"), SystemExit(1)])
-def test_router_propagates_exceptions(error: BaseException) -> None:
-    router = Router()
-
-    def fail(*_: Any) -> None:
+def test_exceptions_propagate(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def fail(*_: Any) -> Outcome:
         raise error
 
-    router.create(fail)
+    monkeypatch.setattr(outcome_cache, "execute_once", fail)
 
     with pytest.raises(type(error)):
-        router(EVENT, None)
-
-
-def test_function_without_outcome_is_an_error_also_after_another_request() -> None:
-    router = Router()
-    router.create(lambda *_: "first")
-    router.update(lambda *_: None)
-    router(EVENT, None)
-
-    with pytest.raises(RuntimeError):
-        router(EVENT | {"RequestType": "Update"}, None)
+        router.route(invocation("Create"))

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 EXPIRES_AFTER = 86_400
 """Seconds. Lambda discards events after six hours, and a signed URL is valid for two."""
 _MIN_SECRET_LENGTH = 4
-"""Shorter values cannot be told from the words around them."""
+"""Characters. A shorter value can occur in the text by chance."""
 _PARTITION, _PREFIX = "outcome", "outcome"
 
 Operation = Callable[[Invocation], Observed | None]

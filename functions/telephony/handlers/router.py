@@ -1,24 +1,25 @@
 """Routes a request to its operation with crhelper. The only module that imports crhelper.
 
 crhelper's other features are not used, because each has a defect: its poller loses IDs, its timeout thread answers for
-another request, its sender treats a 403 as delivered, its catch-all answers FAILED when the result is unknown, and its
-log set-up changes the root logger. tests/unit/test_router.py covers everything that this module relies on.
+another request, its sender treats a 403 as delivered, and its catch-all answers FAILED when the result is unknown.
+tests/unit/test_router.py covers everything that this module relies on.
 """
 
 from __future__ import annotations
 
 import logging
-from functools import partial
-from typing import Any
+from functools import cache, partial
+from typing import Any, cast
 
-import crhelper.resource_helper
-from crhelper import CfnResource
+from crhelper import CfnResource, resource_helper
 
 from telephony.cloudformation.response import Outcome
 from telephony.handlers import outcome_cache
 from telephony.lifecycle import operations
 from telephony.lifecycle.invocation import Invocation
 from telephony.observability import logger
+
+_OPERATIONS = {"create": operations.create, "update": operations.update, "delete": operations.delete}
 
 
 class _NoClients:
@@ -28,54 +29,25 @@ class _NoClients:
         return None
 
 
-class Router(CfnResource):  # type: ignore[misc]  # crhelper has no types
-    """crhelper's routing, without its other features."""
-
-    outcome: Outcome | None = None
-
-    def __init__(self) -> None:
-        level = logging.getLevelName(logging.getLogger().level)
-        boto3 = crhelper.resource_helper.boto3
-        crhelper.resource_helper.boto3 = _NoClients()
-        try:
-            super().__init__(json_logging=False, log_level=level, boto_level="INFO", sleep_on_delete=0)
-        finally:
-            crhelper.resource_helper.boto3 = boto3
-
-    def __call__(self, event: dict[str, Any], context: Any) -> Outcome:
-        """Route the event and return its outcome. Exceptions propagate."""
-        self.outcome = None
-        self._crhelper_init(event, context)
-        if self.outcome is None:
-            raise RuntimeError("crhelper called no function.")
-        return self.outcome
-
-    def _set_timeout(self) -> None:
-        """Start no timeout thread: every call has a time limit, and an unknown result is not a failure."""
-
-    def _wrap_function(self, func: Any) -> None:
-        self.outcome = func(self._event, self._context)
-
-
-_OPERATIONS = {"create": operations.create, "update": operations.update, "delete": operations.delete}
+@cache
+def _router() -> Any:
+    """Return crhelper with the three operations registered. Its constructor must not change the log level."""
+    level = logging.getLevelName(logging.getLogger().level)
+    boto3, resource_helper.boto3 = resource_helper.boto3, _NoClients()
+    try:
+        router = CfnResource(json_logging=False, log_level=level, boto_level="INFO")
+    finally:
+        resource_helper.boto3 = boto3
+    for name, operation in _OPERATIONS.items():
+        getattr(router, name)(partial(_execute, operation))
+    return router
 
 
 def route(invocation: Invocation) -> Outcome:
     """Return the outcome of a request. Raises UnknownOutcomeError if it is unknown."""
-    request = invocation.request
-    event = {
-        "RequestType": request.request_type,
-        "StackId": request.stack_id,
-        "RequestId": request.request_id,
-        "LogicalResourceId": request.logical_resource_id,
-        # crhelper requires the key and does not use it here.
-        "ResponseURL": "...",
-    }
-    # A new router per request keeps no state of another one.
-    router = Router()
-    for name, operation in _OPERATIONS.items():
-        getattr(router, name)(partial(_execute, operation))
-    outcome = router(event, invocation)
+    router = _router()
+    router._event = {"RequestType": invocation.request.request_type}  # noqa: SLF001 - what _get_func reads
+    outcome = cast("Outcome", router._get_func()(router._event, invocation))  # noqa: SLF001 - __call__ would also send
     logger.info(
         "Outcome determined", extra={"status": outcome.status, "physical_resource_id": outcome.physical_resource_id}
     )

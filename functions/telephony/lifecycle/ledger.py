@@ -94,7 +94,7 @@ class PurchaseRecord:
 
     @property
     def unused(self) -> bool:
-        """Whether the purchase may hold a number that no stack was told of, or that is to be released."""
+        """Whether the purchase may hold a number that was never reported to a stack, or that must be released."""
         return self.open and (self.state is not PurchaseState.READY or self.canceled)
 
     @property
@@ -155,7 +155,7 @@ def refresh(record: PurchaseRecord) -> PurchaseRecord:
 
 
 def unknown_purchases() -> Iterator[PurchaseRecord]:
-    """Scan for purchases that may hold a number nobody uses, for the daily sweep.
+    """Scan for purchases that may hold a number that no stack uses, for the daily sweep.
 
     These are purchases in state UNKNOWN, and purchases of more than a day ago that were attempted or canceled and that
     no invocation completed.

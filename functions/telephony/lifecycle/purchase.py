@@ -279,7 +279,7 @@ def read_existing(invocation: Invocation, resource: Resource[Any], physical_id: 
 
 
 def release_unused(invocation: Invocation, resource: Resource[Any], record: PurchaseRecord, physical_id: str) -> None:
-    """Release a number that no stack was told of, whatever blocks it, and close its purchase."""
+    """Release a number that was never reported to a stack, and close its purchase. Removes every obstacle."""
     _release(invocation, resource, physical_id)
     ledger.close(record, PurchaseState.RELEASED, physical_id)
 

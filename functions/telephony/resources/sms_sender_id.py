@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 from telephony import reasons
 from telephony.aws import services
 from telephony.data import data
-from telephony.errors import NotFoundError
+from telephony.errors import HandlerError, HandlerErrorCode, NotFoundError
 from telephony.model.deletion_protection import deletion_protection_property, lift_deletion_protection_property
 from telephony.model.pools import leave_pools, leave_pools_property
 from telephony.model.properties import Nested, Properties, Rule, country_code_property, prop
@@ -104,20 +104,22 @@ class SmsSenderId(SmsResource[SmsSenderIdProperties]):
 
     def acquire(self, desired: SmsSenderIdProperties, purchase: Purchase) -> Observed:
         """RequestSenderId. A sender ID without the tags of this purchase belongs to another owner."""
-        response = services.sms_voice().request_sender_id(
-            SenderId=desired.sender_id.upper(),
-            IsoCountryCode=desired.iso_country_code,
-            DeletionProtectionEnabled=False,
-            Tags=api_tags(purchase.tags(desired.tags)),
-            ClientToken=purchase.token("RequestSenderId"),
-            **({"MessageTypes": list(desired.message_types)} if desired.message_types is not None else {}),
-        )
+        exists = reasons.SENDER_ID_EXISTS.failure(sender_id=desired.sender_id.upper(), country=desired.iso_country_code)
+        try:
+            response = services.sms_voice().request_sender_id(
+                SenderId=desired.sender_id.upper(),
+                IsoCountryCode=desired.iso_country_code,
+                DeletionProtectionEnabled=False,
+                Tags=api_tags(purchase.tags(desired.tags)),
+                ClientToken=purchase.token("RequestSenderId"),
+                **({"MessageTypes": list(desired.message_types)} if desired.message_types is not None else {}),
+            )
+        except HandlerError as refused:
+            raise exists if refused.error_code is HandlerErrorCode.ALREADY_EXISTS else refused from None
         observed = _observed(response)
         tags = {tag["Key"]: tag["Value"] for tag in response.get("Tags", [])} or self.read_tags(observed)
         if not purchase.matches(tags):
-            raise reasons.SENDER_ID_EXISTS.failure(
-                sender_id=desired.sender_id.upper(), country=desired.iso_country_code
-            )
+            raise exists
         return copy.replace(observed, newly_purchased=True, tags=tags)
 
     def find(self, desired: SmsSenderIdProperties | None, purchase: Purchase) -> Observed | None:

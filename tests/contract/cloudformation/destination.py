@@ -1,6 +1,5 @@
-"""What reaches the consumer of an on-failure queue: Lambda's invocation record, inside an SQS event."""
+"""The event that the consumer of an on-failure queue receives: Lambda's invocation record inside an SQS event."""
 
-import hashlib
 import json
 import time
 import traceback
@@ -16,8 +15,9 @@ QUEUE_ARN = f"arn:aws:sqs:{REGION}:{ACCOUNT}:on-failure"
 def failure_record(
     event: dict[str, Any], error: BaseException, *, request_id: str, function_arn: str, attempts: int
 ) -> dict[str, Any]:
-    """The record of an event whose retries are spent: Lambda Developer Guide, "Capturing records of Lambda asynchronous
-    invocations". `responsePayload` is what the Python runtime reports of an unhandled exception.
+    """The record of an event after its last retry. `responsePayload` is the Python runtime's error report.
+
+    Source: Lambda Developer Guide, "Capturing records of Lambda asynchronous invocations".
     """
     return {
         "version": "1.0",
@@ -41,22 +41,13 @@ def failure_record(
 
 def sqs_event(record: dict[str, Any]) -> dict[str, Any]:
     """The event of an event source mapping with batch size 1 (Lambda Developer Guide, "Using Lambda with SQS")."""
-    body = json.dumps(record)
-    sent = str(int(time.time() * 1000))
     return {
         "Records": [
             {
                 "messageId": str(uuid4()),
                 "receiptHandle": str(uuid4()),
-                "body": body,
-                "attributes": {
-                    "ApproximateReceiveCount": "1",
-                    "SentTimestamp": sent,
-                    "SenderId": "AROAEXAMPLE:provider",
-                    "ApproximateFirstReceiveTimestamp": sent,
-                },
-                "messageAttributes": {},
-                "md5OfBody": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest(),
+                "body": json.dumps(record),
+                "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": str(int(time.time() * 1000))},
                 "eventSource": "aws:sqs",
                 "eventSourceARN": QUEUE_ARN,
                 "awsRegion": REGION,

@@ -24,16 +24,15 @@ def event(
     physical_id: str | None = None,
     old_properties: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """One event, with the fields of its request type and no others.
+    """Return an event with exactly the fields of its request type, its properties serialized by `stringified`.
 
-    PhysicalResourceId belongs to Update and Delete, OldResourceProperties to Update alone (CloudFormation User Guide,
-    "Custom resource request objects" and "Custom resource request types"). Both property objects get the ServiceToken
-    and are given as CloudFormation gives them: see `stringified`. Raises ValueError for a field too many or too few.
+    Raises ValueError if `physical_id` or `old_properties` don't match the request type (CloudFormation User Guide,
+    "Custom resource request objects" and "Custom resource request types").
     """
     if (physical_id is None) != (request_type == "Create"):
-        raise ValueError(f"{request_type}: PhysicalResourceId belongs to Update and Delete")
+        raise ValueError(f"{request_type}: Update and Delete have a PhysicalResourceId, Create has none")
     if (old_properties is None) != (request_type != "Update"):
-        raise ValueError(f"{request_type}: OldResourceProperties belongs to Update")
+        raise ValueError(f"{request_type}: only Update has OldResourceProperties")
     sent: dict[str, Any] = {
         "RequestType": request_type,
         "ServiceToken": service_token,
@@ -52,7 +51,7 @@ def event(
 
 
 def stringified(value: Any) -> Any:
-    """`value` as a custom resource receives it: every scalar a string, maps and lists kept, None (AWS::NoValue) gone.
+    """Convert scalars to strings and remove None (AWS::NoValue), as CloudFormation does for custom resources.
 
     Sources: cloudformation-coverage-roadmap issue 1037, aws-cdk issue 4000.
     """
@@ -65,4 +64,4 @@ def stringified(value: Any) -> Any:
             return "true" if value else "false"
         case str() | int() | float():
             return str(value)
-    raise ValueError(f"{type(value).__name__} cannot stand in a template")
+    raise ValueError(f"{type(value).__name__} is not valid in a template")

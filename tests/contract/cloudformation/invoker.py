@@ -1,57 +1,48 @@
-"""Lambda's asynchronous invocation of a Python handler.
+"""Simulates Lambda's asynchronous invocation of a Python handler.
 
-Sources: Lambda Developer Guide, "How Lambda handles errors and retries with asynchronous invocation": an error is tried
-again twice, the request id staying the same; the same event can come more than once even without an error, and events
-can be dropped; an event whose retries are spent goes to the on-failure destination.
+Source: Lambda Developer Guide, "How Lambda handles errors and retries with asynchronous invocation". Lambda retries an
+event twice after an error, with the same request ID, and then sends it to the on-failure destination. Lambda can
+deliver an event more than once even without an error.
 """
 
 import json
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 from uuid import uuid4
 
 from tests.contract.cloudformation.destination import failure_record, sqs_event
 from tests.contract.cloudformation.events import ACCOUNT, REGION
 
 Event = dict[str, Any]
-Delivery = Literal["twice", "together", "late", "drop"]
-"""`twice`: delivered again when the first delivery has ended, however it ended. `together`: two deliveries at the same
-moment. `late`: delivered `seconds` after the invocation was accepted. `drop`: never delivered, and no record of it."""
+Delivery = Literal["twice", "together", "late"]
+"""`twice`: redelivered after the first delivery ends. `together`: delivered twice at the same time. `late`: delivered
+`seconds` after the invocation is accepted."""
+
+_CLOSE_SECONDS = 10.0
 
 
-@dataclass(frozen=True)
 class Context:
-    """The context object of the Python runtime: what handlers and Powertools read of it."""
+    """The context object of an invocation with a timeout of `seconds`. The simulator doesn't end the invocation."""
 
-    function_name: str
-    invoked_function_arn: str
-    aws_request_id: str
-    memory_limit_in_mb: str
-    deadline: float
-    function_version: str = "$LATEST"
+    function_name = "provider"
 
-    @property
-    def log_group_name(self) -> str:
-        return f"/aws/lambda/{self.function_name}"
-
-    @property
-    def log_stream_name(self) -> str:
-        return f"2026/01/01/[$LATEST]{self.aws_request_id.replace('-', '')}"
+    def __init__(self, seconds: float = 20, request_id: str = "00000000-0000-4000-8000-000000000000") -> None:
+        self.aws_request_id = request_id
+        self._deadline = time.monotonic() + seconds
 
     def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until Lambda would end this attempt; nothing here ends it."""
-        return max(0, int((self.deadline - time.monotonic()) * 1000))
+        return max(0, int((self._deadline - time.monotonic()) * 1000))
 
 
 @dataclass
 class Invocation:
-    """One attempt at one event. `outcome` is None while it runs; `error` is what the attempt raised."""
+    """One attempt to process one event. `outcome` is None while the attempt runs."""
 
     event: Event
     request_id: str
@@ -60,21 +51,28 @@ class Invocation:
     ended: float | None = None
     outcome: Literal["returned", "raised"] | None = None
     error: BaseException | None = None
+    thread_id: int = 0
+
+    def stack(self) -> str:
+        """The request of this attempt, which is still running, and the line at which it is."""
+        event = self.event if isinstance(self.event, dict) else {}
+        request = f"{event.get('RequestType')} of {event.get('LogicalResourceId')}, {event.get('RequestId')}"
+        frame = sys._current_frames().get(self.thread_id)
+        return f"{request}, attempt {self.attempt}, is still running:\n{''.join(traceback.format_stack(frame))}"
 
 
-@dataclass
-class _Disturbance:
+class _Disturbance(NamedTuple):
     delivery: Delivery
     when: Callable[[Event], bool]
-    times: int
     seconds: float
 
 
 class AsyncInvoker:
-    """Runs `handler(event, context)` in a thread pool. Use as a context manager, or `close()` it.
+    """Runs `handler(event, context)` in threads. Use as a context manager.
 
-    `delays`: seconds before each retry (AWS: 60, 120), as many as there are retries. `on_failure(sqs_event)`: the
-    consumer of the on-failure queue. `timeout`: seconds that the context says an attempt has.
+    `delays`: seconds before each retry (AWS: 60, 120). `on_failure(sqs_event)`: the consumer of the on-failure queue.
+    `timeout`: seconds that the context reports for each attempt. `expected_errors`: what the functions may raise. Any
+    other exception is a defect and fails the test at once. A test that injects a defect sets `expected_errors`.
     """
 
     def __init__(
@@ -84,107 +82,96 @@ class AsyncInvoker:
         delays: tuple[float, ...] = (0.05, 0.1),
         *,
         timeout: float = 600.0,
-        memory: int = 256,
-        function_name: str = "provider",
-        workers: int = 64,
+        expected_errors: type[BaseException] = BaseException,
     ) -> None:
         self._handler = handler
         self._on_failure = on_failure
         self._delays = delays
         self._timeout = timeout
-        self._memory = memory
-        self._function_name = function_name
-        self.function_arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function_name}"
-        self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="lambda")
+        self.expected_errors = expected_errors
+        self.function_arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:provider"
         self._idle = threading.Condition()
-        self._under_way = 0
+        self._pending = 0
         self._closing = threading.Event()
-        self._invocations: list[Invocation] = []
-        self._destination: list[Event] = []
-        self._destination_errors: list[BaseException] = []
+        self.invocations: list[Invocation] = []
+        """Every attempt so far, in starting order."""
+        self.destination: list[Event] = []
+        """The SQS events of the on-failure queue."""
+        self.destination_errors: list[BaseException] = []
+        """The exceptions of the on-failure consumer. SQS would redeliver; the simulator doesn't."""
         self._disturbances: list[_Disturbance] = []
+        self._defect: BaseException | None = None
+        self._defect_raised = False
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Start nothing any more, and wait for the attempts that run."""
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         self._closing.set()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        try:
+            self.settle(_CLOSE_SECONDS)
+        except (AssertionError, TimeoutError):
+            if error is None:
+                raise
 
     def disturb(
-        self,
-        delivery: Delivery,
-        when: Callable[[Event], bool] = lambda _: True,
-        *,
-        times: int = 1,
-        seconds: float = 0.2,
+        self, delivery: Delivery, when: Callable[[Event], bool] = lambda _: True, *, seconds: float = 0.2
     ) -> None:
-        """Let the next `times` events for which `when(event)` holds be delivered otherwise than once and at once."""
-        with self._idle:
-            self._disturbances.append(_Disturbance(delivery, when, times, seconds))
+        """Deliver the next event for which `when(event)` is true as `delivery` says."""
+        self._disturbances.append(_Disturbance(delivery, when, seconds))
 
     def invoke(self, event: Event) -> str:
-        """Accept the event and return its request id at once: Lambda answers 202, whatever becomes of the event."""
+        """Accept the event and return its request ID at once, as Lambda does with status 202."""
         request_id = str(uuid4())
-        payload = json.dumps(event)
-        disturbance = self._next_disturbance(event)
-        delivery = disturbance.delivery if disturbance else None
-
-        def deliver() -> None:
-            self._deliver(payload, request_id)
-
-        if delivery == "twice":
-            self._submit(deliver, deliver)
-        elif delivery == "together":
-            meet = threading.Barrier(2).wait  # so that neither delivery is through before the other begins
-            self._submit(meet, deliver)
-            self._submit(meet, deliver)
-        elif delivery == "late" and disturbance:
-            self._submit(partial(self._closing.wait, disturbance.seconds), deliver)
-        elif delivery is None:
-            self._submit(deliver)
+        deliver = partial(self._deliver, json.dumps(event), request_id)
+        with self._idle:
+            disturbance = next((one for one in self._disturbances if one.when(event)), None)
+            if disturbance:
+                self._disturbances.remove(disturbance)
+        match disturbance:
+            case None:
+                self._start(deliver)
+            case _Disturbance("twice"):
+                self._start(deliver, deliver)
+            case _Disturbance("together"):
+                meet = partial(threading.Barrier(2).wait, _CLOSE_SECONDS)
+                self._start(meet, deliver)
+                self._start(meet, deliver)
+            case _Disturbance("late"):
+                self._start(partial(self._closing.wait, disturbance.seconds), deliver)
         return request_id
 
-    def settle(self, timeout: float = 10.0) -> None:
-        """Wait until nothing runs, is to be retried, or is to be delivered late. Raises TimeoutError."""
-        with self._idle:
-            if not self._idle.wait_for(lambda: self._under_way == 0, timeout):
-                raise TimeoutError(f"{self._under_way} events are still under way after {timeout} s")
+    def settle(self, timeout: float = 20.0) -> None:
+        """Wait until no attempt is running or scheduled.
 
-    @property
-    def invocations(self) -> list[Invocation]:
-        """Every attempt so far, in the order in which they began."""
+        Raises TimeoutError with the stacks of the attempts that are still running, or AssertionError as soon as a
+        defect is known.
+        """
         with self._idle:
-            return list(self._invocations)
+            settled = self._idle.wait_for(lambda: self._pending == 0 or self._has_new_defect(), timeout)
+        self.raise_defect()
+        if not settled:
+            raise TimeoutError(f"Not settled after {timeout:g} s. {self.running()}")
 
-    @property
-    def destination(self) -> list[Event]:
-        """The SQS events that went to the on-failure consumer, whether there is one or not."""
+    def raise_defect(self) -> None:
+        """Raise AssertionError if the function has raised an exception that isn't in `expected_errors`; only once."""
         with self._idle:
-            return list(self._destination)
+            if not self._has_new_defect():
+                return
+            self._defect_raised = True
+            trace = "".join(traceback.format_exception(self._defect))
+        raise AssertionError(f"The function raised an unexpected exception:\n{trace}")
 
-    @property
-    def destination_errors(self) -> list[BaseException]:
-        """What the on-failure consumer raised; SQS would deliver again, here it stays at one delivery."""
-        with self._idle:
-            return list(self._destination_errors)
+    def _has_new_defect(self) -> bool:
+        return self._defect is not None and not self._defect_raised
 
-    def _next_disturbance(self, event: Event) -> _Disturbance | None:
-        with self._idle:
-            for disturbance in self._disturbances:
-                if disturbance.times > 0 and disturbance.when(event):
-                    disturbance.times -= 1
-                    return disturbance
-        return None
+    def running(self) -> str:
+        """The running attempts and their stacks, for error messages."""
+        stacks = [attempt.stack() for attempt in list(self.invocations) if attempt.outcome is None]
+        return "\n".join(stacks) or f"No attempt is running; {self._pending} deliveries wait for a retry or a delay."
 
-    def _submit(self, *steps: Callable[[], Any]) -> None:
-        """Run the steps one after another in one thread, unless the invoker is closed meanwhile."""
+    def _start(self, *steps: Callable[[], Any]) -> None:
+        """Run the steps in a new thread. It starts none of them once the invoker is closing."""
 
         def run() -> None:
             try:
@@ -192,16 +179,14 @@ class AsyncInvoker:
                     if not self._closing.is_set():
                         step()
             finally:
-                self._finished()
+                with self._idle:
+                    self._pending -= 1
+                    self._idle.notify_all()
 
         with self._idle:
-            self._under_way += 1
-        self._pool.submit(run).add_done_callback(lambda future: self._finished() if future.cancelled() else None)
-
-    def _finished(self) -> None:
-        with self._idle:
-            self._under_way -= 1
-            self._idle.notify_all()
+            self._pending += 1
+        # A daemon: an attempt that never ends must not keep the test process alive.
+        threading.Thread(target=run, name="lambda", daemon=True).start()
 
     def _deliver(self, payload: str, request_id: str) -> None:
         error = self._attempt(payload, request_id, 1)
@@ -210,40 +195,39 @@ class AsyncInvoker:
                 return
             error = self._attempt(payload, request_id, attempt)
         if error is not None:
-            self._give_up(payload, request_id, error)
+            self._send_to_destination(payload, request_id, error)
 
     def _attempt(self, payload: str, request_id: str, attempt: int) -> BaseException | None:
-        context = Context(
-            self._function_name,
-            self.function_arn,
-            request_id,
-            str(self._memory),
-            time.monotonic() + self._timeout,
-        )
-        invocation = Invocation(json.loads(payload), request_id, attempt, time.time())
-        with self._idle:
-            self._invocations.append(invocation)
+        context = Context(self._timeout, request_id)
+        invocation = Invocation(json.loads(payload), request_id, attempt, time.time(), thread_id=threading.get_ident())
+        self.invocations.append(invocation)
         try:
-            # The runtime marshals the result, and fails where it cannot.
+            # The runtime raises an error if the handler's result can't be serialized.
             json.dumps(self._handler(json.loads(payload), context))
-        except BaseException as error:  # noqa: BLE001 - whatever ends the handler, sys.exit too, is an error to Lambda
+        except BaseException as error:  # noqa: BLE001 - Lambda treats every exception, including SystemExit, as an error
             invocation.error = error
+            self._check(error)
         invocation.ended = time.time()
         invocation.outcome = "raised" if invocation.error else "returned"
         return invocation.error
 
-    def _give_up(self, payload: str, request_id: str, error: BaseException) -> None:
+    def _send_to_destination(self, payload: str, request_id: str, error: BaseException) -> None:
         attempts = len(self._delays) + 1
         record = failure_record(
             json.loads(payload), error, request_id=request_id, function_arn=self.function_arn, attempts=attempts
         )
         message = sqs_event(record)
-        with self._idle:
-            self._destination.append(message)
+        self.destination.append(message)
         if self._on_failure is None:
             return
         try:
             self._on_failure(message)
-        except BaseException as failure:  # noqa: BLE001 - kept for the test to see
+        except BaseException as failure:  # noqa: BLE001 - reported to the test
+            self.destination_errors.append(failure)
+            self._check(failure)
+
+    def _check(self, error: BaseException) -> None:
+        if not isinstance(error, self.expected_errors):
             with self._idle:
-                self._destination_errors.append(failure)
+                self._defect = error
+                self._idle.notify_all()

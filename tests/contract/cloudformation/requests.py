@@ -1,24 +1,27 @@
-"""One event out, one answer in: the part of CloudFormation that talks to the provider."""
+"""Sends one event to the provider and waits for its response."""
 
 import threading
+import time
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 from uuid import uuid4
 
-from tests.contract.answers import AnswerSink
 from tests.contract.cloudformation.events import RequestType, event
 from tests.contract.cloudformation.invoker import AsyncInvoker
 from tests.contract.cloudformation.template import ValidationError
 from tests.contract.cloudformation.verdict import Verdict, judge, no_answer
+from tests.contract.responses import ResponseSink
 
 DEFAULT_SERVICE_TIMEOUT = 3600
+_LONGEST_WAIT = 30.0
+"""Real seconds after which a request counts as hanging, if its ServiceTimeout is longer."""
 
 
 class Operation:
-    """What is under way in one stack operation. With `cancels`, the first failure cancels everything that is."""
+    """The requests of one stack operation that are in progress."""
 
-    def __init__(self, *, cancels: bool = False) -> None:
-        self._cancels = cancels
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: set[SimpleQueue[bytes | None]] = set()
         self.cancelled = False
@@ -33,9 +36,7 @@ class Operation:
         with self._lock:
             self._waiting.discard(inbox)
 
-    def failed(self) -> None:
-        if not self._cancels:
-            return
+    def cancel(self) -> None:
         with self._lock:
             self.cancelled = True
             for inbox in self._waiting:
@@ -43,20 +44,14 @@ class Operation:
 
 
 class Requests:
-    """Sends a stack's events and judges the answers; `sent` holds the events in order."""
+    """Sends a stack's events and validates the responses. `sent` holds the events in order."""
 
-    def __init__(self, invoker: AsyncInvoker, sink: AnswerSink, stack_id: str, time_scale: float) -> None:
+    def __init__(self, invoker: AsyncInvoker, sink: ResponseSink, stack_id: str, time_scale: float) -> None:
         self._invoker = invoker
         self._sink = sink
         self._stack_id = stack_id
         self._time_scale = time_scale
-        self._lock = threading.Lock()
-        self._sent: list[dict[str, Any]] = []
-
-    @property
-    def sent(self) -> list[dict[str, Any]]:
-        with self._lock:
-            return list(self._sent)
+        self.sent: list[dict[str, Any]] = []
 
     def ask(
         self,
@@ -66,13 +61,12 @@ class Requests:
         properties: dict[str, Any],
         *,
         operation: Operation | None = None,
-        physical_id: str | None = None,
-        old_properties: dict[str, Any] | None = None,
+        **fields: Any,
     ) -> Verdict:
-        """Send one event and wait for the first answer, for the operation to be cancelled, or for ServiceTimeout.
+        """Send one event and wait for the first response, the operation's cancellation, or ServiceTimeout.
 
-        The time runs from the request, not from the function's start (AWS::CloudFormation::CustomResource,
-        ServiceTimeout: 1 to 3600 seconds, 3600 unless given). An answer that comes later finds nobody.
+        ServiceTimeout starts with the request, not with the function (AWS::CloudFormation::CustomResource,
+        ServiceTimeout: 1 to 3600 seconds, default 3600). A later response is ignored.
         """
         service_timeout = int(properties.get("ServiceTimeout", DEFAULT_SERVICE_TIMEOUT))
         if not 1 <= service_timeout <= DEFAULT_SERVICE_TIMEOUT:
@@ -89,21 +83,30 @@ class Requests:
             resource_type=resource_type,
             service_token=properties["ServiceToken"],
             properties=properties,
-            physical_id=physical_id,
-            old_properties=old_properties,
+            **fields,
         )
-        with self._lock:
-            self._sent.append(request)
+        self.sent.append(request)
         operation = operation or Operation()
         operation.opened(inbox)
         self._invoker.invoke(request)
         try:
-            raw = inbox.get(timeout=service_timeout * self._time_scale)
+            raw = self._wait(inbox, service_timeout * self._time_scale, f"{request_type} of {logical_id}, {request_id}")
         except Empty:
             return no_answer(request_id)
         finally:
             operation.closed(inbox)
         if raw is None:
-            word = "creation" if request_type == "Create" else "update"
-            return Verdict(succeeded=False, reason=f"Resource {word} cancelled")
+            action = "creation" if request_type == "Create" else "update"
+            return Verdict(succeeded=False, reason=f"Resource {action} cancelled")
         return judge(raw, request)
+
+    def _wait(self, inbox: SimpleQueue[bytes | None], seconds: float, request: str) -> bytes | None:
+        """Raise Empty after `seconds`, TimeoutError if the request hangs, AssertionError for a defect."""
+        ends = time.monotonic() + min(seconds, _LONGEST_WAIT)
+        while (left := ends - time.monotonic()) > 0:
+            self._invoker.raise_defect()
+            with suppress(Empty):
+                return inbox.get(timeout=min(left, 0.1))
+        if seconds <= _LONGEST_WAIT:
+            raise Empty
+        raise TimeoutError(f"No response to {request} after {_LONGEST_WAIT:g} s. {self._invoker.running()}")

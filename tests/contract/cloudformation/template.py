@@ -1,55 +1,44 @@
-"""Templates: what they declare, and how Ref and Fn::GetAtt among the resources are resolved."""
+"""Parses templates and resolves Ref and Fn::GetAtt."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
-from typing import Any
+from typing import Any, Literal
 
-_POLICIES = frozenset({"Delete", "Retain", "RetainExceptOnCreate"})
+Policy = Literal["Delete", "Retain"]
 
 
 class ValidationError(ValueError):
-    """The API call is refused before anything happens, as CloudFormation's ValidationError is."""
+    """CloudFormation rejects the API call before it sends any request."""
 
 
 @dataclass(frozen=True)
 class Declaration:
-    """One resource of a template, its properties not yet resolved."""
+    """One resource of a template, with unresolved properties."""
 
     type: str
     properties: Mapping[str, Any]
-    deletion_policy: str
-    update_replace_policy: str
+    deletion_policy: Policy
+    update_replace_policy: Policy
     depends_on: frozenset[str]
 
 
 def parse(template: Mapping[str, Any]) -> dict[str, Declaration]:
-    """The resources by logical id. Raises ValidationError for what CloudFormation refuses in a template."""
-    resources: Mapping[str, Mapping[str, Any]] = template["Resources"]
-    if not resources:
-        raise ValidationError("At least one Resources member must be defined.")
-    declared = {logical_id: _declaration(resource) for logical_id, resource in resources.items()}
+    """Return the resources by logical ID. Raises ValidationError for a dependency on an unknown resource."""
+    declared = {logical_id: _declaration(resource) for logical_id, resource in template["Resources"].items()}
     missing = {name for declaration in declared.values() for name in declaration.depends_on} - declared.keys()
     if missing:
         raise ValidationError(f"Template format error: Unresolved resource dependencies {sorted(missing)}")
-    try:
-        TopologicalSorter({name: declaration.depends_on for name, declaration in declared.items()}).prepare()
-    except CycleError as error:
-        raise ValidationError(f"Circular dependency between resources: {error.args[1]}") from None
     return declared
 
 
 def _declaration(resource: Mapping[str, Any]) -> Declaration:
-    policies = [resource.get(name, "Delete") for name in ("DeletionPolicy", "UpdateReplacePolicy")]
-    if not _POLICIES.issuperset(policies):
-        raise ValidationError(f"Unrecognized policy in {policies}")
     explicit = resource.get("DependsOn", [])
     properties = resource.get("Properties", {})
     return Declaration(
         type=resource["Type"],
         properties=properties,
-        deletion_policy=policies[0],
-        update_replace_policy=policies[1],
+        deletion_policy=resource.get("DeletionPolicy", "Delete"),
+        update_replace_policy=resource.get("UpdateReplacePolicy", "Delete"),
         depends_on=_references(properties).union([explicit] if isinstance(explicit, str) else explicit),
     )
 
@@ -73,7 +62,7 @@ def _attribute(target: str | list[str]) -> tuple[str, str]:
 
 
 def resolve(value: Any, ref: Callable[[str], Any], get_att: Callable[[str, str], str]) -> Any:
-    """`value` with every Ref and Fn::GetAtt replaced by what `ref(name)` and `get_att(logical_id, attribute)` give."""
+    """Replace every Ref and Fn::GetAtt in `value` with `ref(name)` or `get_att(logical_id, attribute)`."""
     match value:
         case {"Ref": str(name)} if len(value) == 1:
             return ref(name)

@@ -1,0 +1,102 @@
+"""The virtual clock, and the client of the environment process: telecom services, DynamoDB, S3, CloudFormation API.
+
+The environment has its own process (environment_server.py). The worker that forks the provider therefore has no threads
+and none of the services' modules: a fork takes longer the more memory the process uses.
+"""
+
+from __future__ import annotations
+
+import importlib
+import mmap
+import tempfile
+import time
+from multiprocessing import get_context
+from multiprocessing.managers import BaseManager
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+_DOUBLE = 8
+"""Bytes."""
+
+
+class VirtualClock:
+    """Machine time plus an offset, which all processes of a scenario share in a memory-mapped file."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        with Path(path).open("r+b") as file:
+            self._seconds = memoryview(mmap.mmap(file.fileno(), _DOUBLE)).cast("d")
+
+    @property
+    def offset(self) -> float:
+        """Seconds ahead of machine time."""
+        return self._seconds[0]
+
+    def now(self) -> float:
+        """Return seconds since the epoch. Not for processes that patch `time.time`."""
+        return time.time() + self.offset
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock. Not atomic: only one process may do this at a time."""
+        self._seconds[0] += seconds
+
+    def reset(self) -> None:
+        self._seconds[0] = 0
+
+
+@attrs.frozen
+class Purchase:
+    """A purchase as the service recorded it."""
+
+    physical_id: str
+    request_id: str | None
+    """From the ownership tags; None without tags."""
+
+
+@attrs.frozen
+class Response:
+    """A PUT to a ResponseURL; `stored` if S3 accepted it."""
+
+    request_id: str
+    body: bytes
+    stored: bool
+
+
+@attrs.frozen
+class Snapshot:
+    """The state of the environment since the start of the scenario."""
+
+    purchases: list[Purchase]
+    held: list[Purchase]
+    """Purchases that are not released."""
+    responses: list[Response]
+    items: list[dict[str, Any]]
+    """Items of the state table."""
+    calls: list[tuple[str, str, str | None]]
+    """(service, operation, error code) in order."""
+
+
+def _server(clock: str) -> Any:
+    return importlib.import_module("tests.faults.environment_server").EnvironmentServer(VirtualClock(clock))
+
+
+class _Manager(BaseManager):
+    """Starts the environment process, and ends it with the process that started it."""
+
+
+_Manager.register("server", _server)
+
+
+class Environment:
+    """The environment process and its clock. `server` forwards calls to environment_server.EnvironmentServer."""
+
+    def __init__(self) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="faults-")
+        path = Path(self._directory.name) / "clock"
+        path.write_bytes(bytes(_DOUBLE))
+        self.clock = VirtualClock(str(path))
+        self._manager = _Manager(ctx=get_context("spawn"))
+        self._manager.start()
+        self.server: Any = self._manager.server(str(path))  # type: ignore[attr-defined]

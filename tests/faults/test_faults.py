@@ -1,0 +1,49 @@
+"""Every fault point of a Create of every type, mutations, and a few random histories. `make faults` runs the rest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import attrs
+import pytest
+
+from tests.faults import plan, random_histories
+from tests.faults.mutations import MUTATIONS
+from tests.faults.report import Report, detections
+from tests.faults.workers import WorkerPool
+
+pytestmark = pytest.mark.faults
+
+HISTORIES = int(os.environ.get("HISTORIES", "6"))
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[WorkerPool]:
+    with WorkerPool(2) as pool:
+        yield pool
+
+
+def test_interrupted_create_purchases_once_leaks_nothing_and_responds(workers: WorkerPool) -> None:
+    recordings = workers.record(plan.STANDARD_CREATES)
+    report, scenarios = Report(recordings), plan.short(recordings)
+    for result in workers.run(scenarios):
+        report.add(result)
+
+    assert report.runs == len(scenarios)
+    assert report.killed == report.fault_points
+    assert not report.wrong, "\n\n".join(map(str, report.wrong))
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_provider_without_one_mechanism_purchases_twice_or_leaks(workers: WorkerPool, mutation: str) -> None:
+    [recorded] = workers.run(run for run in plan.mutated(mutation) if run.variant == "sms-phone-number")
+    kills = plan.mutated_kills(recorded)
+
+    assert detections(workers.run(kills)) > 0
+    assert detections(workers.run(attrs.evolve(kill, mutation=None) for kill in kills[::3])) == 0
+
+
+@pytest.mark.timeout(60 + 3 * HISTORIES)
+def test_after_every_step_of_a_history_cloudformation_knows_every_number(workers: WorkerPool) -> None:
+    random_histories.run(workers, HISTORIES)
