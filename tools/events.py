@@ -28,11 +28,9 @@ DOCUMENTATION_VALUES = {
 """Values of parameters without a default, by name."""
 
 _PSEUDO_PARAMETERS: Mapping[str, str | None] = {
-    "AWS::Partition": "aws",
     "AWS::Region": _REGION,
     "AWS::AccountId": _ACCOUNT,
     "AWS::StackName": "example",
-    "AWS::URLSuffix": "amazonaws.com",
     "AWS::NoValue": None,
 }
 

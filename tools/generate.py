@@ -31,7 +31,7 @@ def outputs(described: Described) -> dict[Path, Callable[[], str]]:
 def run(*, check: bool) -> list[str]:
     """Write or, with check, list the stale files. Returns the remaining problems, one per line."""
     wanted: dict[Path, Callable[[], str]] = {
-        **{path: partial(pages.render_index, path) for path in pages.INDEXES},
+        **{path: partial(pages.render_index, path) for path in (ROOT / "README.md", ROOT / "docs" / "README.md")},
         ROOT / "docs" / "errors.md": error_reference.page,
         ROOT / "docs" / "faults.md": fault_matrix.page,
     }

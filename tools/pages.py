@@ -35,9 +35,6 @@ _NOT_SUPPORTED = "Updates are not supported."
 
 _BLOCK = re.compile(r"(<!-- begin generated: ([^\n]+) -->\n).*?(<!-- end generated -->)", re.DOTALL)
 
-INDEXES = (ROOT / "README.md", ROOT / "docs" / "README.md")
-"""The pages with a table of the types."""
-
 
 class PageError(GenerationError):
     """A page can't be generated. The text says why."""
@@ -49,14 +46,14 @@ def render(described: Described) -> str:
         "syntax": _syntax,
         "properties": _properties,
         "return values": _return_values,
-        "permissions": _permissions,
+        "permissions": lambda one: "".join(f"- `{action}`\n" for action in one.resource.permissions),
         f"example {described.example_path.name}": _example,
     }
     return _with_blocks(described.page_path, {name: partial(write, described) for name, write in writers.items()})
 
 
 def render_index(path: Path) -> str:
-    """Return a page of INDEXES with the current table of types."""
+    """Return a page with the current table of types."""
     return _with_blocks(path, {"types": partial(_types, path.parent)})
 
 
@@ -190,10 +187,6 @@ def _return_values(described: Described) -> str:
     for name, description in described.resource.attributes.items():
         lines += [f"`{name}`  ", description, ""]
     return "\n".join(lines)
-
-
-def _permissions(described: Described) -> str:
-    return "".join(f"- `{action}`\n" for action in described.resource.permissions)
 
 
 def _example(described: Described) -> str:
