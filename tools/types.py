@@ -94,7 +94,7 @@ class Described:
     def identifier(self) -> tuple[str, ...]:
         """The attributes that form the physical ID: the identity fields, or what Ref returns by the docstring."""
         if self.resource.identity_fields:
-            return tuple(sorted(self.resource.identity_fields))
+            return self.resource.identity_fields
         stated = re.search(r"\bRef returns the (\w+)\.", self._docstring)
         if stated is None or stated[1] not in self.resource.attributes:
             raise GenerationError(f"{self.module}.py: the docstring must contain `Ref returns the <attribute>.`")
