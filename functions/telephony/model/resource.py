@@ -133,7 +133,7 @@ class Resource[P: Properties](abc.ABC):
     polls_until_stable: ClassVar[bool] = False
     """Always wait until the resource is ACTIVE or FAILED, because a purchase can still fail."""
     identity_fields: ClassVar[tuple[str, ...]] = ()
-    """The properties that form the physical ID, in its order. A replacement must change one, or both would have one ID."""
+    """The properties that form the physical ID, in order. A replacement must change one, or both have the same ID."""
 
     @abc.abstractmethod
     def purchase_call(self, desired: P) -> tuple[str, str]:
