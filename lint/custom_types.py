@@ -1,8 +1,8 @@
 """cfn-lint rules for the types of this provider, driven by schemas/.
 
-cfn-lint knows nothing of a Custom:: type: it lets every property and every attribute pass, and its registry schemas do
-not reach them (1.43.0 and later). `append_rules: [lint]` in .cfnlintrc, or `--append-rules lint`, makes plain cfn-lint,
-and `sam validate --lint`, check them. Ids from E9000 on are for rules outside of cfn-lint (docs/rules.md there).
+cfn-lint accepts every property and attribute of a Custom:: type, and does not apply registry schemas to them (1.43.0).
+`append_rules: [lint]` in .cfnlintrc, or `--append-rules lint`, adds these rules to cfn-lint and `sam validate --lint`.
+IDs from E9000 are reserved for custom rules (cfn-lint, docs/rules.md).
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ _SUB_ATTRIBUTE = re.compile(r"\$\{\s*([A-Za-z0-9]+)\.([A-Za-z0-9.]+)\s*\}")
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """The schemas beside this directory, by type name."""
+    """Return the schemas by type name."""
     files = sorted((Path(__file__).parent.parent / "schemas").glob("*.json"))
     loaded = [json.loads(file.read_text(encoding="utf-8")) for file in files]
     return {schema["typeName"]: schema for schema in loaded}
 
 
 def declarable(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """What a template may declare: the schema without the properties that only the provider sets."""
+    """Return the schema of what a template can declare: without read-only properties."""
     read_only = {pointer.removeprefix("/properties/") for pointer in schema.get("readOnlyProperties", [])}
     return {
         "type": "object",
         "definitions": schema["definitions"],
         "properties": {name: value for name, value in schema["properties"].items() if name not in read_only},
-        # cfn-lint itself asks for the ServiceToken of every custom resource (E3003).
+        # cfn-lint requires the ServiceToken of every custom resource itself (E3003).
         "required": [name for name in schema["required"] if name != "ServiceToken"],
         "additionalProperties": False,
     }
 
 
 class DeclaredProperties(CfnLintJsonSchema):  # type: ignore[misc]
-    """E9100, at the property that is wrong."""
+    """E9100, reported at the invalid property."""
 
     id = "E9100"
     shortdesc = "Properties of a telephony resource"
-    description = "The properties of a Custom:: type of this provider fit its schema"
+    description = "The properties of a Custom:: type of this provider match its schema"
     source_url = _SOURCE
     tags = ("resources", "properties", "custom")
 
@@ -59,16 +59,16 @@ class DeclaredProperties(CfnLintJsonSchema):  # type: ignore[misc]
         super().__init__(keywords=list(self._declarable), all_matches=True)
 
     def validate(self, validator: Validator, keywords: str, instance: Any, _schema: Any) -> ValidationResult:
-        """Check the properties of one resource of the type that the keyword names."""
+        """Check the properties of one resource. The keyword contains its type."""
         yield from super().validate(validator, keywords, instance, self._declarable[keywords])
 
     def extend_validator(
         self, validator: Validator, schema: Any, context: Any, validators: dict[str, Any] | None = None
     ) -> Validator:
-        """Let the value of a `{{resolve:...}}` pass, which nobody knows here, and only true and false be Booleans."""
-        patient = validator.function_filter.evolve(validate_dynamic_references=True)
-        known = {**(validators or {}), "type": _type}
-        return super().extend_validator(validator.evolve(function_filter=patient), schema, context, known)
+        """Accept every `{{resolve:...}}`, whose value is unknown, and only true and false as Booleans."""
+        function_filter = validator.function_filter.evolve(validate_dynamic_references=True)
+        extended = {**(validators or {}), "type": _type}
+        return super().extend_validator(validator.evolve(function_filter=function_filter), schema, context, extended)
 
 
 def _type(validator: Validator, kinds: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
@@ -79,7 +79,7 @@ def _type(validator: Validator, kinds: Any, instance: Any, schema: Any) -> Itera
 
 
 class KnownAttributes(CloudFormationLintRule):  # type: ignore[misc]
-    """E9101, at the function."""
+    """E9101, reported at the function."""
 
     id = "E9101"
     shortdesc = "Attributes of a telephony resource"
@@ -92,10 +92,10 @@ class KnownAttributes(CloudFormationLintRule):  # type: ignore[misc]
         self._attributes = {name: schema["attributes"] for name, schema in schemas().items()}
 
     def match(self, cfn: Template) -> list[RuleMatch]:
-        """Look at every reference to a resource of a known type."""
+        """Check every reference to a resource of a known type."""
         types = {name: str(resource.get("Type")) for name, resource in cfn.get_resources().items()}
         matches = []
-        for path, logical_id, attribute in (*_get_atts(cfn), *_subs(cfn)):
+        for path, logical_id, attribute in _references(cfn):
             type_name = types.get(logical_id, "")
             known = self._attributes.get(type_name)
             if known is not None and attribute not in known:
@@ -104,21 +104,13 @@ class KnownAttributes(CloudFormationLintRule):  # type: ignore[misc]
         return matches
 
 
-type _Reference = tuple[list[Any], str, str]
-"""Where it stands, the logical id, the attribute."""
-
-
-def _get_atts(cfn: Template) -> Iterator[_Reference]:
+def _references(cfn: Template) -> Iterator[tuple[list[Any], str, str]]:
+    """Yield path, logical ID and attribute of every Fn::GetAtt and every attribute in Fn::Sub."""
     for *path, target in cfn.search_deep_keys("Fn::GetAtt"):
-        parts = target.split(".", 1) if isinstance(target, str) else target
-        match parts:
+        match target.split(".", 1) if isinstance(target, str) else target:
             case [str(logical_id), str(attribute)]:
                 yield path, logical_id, attribute
-
-
-def _subs(cfn: Template) -> Iterator[_Reference]:
     for *path, target in cfn.search_deep_keys("Fn::Sub"):
         text = target[0] if isinstance(target, list) and target else target
-        if isinstance(text, str):
-            for logical_id, attribute in _SUB_ATTRIBUTE.findall(text):
-                yield path, logical_id, attribute
+        for logical_id, attribute in _SUB_ATTRIBUTE.findall(text) if isinstance(text, str) else ():
+            yield path, logical_id, attribute

@@ -1,8 +1,5 @@
 """Generates docs/errors.md: every Reason that a stack event can show, with its cause and its remedy."""
 
-from __future__ import annotations
-
-import re
 from collections.abc import Iterable
 
 from telephony import reasons
@@ -11,73 +8,64 @@ from telephony.errors import HandlerErrorCode
 
 _HEAD = """# Errors
 
-Every `FAILED` answer of this provider begins with one of CloudFormation's own error words, then says what failed, and
-what to do. `{...}` stands for what a Reason is about. This page is generated from the code; do not edit it.
+The `Reason` of a failed request contains a CloudFormation error code, the cause and the remedy. `{...}` stands for a
+value of the request. This page is generated from the code; do not edit it.
 
-What is not known for certain (a lost answer, a 5xx, a broken connection) is not answered at all: the event runs again,
-twice by Lambda and once more by the last resort. Only that one says `FAILED` then, with the word of the last error.
+If the result of an AWS call is unknown (no response, a 5xx error or a lost connection), the provider sends no response.
+Lambda retries the event twice, and the continuation function makes the last attempt. If the result is still unknown,
+that attempt responds with `FAILED` and the code of the last error.
 """
 
-_WORDS = {
-    HandlerErrorCode.INVALID_REQUEST: "The declaration is wrong, or the service refuses it. Nothing was bought.",
-    HandlerErrorCode.ACCESS_DENIED: "A permission is missing, or the number belongs to somebody else.",
-    HandlerErrorCode.ALREADY_EXISTS: "It exists already, and is not this resource's.",
-    HandlerErrorCode.NOT_FOUND: "What the request is about does not exist (any more).",
-    HandlerErrorCode.NOT_UPDATABLE: "The change needs a replacement, and that is not allowed or not possible.",
-    HandlerErrorCode.RESOURCE_CONFLICT: "Something is in the way: a protection, a pool, another request.",
-    HandlerErrorCode.THROTTLING: "The account's rate of calls is used up for longer than there is time.",
-    HandlerErrorCode.SERVICE_LIMIT_EXCEEDED: "A quota of the account is used up.",
-    HandlerErrorCode.NOT_STABILIZED: "It did not get ready in time, or failed while it was getting ready.",
-    HandlerErrorCode.SERVICE_INTERNAL_ERROR: "The service failed, until the last attempt.",
-    HandlerErrorCode.NETWORK_FAILURE: "The service could not be reached, until the last attempt.",
-    HandlerErrorCode.INTERNAL_FAILURE: "The provider itself failed, until the last attempt.",
+_DESCRIPTIONS = {
+    HandlerErrorCode.INVALID_REQUEST: "A property is not valid, or the service rejects a value.",
+    HandlerErrorCode.ACCESS_DENIED: "A permission is missing, or the resource belongs to another owner.",
+    HandlerErrorCode.ALREADY_EXISTS: "The resource already exists and belongs to another owner.",
+    HandlerErrorCode.NOT_FOUND: "The resource does not exist, or no phone number is available.",
+    HandlerErrorCode.NOT_UPDATABLE: "The update requires a replacement that is not allowed or not possible.",
+    HandlerErrorCode.RESOURCE_CONFLICT: "Deletion protection, a pool or another request prevents the operation.",
+    HandlerErrorCode.THROTTLING: "The rate limit of the account does not allow the call before `ServiceTimeout`.",
+    HandlerErrorCode.SERVICE_LIMIT_EXCEEDED: "The account has reached a quota.",
+    HandlerErrorCode.NOT_STABILIZED: "The resource did not become ready in time, or its claim or change failed.",
+    HandlerErrorCode.SERVICE_INTERNAL_ERROR: "The service returned an internal error on the last attempt.",
+    HandlerErrorCode.NETWORK_FAILURE: "The provider received no response from the service on the last attempt.",
+    HandlerErrorCode.INTERNAL_FAILURE: "The provider failed on the last attempt.",
 }
 
-
-_OF_SERVICES = {
-    "reason of the service": errors.BY_REASON,
-    "error code of the service, without such a reason": errors.BY_CODE,
+_SERVICE_ERRORS = {
+    "Reason of the AWS error": errors.BY_REASON,
+    "Code of the AWS error, if its reason is not listed": errors.BY_CODE,
 }
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the page."""
     parts = [_HEAD]
-    own = reasons.catalogue().values()
-    for word in HandlerErrorCode:
-        parts.append(f"\n## {word}\n\n{_WORDS[word]}\n")
-        parts += _table(
-            ("what the Reason says", "what to do"),
-            [
-                (_code(reason.cause), _cell(reason.remedy) or "See each line.")
-                for reason in own
-                if reason.error_code is word
-            ],
-        )
-        for title, meanings in _OF_SERVICES.items():
-            rows = [
-                (f"`{name}`", _cell(meaning.remedy) or "As its message says.", _again(meaning))
+    for code in HandlerErrorCode:
+        parts.append(f"\n## {code}\n\n{_DESCRIPTIONS[code]}\n")
+        rows = [
+            (f"`{' '.join(_cell(reason.cause).split())}`", _cell(reason.remedy) or "Correct the listed properties.")
+            for reason in reasons.catalogue().values()
+            if reason.error_code is code
+        ]
+        parts += _table(("What it means", "What to do"), rows)
+        for title, meanings in _SERVICE_ERRORS.items():
+            service_rows = [
+                (
+                    f"`{name}`",
+                    _cell(meaning.remedy) or "See the message of the service.",
+                    "For up to two minutes" if meaning.retryable else "No",
+                )
                 for name, meaning in meanings.items()
-                if meaning.error_code is word
+                if meaning.error_code is code
             ]
-            parts += _table((title, "what to do", "tried again"), rows)
+            parts += _table((title, "What to do", "Retried"), service_rows)
     return "".join(parts)
 
 
-def _again(meaning: errors.ErrorMeaning) -> str:
-    return "for up to two minutes" if meaning.retryable else "no"
-
-
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
-    lines = [" | ".join(row) for row in rows]
-    if not lines:
-        return []
-    return [f"\n| {' | '.join(head)} |\n|{'---|' * len(head)}\n", *(f"| {line} |\n" for line in lines)]
+    lines = [f"| {' | '.join(row)} |\n" for row in rows]
+    return [f"\n| {' | '.join(head)} |\n|{'---|' * len(head)}\n", *lines] if lines else []
 
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _code(text: str) -> str:
-    return f"`{re.sub(r'\s+', ' ', _cell(text)).strip()}`"

@@ -1,22 +1,20 @@
-"""One event per type and request, as CloudFormation sends it, made from the type's example.
+"""Generates events/: one event per type and request type, from the example template of the type.
 
-Source: CloudFormation User Guide, "Custom resource request objects" and "Custom resource request types". The account,
-the access key and the ids are those of AWS's documentation; the signature is nobody's.
+Account, access key and IDs are those of the AWS documentation. The signature is not valid. Source: CloudFormation User
+Guide, "Custom resource request objects" and "Custom resource request types".
 """
-
-from __future__ import annotations
 
 import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 
-from tools.types import Described
+from tools.types import Described, GenerationError, every_type
 
 REQUEST_TYPES = ("Create", "Update", "Delete")
 
@@ -27,29 +25,31 @@ _NAMESPACE = uuid.UUID("2f1e3f57-6c0a-5d0e-9a3e-0d3f0f1c6b11")
 DOCUMENTATION_VALUES = {
     "InstanceArn": f"arn:aws:connect:{_REGION}:{_ACCOUNT}:instance/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee",
 }
-"""For the examples' parameters without a default, by name."""
+"""Values of parameters without a default, by name."""
 
 _PSEUDO_PARAMETERS: Mapping[str, str | None] = {
-    "AWS::Partition": "aws",
     "AWS::Region": _REGION,
     "AWS::AccountId": _ACCOUNT,
     "AWS::StackName": "example",
-    "AWS::URLSuffix": "amazonaws.com",
     "AWS::NoValue": None,
 }
 
+_SUB_REFERENCE = re.compile(r"\$\{([^!}]+)\}")
 
-class ExampleError(ValueError):
-    """An example that no event can be made from; says why."""
+type Declarations = dict[str, tuple[str, dict[str, Any]]]
+"""Type name and properties by logical ID."""
+
+type _LookUp = Callable[[str, Any], Any]
+"""Returns the value of `Name` or `LogicalId.Attribute`, or the second argument to keep the reference."""
 
 
-def written(described: Described, request_type: str) -> str:
-    """The event as the text of its file."""
+def render(described: Described, request_type: str) -> str:
+    """Return the text of an event file."""
     return json.dumps(event(described, request_type), indent=2) + "\n"
 
 
 def event(described: Described, request_type: str) -> dict[str, Any]:
-    """The event with which CloudFormation asks for the resource of the example, for a change of it, or for its end."""
+    """Return the event that CloudFormation sends for the resource of the example."""
     logical_id, properties = declaration(described)
     stack = f"{described.kebab}/{uuid.uuid5(_NAMESPACE, described.kebab)}"
     stack_id = f"arn:aws:cloudformation:{_REGION}:{_ACCOUNT}:stack/{stack}"
@@ -73,61 +73,94 @@ def event(described: Described, request_type: str) -> dict[str, Any]:
 
 
 def declaration(described: Described) -> tuple[str, dict[str, Any]]:
-    """The example's resource of the type: its logical id, and its properties as a custom resource receives them."""
+    """Return logical ID and properties of the example's resource of this type, as a custom resource receives them.
+
+    A reference to another resource of the provider becomes that type's example ID, or an example of the attribute.
+    """
     path = described.example_path
     if not path.is_file():
-        raise ExampleError(f"examples/{path.name} is missing: a template that shows {described.name} alone")
-    for logical_id, (type_name, properties) in declarations(path).items():
+        raise GenerationError(
+            f"examples/{path.name} is missing: write a template with a {described.resource.type_name}"
+        )
+    declared = declarations(path)
+    for logical_id, (type_name, properties) in declared.items():
         if type_name == described.resource.type_name:
-            return logical_id, properties
-    raise ExampleError(f"examples/{path.name} has no resource of the type {described.resource.type_name}")
+            return logical_id, _substitute(properties, lambda name, _: _resource_value(name, declared), path.name)
+    raise GenerationError(f"examples/{path.name} contains no {described.resource.type_name}")
 
 
-def declarations(path: Path) -> dict[str, tuple[str, dict[str, Any]]]:
-    """The custom resources of a template by logical id: type name, and properties as a custom resource gets them."""
+def declarations(path: Path) -> Declarations:
+    """Return the resources of the provider in a template, with all references but those to each other resolved."""
     template = cfn_yaml.load(str(path))
-    parameters = template.get("Parameters", {})
+    types = {described.resource.type_name for described in every_type()}
+    resources = {name: one for name, one in template["Resources"].items() if one["Type"] in types}
+
+    def look_up(name: str, reference: Any) -> Any:
+        if name.partition(".")[0] in resources:
+            return reference
+        return _parameter_value(name, template.get("Parameters", {}), path.name)
+
     return {
-        str(logical_id): (str(resource["Type"]), _resolved(resource["Properties"], parameters, path.name))
-        for logical_id, resource in template["Resources"].items()
-        if resource["Type"].startswith("Custom::")
+        str(name): (str(one["Type"]), _substitute(one["Properties"], look_up, path.name))
+        for name, one in resources.items()
     }
 
 
-def _resolved(value: Any, parameters: Mapping[str, Any], where: str) -> Any:
-    """The value with every scalar a string, and the intrinsic functions that an example may use done."""
+def _substitute(value: Any, look_up: _LookUp, where: str) -> Any:  # noqa: PLR0911 - one return per kind of value
+    """Replace references in a value, and convert its scalars to strings."""
     match value:
         case {"Ref": str(name)}:
-            return _referred(name, parameters, where)
+            return look_up(name, value)
+        case {"Fn::GetAtt": str() | list() as target}:
+            return look_up(target if isinstance(target, str) else ".".join(target), value)
         case {"Fn::ImportValue": _}:
             return _SERVICE_TOKEN
         case {"Fn::Sub": str(text)}:
-            return re.sub(r"\$\{([^!}]+)\}", lambda match: str(_referred(match[1], parameters, where)), text)
+            text = _SUB_REFERENCE.sub(lambda match: str(look_up(match[1], match[0])), text)
+            return {"Fn::Sub": text} if _SUB_REFERENCE.search(text) else text
         case dict():
-            if unknown := [name for name in value if str(name).startswith("Fn::")]:
-                raise ExampleError(f"examples/{where}: an event cannot be made from {unknown[0]}")
-            resolved = {str(name): _resolved(member, parameters, where) for name, member in value.items()}
-            return {name: member for name, member in resolved.items() if member is not None}
+            if unsupported := [name for name in value if str(name).startswith("Fn::")]:
+                raise GenerationError(f"examples/{where}: events can't be generated from {unsupported[0]}")
+            members = ((str(name), _substitute(member, look_up, where)) for name, member in value.items())
+            return {name: member for name, member in members if member is not None}
         case list():
-            return [_resolved(member, parameters, where) for member in value]
+            return [_substitute(member, look_up, where) for member in value]
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _referred(name: str, parameters: Mapping[str, Any], where: str) -> str | None:
+def _parameter_value(name: str, parameters: Mapping[str, Any], where: str) -> str | None:
     if name in _PSEUDO_PARAMETERS:
         return _PSEUDO_PARAMETERS[name]
     if name not in parameters:
-        raise ExampleError(f"examples/{where}: an event can refer to parameters only, not to {name}")
+        raise GenerationError(f"examples/{where}: {name} is neither a parameter nor a resource of this provider")
     default = parameters[name].get("Default", DOCUMENTATION_VALUES.get(name))
     if default is None:
-        raise ExampleError(f"examples/{where}: {name} needs a default, or a value among DOCUMENTATION_VALUES")
+        raise GenerationError(f"examples/{where}: {name} needs a default, or a value in DOCUMENTATION_VALUES")
     return str(default)
 
 
-def _response_url(stack_id: str, logical_id: str, request_id: str) -> str:
-    """In the form of URLs seen in the field (sst issue 3539), but for X-Amz-Date.
+def _resource_value(name: str, declared: Declarations) -> str:
+    """Return an example of what Ref or Fn::GetAtt returns."""
+    logical_id, _, attribute = name.partition(".")
+    type_name, properties = declared[logical_id]
+    [described] = [one for one in every_type() if one.resource.type_name == type_name]
+    resource, example = described.resource, described.resource.properties.id_example
+    if not attribute or described.identifier == (attribute,):
+        return example
+    if attribute not in resource.attributes:
+        raise GenerationError(f"{type_name} has no attribute {attribute}")
+    if isinstance(properties.get(attribute), str):
+        return str(properties[attribute])
+    if attribute.endswith("Arn"):
+        service, kind = resource.permissions[0].partition(":")[0], resource.display_name.lower().replace(" ", "-")
+        return f"arn:aws:{service}:{_REGION}:{_ACCOUNT}:{kind}/{example.replace('|', '/')}"
+    return f"example-{attribute.lower()}"
 
-    Without it a request counts as issued when it arrives: a committed date would make every event too late to act on.
+
+def _response_url(stack_id: str, logical_id: str, request_id: str) -> str:
+    """Return a signed URL as reported in sst issue 3539, without X-Amz-Date.
+
+    A request without a date counts as issued when it arrives. With a committed date, every event would be too late.
     """
     query = {
         "X-Amz-Algorithm": "AWS4-HMAC-SHA256",

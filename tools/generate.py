@@ -1,41 +1,37 @@
-"""Writes what follows from the code: schemas/, events/, docs/errors.md, docs/faults.md, and blocks of docs/.
+"""Generates schemas/, events/, docs/errors.md, docs/faults.md, and blocks of README.md and docs/ from the code.
 
-    python -m tools.generate            write what is stale
-    python -m tools.generate --check    name what is stale, and exit with 1 if anything is
+    python -m tools.generate            write every file that is stale
+    python -m tools.generate --check    list every file that is stale, and exit with 1 if there is one
 
-What only a person can write (a page's prose, an example) is named too when it is missing.
+Also lists what must be written by hand and is missing: the prose of a page, an example.
 """
-
-from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tools import error_reference, events, fault_matrix, pages, schema
-from tools.types import ROOT, Described, every_type
-
-_PROBLEMS = (pages.PageError, events.ExampleError)
+from tools.types import ROOT, Described, GenerationError, every_type
 
 
 def outputs(described: Described) -> dict[Path, Callable[[], str]]:
-    """What is generated of a type: each file, and what gives its text or raises for what is missing."""
-    of_events: dict[Path, Callable[[], str]] = {
-        described.event_path(request_type): lambda request_type=request_type: events.written(described, request_type)  # type: ignore[misc]
-        for request_type in events.REQUEST_TYPES
-    }
+    """Return the generated files of a type, each with the function that returns its text or raises GenerationError."""
     return {
-        described.schema_path: lambda: schema.written(described),
-        **of_events,
-        described.page_path: lambda: pages.written(described),
+        described.schema_path: partial(schema.render, described),
+        described.page_path: partial(pages.render, described),
+        **{
+            described.event_path(request): partial(events.render, described, request)
+            for request in events.REQUEST_TYPES
+        },
     }
 
 
 def run(*, check: bool) -> list[str]:
-    """Write what is stale, or only look; give the problems that remain, a line each."""
+    """Write or, with check, list the stale files. Returns the remaining problems, one per line."""
     wanted: dict[Path, Callable[[], str]] = {
-        ROOT / "docs" / "README.md": pages.index,
+        **{path: partial(pages.render_index, path) for path in (ROOT / "README.md", ROOT / "docs" / "README.md")},
         ROOT / "docs" / "errors.md": error_reference.page,
         ROOT / "docs" / "faults.md": fault_matrix.page,
     }
@@ -45,7 +41,7 @@ def run(*, check: bool) -> list[str]:
     for path, text in wanted.items():
         try:
             current = text()
-        except _PROBLEMS as problem:
+        except GenerationError as problem:
             problems.append(str(problem))
             continue
         if path.is_file() and path.read_text(encoding="utf-8") == current:
@@ -55,18 +51,18 @@ def run(*, check: bool) -> list[str]:
         else:
             path.parent.mkdir(exist_ok=True)
             path.write_text(current, encoding="utf-8")
-    for left in sorted({*ROOT.glob("schemas/*.json"), *ROOT.glob("events/*.json")} - wanted.keys()):
+    for path in sorted({*ROOT.glob("schemas/*.json"), *ROOT.glob("events/*.json")} - wanted.keys()):
         if check:
-            problems.append(f"{left.relative_to(ROOT)} belongs to no type: run `make generate`")
+            problems.append(f"{path.relative_to(ROOT)} belongs to no type: run `make generate`")
         else:
-            left.unlink()
+            path.unlink()
     return list(dict.fromkeys(problems))
 
 
 def main() -> int:
-    """0 if everything is current, 1 if not."""
+    """Run from the command line. Returns 1 if problems remain."""
     parser = argparse.ArgumentParser(prog="python -m tools.generate", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if anything is stale")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a file is stale")
     problems = run(check=parser.parse_args().check)
     for problem in problems:
         print(problem, file=sys.stderr)

@@ -1,21 +1,20 @@
-"""The blocks of a documentation page that say what the code says: hand-written prose stands around them.
+"""Generates the blocks of documentation pages that follow from the code. The prose around them is written by hand.
 
-A block begins with `<!-- begin generated: NAME -->` and ends with `<!-- end generated -->`; what stands between is
-replaced. The form is that of the resource pages in the AWS CloudFormation Template Reference.
+A block begins with `<!-- begin generated: NAME -->` and ends with `<!-- end generated -->`. The pages have the form of
+the resource pages in the AWS CloudFormation Template Reference.
 """
 
-from __future__ import annotations
-
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from telephony.model.properties import PropertyInfo, Rule
 from tools.types import (
     ROOT,
-    SERVICE_TIMEOUT,
-    SERVICE_TOKEN,
     Described,
+    GenerationError,
     Property,
     allowed_values,
     anchored,
@@ -31,136 +30,88 @@ _UPDATES = (
     "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-update-behaviors.html"
 )
 _NO_INTERRUPTION = f"[No interruption]({_UPDATES}#update-no-interrupt)"
-_REPLACEMENT = f"[Replacement]({_UPDATES}#update-replacement), refused unless `AllowReplacement` allows it"
-_NOT_SUPPORTED = "Updates are not supported"
+_REPLACEMENT = f"[Replacement]({_UPDATES}#update-replacement). Refused unless `AllowReplacement` allows it."
+_NOT_SUPPORTED = "Updates are not supported."
 
 _BLOCK = re.compile(r"(<!-- begin generated: ([^\n]+) -->\n).*?(<!-- end generated -->)", re.DOTALL)
 
-INDEX_BLOCKS = ("types",)
-BLOCKS = ("syntax", "properties", "return values", "permissions")
-"""What every page has, besides `example` with the template that shows its type alone."""
+
+class PageError(GenerationError):
+    """A page can't be generated. The text says why."""
 
 
-class PageError(ValueError):
-    """A page cannot be brought up to date; says why."""
-
-
-def blocks_of(page: str) -> list[str]:
-    """The names of a page's blocks, in their order."""
-    return [match[2] for match in _BLOCK.finditer(page)]
-
-
-def renewed(page: str, write: Callable[[str], str]) -> str:
-    """The page with every block's content replaced by `write(NAME)`."""
-    return _BLOCK.sub(lambda match: f"{match[1]}{write(match[2])}{match[3]}", page)
-
-
-def written(described: Described) -> str:
-    """The page of a type, brought up to date. Raise PageError if it, or one of its blocks, is not there."""
-    page = _read(described.page_path.name)
-    needed = [*BLOCKS, f"example {described.example_path.name}"]
-    missing = [name for name in needed if name not in blocks_of(page)]
-    if missing:
-        lines = ", ".join(f"<!-- begin generated: {name} --><!-- end generated -->" for name in missing)
-        raise PageError(f"docs/{described.page_path.name} lacks {lines} (the end on a line of its own)")
-    return renewed(page, lambda name: _block(described, name))
-
-
-def index() -> str:
-    """docs/README.md, brought up to date."""
-    page = _read("README.md")
-    if blocks_of(page) != list(INDEX_BLOCKS):
-        raise PageError("docs/README.md has to have the block `types`, and no other")
-    return renewed(page, lambda _: _types())
-
-
-def _read(name: str) -> str:
-    path = ROOT / "docs" / name
-    if not path.is_file():
-        raise PageError(f"docs/{name} is missing: its prose has to be written")
-    return path.read_text(encoding="utf-8")
-
-
-def _block(described: Described, name: str) -> str:
-    writers = {
+def render(described: Described) -> str:
+    """Return the page of a type with current blocks."""
+    writers: dict[str, Callable[[Described], str]] = {
         "syntax": _syntax,
         "properties": _properties,
         "return values": _return_values,
-        "permissions": _permissions,
+        "permissions": lambda one: "".join(f"- `{action}`\n" for action in one.resource.permissions),
+        f"example {described.example_path.name}": _example,
     }
-    if name.startswith("example "):
-        return _example(name.removeprefix("example "))
-    if name not in writers:
-        raise PageError(f"docs/{described.page_path.name}: there is no block of the name {name}")
-    return writers[name](described)
+    return _with_blocks(described.page_path, {name: partial(write, described) for name, write in writers.items()})
 
 
-def _types() -> str:
-    rows = [
-        f"| [`{described.resource.type_name}`]({described.page_path.name}) | {described.description.rstrip('.')} "
-        f"| {_identifier(described)} | `{described.resource.properties.id_example.replace('|', '\\|')}` |"
-        for described in every_type()
-    ]
-    return "\n".join(["| type | what it is | `Ref` | for example |", "|---|---|---|---|", *rows]) + "\n"
+def render_index(path: Path) -> str:
+    """Return a page with the current table of types."""
+    return _with_blocks(path, {"types": partial(_types, path.parent)})
 
 
-def _identifier(described: Described) -> str:
-    return " and ".join(f"`{name}`" for name in described.identifier)
+def _with_blocks(path: Path, writers: Mapping[str, Callable[[], str]]) -> str:
+    """Return the text of a page, with the content of its blocks replaced."""
+    name = path.relative_to(ROOT)
+    if not path.is_file():
+        raise PageError(f"{name} is missing: write its prose")
+    page = path.read_text(encoding="utf-8")
+    blocks = {match[2] for match in _BLOCK.finditer(page)}
+    if missing := [block for block in writers if block not in blocks]:
+        lines = ", ".join(f"<!-- begin generated: {block} --><!-- end generated -->" for block in missing)
+        raise PageError(f"{name} lacks {lines} (the end on a line of its own)")
+    if unknown := blocks - writers.keys():
+        raise PageError(f"{name} contains blocks that are not generated: {', '.join(sorted(unknown))}")
+    return _BLOCK.sub(lambda match: f"{match[1]}{writers[match[2]]()}{match[3]}", page)
 
 
-def _syntax(described: Described) -> str:
-    type_name, members = described.resource.type_name, _members(described)
-    lines = [
-        "### JSON",
-        "",
-        "<pre>",
-        "{",
-        f'  "Type" : "{type_name}",',
-        '  "Properties" : {',
-        *_json(members, "", indent=4),
-        "  }",
-        "}",
-        "</pre>",
-        "",
-        "### YAML",
-        "",
-        "<pre>",
-        f"Type: {type_name}",
-        "Properties:",
-        *_yaml(members, "", indent=2),
-        "</pre>",
-    ]
+def _types(directory: Path) -> str:
+    lines = ["| type | what it is | `Ref` | page |", "|---|---|---|---|"]
+    for described in every_type():
+        what, ref = described.description.rstrip("."), _ref(described).replace("|", "\\|")
+        page = f"[{described.name}]({described.page_path.relative_to(directory)})"
+        lines.append(f"| `{described.resource.type_name}` | {what} | {ref} | {page} |")
     return "\n".join(lines) + "\n"
 
 
-type Member = tuple[str, Any]
-"""A property's name and its type, or the name of its type."""
+def _ref(described: Described) -> str:
+    return f"`{'|'.join(described.identifier)}`"
 
 
-def _members(described: Described) -> list[Member]:
-    own = [(name, one.kind) for name, one in described.properties.items()]
-    return sorted([*own, ("ServiceTimeout", "Integer"), ("ServiceToken", "String")], key=lambda member: member[0])
+def _syntax(described: Described) -> str:
+    type_name, members = described.resource.type_name, described.properties
+    json = ["{", f'  "Type" : "{type_name}",', '  "Properties" : {', *_json(members), "  }", "}"]
+    yaml = [f"Type: {type_name}", "Properties:", *_yaml(members, "", indent=2)]
+    return "".join(
+        f"{heading}\n\n<pre>\n{'\n'.join(lines)}\n</pre>\n"
+        for heading, lines in (("### JSON", json), ("\n### YAML", yaml))
+    )
 
 
-def _json(members: Iterable[Member], owner: str, indent: int) -> list[str]:
+def _json(members: Mapping[str, Property]) -> list[str]:
     lines = []
-    for name, kind in members:
-        type_name = _linked(kind, html=True)
-        value = f"[ {type_name}, ... ]" if items_of(kind) is not None else type_name
-        lines.append(f'{" " * indent}"{_anchor(owner, name)}" : {value},')
+    for name, one in members.items():
+        type_name = _linked(one.kind, html=True)
+        value = f"[ {type_name}, ... ]" if items_of(one.kind) is not None else type_name
+        lines.append(f'    "{_anchor("", name)}" : {value},')
     return [*lines[:-1], lines[-1].removesuffix(",")]
 
 
-def _yaml(members: Iterable[Member], owner: str, indent: int) -> list[str]:
+def _yaml(members: Mapping[str, Property], owner: str, indent: int) -> list[str]:
     lines = []
-    for name, kind in members:
-        margin, type_name = " " * indent, _linked(kind, html=True)
-        if items_of(kind) is not None:
-            lines += [f"{margin}{_anchor(owner, name)}:", f"{margin}  - {type_name}"]
-        elif is_nested(kind):
-            lines += [f"{margin}{_anchor(owner, name)}:", f"{margin}  {type_name}"]
-        else:
-            lines.append(f"{margin}{_anchor(owner, name)}: {type_name}")
+    margin = " " * indent
+    for name, one in members.items():
+        separator = (
+            f"\n{margin}  - " if items_of(one.kind) is not None else f"\n{margin}  " if is_nested(one.kind) else " "
+        )
+        lines.append(f"{margin}{_anchor(owner, name)}:{separator}{_linked(one.kind, html=True)}")
     return lines
 
 
@@ -169,10 +120,8 @@ def _anchor(owner: str, name: str) -> str:
 
 
 def _linked(kind: Any, *, html: bool) -> str:
-    """The name of a type, or of the items of a list, with a link to where it is described."""
+    """Return the name of a type, or of a list's items, with a link to its description."""
     member = items_of(kind) or kind
-    if isinstance(member, str):
-        return member
     if not is_nested(member):
         return scalar(member)
     name = member.__name__
@@ -180,101 +129,68 @@ def _linked(kind: Any, *, html: bool) -> str:
 
 
 def _properties(described: Described) -> str:
-    """Every property, then those of the types that nest in them, each under an anchor of its own."""
-    rules = described.resource.properties.rules
-    entries = {
-        name: _entry(name, one, _update(described, name, one.known), rules)
-        for name, one in described.properties.items()
-    }
-    entries["ServiceTimeout"] = _always("ServiceTimeout", SERVICE_TIMEOUT, "Integer", required=False)
-    entries["ServiceToken"] = _always("ServiceToken", SERVICE_TOKEN, "String", required=True)
-    lines = [line for name in sorted(entries) for line in [*entries[name], ""]]
+    lines: list[str] = []
+    for name, one in described.properties.items():
+        lines += _entry(name, one, described.resource.properties.rules, update=_update(described, name, one.info))
     for name, cls in nested_in(described.resource.properties).items():
         members = properties_of(cls)
-        lines += [f"### {name} properties", "", (cls.__doc__ or "").strip(), "", "<pre>"]
-        lines += [*_yaml([(member, one.kind) for member, one in members.items()], name, indent=0), "</pre>", ""]
+        lines += [f"### {name} properties", "", (cls.__doc__ or "").strip(), ""]
+        lines += ["<pre>", *_yaml(members, name, indent=0), "</pre>", ""]
         for member, one in members.items():
-            lines += [*_entry(member, one, "", cls.rules, owner=name), ""]
+            lines += _entry(f"{name}.{member}", one, cls.rules, update="")
     return "\n".join(lines)
 
 
-def _entry(name: str, one: Property, update: str, rules: Iterable[Rule], owner: str = "") -> list[str]:
-    """One property, in the order of the AWS pages: description, Required, Type, constraints, Update requires."""
-    kind, known = one.kind, one.known
-    of_list = items_of(kind) is not None
+def _entry(name: str, one: Property, rules: Iterable[Rule], *, update: str) -> list[str]:
+    kind, info = one.kind, one.info
+    is_list = items_of(kind) is not None
     type_name = _linked(kind, html=False)
-    values = allowed_values(items_of(kind) or kind)
-    heading = f"{owner}.{name}" if owner else name
-    size = "items" if of_list else "" if kind is int else "length"
+    size = " items" if is_list else "" if kind is int else " length"
+    default = str(one.default).lower() if isinstance(one.default, bool) else one.default
     facts = {
-        "Required": "Yes" if known.required else "No",
-        "Type": f"Array of {type_name}" if of_list else type_name,
-        "Default": _default(one.default),
-        "Allowed values": " | ".join(f"`{value}`" for value in values),
-        "Pattern": f"`{anchored(known.pattern)}`" if known.pattern else "",
-        f"Minimum {size}".strip(): _bound(known.minimum),
-        f"Maximum {size}".strip(): _bound(known.maximum),
-        "Rules": " ".join(f"`{rule.path}` {rule.text}" for rule in rules if rule.path == name),
+        "Required": "Yes" if info.required else "No",
+        "Type": f"Array of {type_name}" if is_list else type_name,
+        "Default": None if default is None else f"`{default}`",
+        "Allowed values": " | ".join(f"`{value}`" for value in allowed_values(items_of(kind) or kind)),
+        "Pattern": f"`{anchored(info.pattern)}`" if info.pattern else None,
+        f"Minimum{size}": info.minimum,
+        f"Maximum{size}": info.maximum,
+        "Rules": " ".join(f"`{rule.path}` {rule.text}" for rule in rules if rule.path == name.rpartition(".")[2]),
         "Update requires": update,
     }
-    stated = [f"*{fact}*: {value}  " for fact, value in facts.items() if value]
-    return [f"#### {heading}", "", known.description, "", *stated]
+    stated = [f"*{fact}*: {value}  " for fact, value in facts.items() if value not in {None, ""}]
+    return [f"#### {name}", "", info.description, "", *stated, ""]
 
 
-def _always(name: str, description: str, type_name: str, *, required: bool) -> list[str]:
-    update = _NOT_SUPPORTED if required else _NO_INTERRUPTION
-    bounds = [] if required else ["*Minimum*: 1  ", "*Maximum*: 3600  "]
-    stated = [f"*Required*: {'Yes' if required else 'No'}  ", f"*Type*: {type_name}  ", *bounds]
-    return [f"#### {name}", "", description, "", *stated, f"*Update requires*: {update}  "]
-
-
-def _default(default: Any) -> str:
-    if default is None:
-        return ""
-    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
-
-
-def _bound(bound: int | None) -> str:
-    return "" if bound is None else str(bound)
-
-
-def _update(described: Described, name: str, known: PropertyInfo) -> str:
+def _update(described: Described, name: str, info: PropertyInfo) -> str:
     resource = described.resource
-    if known.create_only_not_readable:
-        return "Nothing: it counts when the number is bought, and a later change has no effect"
-    if known.create_only and resource.identity_fields and name not in resource.identity_fields:
-        return f"{_NOT_SUPPORTED}: the new {resource.display_name} would have the same id as the present one"
-    return _REPLACEMENT if known.create_only else _NO_INTERRUPTION
+    if name == "ServiceToken":
+        return _NOT_SUPPORTED
+    if info.create_only_not_readable:
+        return "None. The property applies only at purchase."
+    if info.create_only and resource.identity_fields and name not in resource.identity_fields:
+        return f"{_NOT_SUPPORTED} The new {resource.display_name} would have the same ID as the current one."
+    return _REPLACEMENT if info.create_only else _NO_INTERRUPTION
 
 
 def _return_values(described: Described) -> str:
-    resource = described.resource
-    joined = ", joined by a vertical bar" if len(described.identifier) > 1 else ""
-    given = (
-        "When you pass the logical ID of this resource to the intrinsic `Ref` function, `Ref` returns the "
-        f"{_identifier(described)}{joined}. For example: `{resource.properties.id_example}`."
-    )
     lines = [
         "### Ref",
         "",
-        given,
+        f"`Ref` returns the {_ref(described)}. For example: `{described.resource.properties.id_example}`.",
         "",
         "### Fn::GetAtt",
         "",
-        "Every value is a string; what the service leaves out is the empty one.",
+        "All values are strings. A value that the service omits is an empty string.",
         "",
     ]
-    for name, description in resource.attributes.items():
+    for name, description in described.resource.attributes.items():
         lines += [f"`{name}`  ", description, ""]
     return "\n".join(lines)
 
 
-def _permissions(described: Described) -> str:
-    return "".join(f"- `{action}`\n" for action in described.resource.permissions)
-
-
-def _example(name: str) -> str:
-    path = ROOT / "examples" / name
+def _example(described: Described) -> str:
+    path = described.example_path
     if not path.is_file():
-        raise PageError(f"examples/{name} is missing")
+        raise PageError(f"examples/{path.name} is missing")
     return f"```yaml\n{path.read_text(encoding='utf-8')}```\n"

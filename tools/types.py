@@ -1,8 +1,7 @@
-"""What the resource types say of themselves, in the words of schemas and pages."""
+"""The resource types as the generators read them: names, paths and properties, derived from the product code."""
 
-from __future__ import annotations
-
-import importlib
+import re
+import sys
 import typing
 from pathlib import Path
 from typing import Any, Literal
@@ -10,108 +9,123 @@ from typing import Any, Literal
 import attrs
 
 from telephony import resources
+from telephony.cloudformation.request import MAX_SERVICE_TIMEOUT
 from telephony.model.properties import Anything, Nested, PropertyInfo, ReplacementPermission, fields
 from telephony.model.resource import Resource
 from telephony.model.validation import without_none
 
 ROOT = Path(__file__).parent.parent
 
-SERVICE_TOKEN = "The ARN of the provider's function, which the provider's stack exports as `<stack name>-ServiceToken`."  # noqa: S105
-SERVICE_TIMEOUT = (
-    "How long CloudFormation waits for an answer, in seconds, from the request on. Without it, 3600. "
-    "No wait of the provider goes beyond it."
-)
+
+class GenerationError(ValueError):
+    """A file that is written by hand is missing or can't be used. The text says which, and why."""
 
 
 @attrs.frozen
 class Property:
-    """One property, its own or a nested one's."""
+    """A property of a resource type, or of a nested property."""
 
     kind: Any
     """Its type, without None."""
-    known: PropertyInfo
-    default: Any
-    """None where there is none, or where it is a map of properties."""
+    info: PropertyInfo
+    default: Any = None
+    """None if there is no default, or if the property is nested."""
+
+
+_SERVICE_TIMEOUT = (
+    "The maximum time that CloudFormation waits for a response, in seconds from the start of the request. By default, "
+    "3600. The provider never waits longer."
+)
+_SERVICE_TOKEN = "The ARN of the provider function. The provider's stack exports it as `<stack name>-ServiceToken`."  # noqa: S105
+PROTOCOL_PROPERTIES = {
+    "ServiceTimeout": Property(int, PropertyInfo(_SERVICE_TIMEOUT, minimum=1, maximum=MAX_SERVICE_TIMEOUT)),
+    "ServiceToken": Property(str, PropertyInfo(_SERVICE_TOKEN, required=True)),
+}
+"""The properties of every custom resource, which CloudFormation reads."""
 
 
 @attrs.frozen
 class Described:
-    """A resource type and the names that follow from its module's."""
+    """A resource type, and everything that is named after it."""
 
-    module: str
     resource: Resource[Any]
 
     @property
+    def module(self) -> str:
+        """The module in telephony.resources: sms_phone_number."""
+        return type(self.resource).__module__.rpartition(".")[2]
+
+    @property
     def name(self) -> str:
-        """SmsPhoneNumber, of Custom::SmsPhoneNumber."""
-        return self.resource.type_name.removeprefix("Custom::")
+        """The type name without its prefix: SmsPhoneNumber."""
+        return type(self.resource).__name__
 
     @property
     def kebab(self) -> str:
-        """What events/ and examples/ are named after: sms-phone-number."""
+        """The name of its files in events/ and examples/: sms-phone-number."""
         return self.module.replace("_", "-")
 
     @property
     def schema_path(self) -> Path:
-        """Where the schema is."""
+        """The schema."""
         return ROOT / "schemas" / f"custom-{self.name.lower()}.json"
 
     @property
     def page_path(self) -> Path:
-        """Where the documentation is."""
+        """The documentation page."""
         return ROOT / "docs" / f"{self.name}.md"
 
     @property
     def example_path(self) -> Path:
-        """Where the template is that shows this type alone."""
+        """The example template of this type."""
         return ROOT / "examples" / f"{self.kebab}.yaml"
 
     def event_path(self, request_type: str) -> Path:
-        """Where the event of this request is."""
+        """The sample event of a request type."""
         return ROOT / "events" / f"{self.kebab}-{request_type.lower()}.json"
 
     @property
     def description(self) -> str:
-        """The first sentence of the module's docstring, without the type's name."""
-        docstring = importlib.import_module(f"telephony.resources.{self.module}").__doc__ or ""
-        sentence = docstring.split("\n\n")[0].replace("\n", " ").removeprefix(f"{self.resource.type_name}: ").strip()
+        """The first paragraph of the module's docstring, without the type name."""
+        sentence = self._docstring.split("\n\n")[0].replace("\n", " ").removeprefix(f"{self.resource.type_name}: ")
         return sentence[:1].upper() + sentence[1:]
 
     @property
     def identifier(self) -> tuple[str, ...]:
-        """The attributes that the PhysicalResourceId is made of.
-
-        Those of the key, where the type has one, in the order of their names; else the first attribute that is, like
-        id_example, an ARN or an id.
-        """
+        """The attributes that form the physical ID: the identity fields, or what Ref returns by the docstring."""
         if self.resource.identity_fields:
-            return tuple(sorted(self.resource.identity_fields))
-        ending = "Arn" if self.resource.properties.id_example.startswith("arn:") else "Id"
-        return (next(name for name in self.resource.attributes if name.endswith(ending)),)
+            return self.resource.identity_fields
+        stated = re.search(r"\bRef returns the (\w+)\.", self._docstring)
+        if stated is None or stated[1] not in self.resource.attributes:
+            raise GenerationError(f"{self.module}.py: the docstring must contain `Ref returns the <attribute>.`")
+        return (stated[1],)
 
     @property
     def properties(self) -> dict[str, Property]:
-        """The properties by name, in the alphabet's order."""
-        return properties_of(self.resource.properties)
+        """All properties by name, in alphabetical order."""
+        return dict(sorted((PROTOCOL_PROPERTIES | properties_of(self.resource.properties)).items()))
+
+    @property
+    def _docstring(self) -> str:
+        return (sys.modules[type(self.resource).__module__].__doc__ or "").strip()
 
 
 def every_type() -> list[Described]:
-    """The types of the provider."""
-    found = [resources.by_type(name) for name in resources.type_names()]
-    return [Described(type(resource).__module__.rpartition(".")[2], resource) for resource in found]
+    """Return the provider's resource types."""
+    return [Described(resources.by_type(name)) for name in resources.type_names()]
 
 
 def properties_of(cls: type[Any]) -> dict[str, Property]:
-    """The properties of a properties class, or of a nested one, by name, in the alphabet's order."""
+    """Return the properties of a properties class or a nested class by name, in alphabetical order."""
     found = {}
-    for name, (attribute, known) in sorted(fields(cls).items()):
+    for name, (attribute, info) in sorted(fields(cls).items()):
         kind, default = without_none(attribute.type), attribute.default
-        found[name] = Property(kind, known, None if default is attrs.NOTHING or is_nested(kind) else default)
+        found[name] = Property(kind, info, None if default is attrs.NOTHING or is_nested(kind) else default)
     return found
 
 
 def nested_in(cls: type[Any]) -> dict[str, type[Nested]]:
-    """The nested classes that a class's properties hold, and theirs, by name."""
+    """Return the nested classes below a class by name, at any depth."""
     found: dict[str, type[Nested]] = {}
     for one in properties_of(cls).values():
         member = items_of(one.kind) or one.kind
@@ -121,30 +135,32 @@ def nested_in(cls: type[Any]) -> dict[str, type[Nested]]:
 
 
 def items_of(kind: Any) -> Any:
-    """The type of a list's items; None if it is not a list."""
+    """Return the type of a list's items, or None if it is not a list."""
     return typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else None
 
 
 def allowed_values(kind: Any) -> tuple[str, ...]:
-    """The values of a Literal; none if it is not one."""
+    """Return the values of a Literal, or an empty tuple."""
     return typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
 
 
 def is_nested(kind: Any) -> bool:
-    """Whether it is a map of properties."""
+    """Return whether a type is a map of properties."""
     return isinstance(kind, type) and issubclass(kind, Nested)
 
 
 def scalar(kind: Any) -> str:
-    """The name of a scalar type in CloudFormation's documentation."""
-    if kind is Anything:
-        return "Json"
-    if kind is ReplacementPermission:
-        return "Boolean | String"
-    names = {bool: "Boolean", int: "Integer", str: "String"}
+    """Return the name of a scalar type in CloudFormation's documentation."""
+    names = {
+        Anything: "Json",
+        ReplacementPermission: "Boolean | String",
+        bool: "Boolean",
+        int: "Integer",
+        str: "String",
+    }
     return "String" if allowed_values(kind) else names[kind]
 
 
 def anchored(pattern: str) -> str:
-    """A pattern that the whole string must match, as JSON schema and the documentation write it."""
+    """Return a pattern with the anchors that JSON schema and the documentation need to match the whole string."""
     return f"^(?:{pattern})$" if "|" in pattern else f"^{pattern}$"

@@ -1,6 +1,4 @@
-"""What a failed AWS call means: a failure that is told, a call to repeat, or an effect that nobody knows."""
-
-from __future__ import annotations
+"""How errors of AWS calls are classified: known failure, retryable refusal, throttle, or unknown result."""
 
 from typing import Any
 
@@ -16,11 +14,13 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 from botocore.loaders import Loader
+from botocore.retries.standard import ThrottledRetryableChecker
 
 from telephony.aws.errors import from_client_error
 from telephony.errors import (
     HandlerError,
     HandlerErrorCode,
+    NotFoundError,
     NumberUnavailableError,
     RetryableError,
     ThrottledError,
@@ -30,7 +30,8 @@ from telephony.errors import (
 URL = "https://sms-voice.us-east-1.amazonaws.com/?X-Amz-Signature=abc"
 
 
-def answered(code: str, status: int = 400, message: str = "No.", operation: str = "DoIt", **more: Any) -> Any:
+def client_error(code: str, status: int = 400, message: str = "No.", operation: str = "DoIt", **more: Any) -> Any:
+    """Return the provider's exception for a response of the service."""
     response: Any = {
         "Error": {"Code": code, "Message": message},
         "ResponseMetadata": {"HTTPStatusCode": status},
@@ -52,69 +53,54 @@ def answered(code: str, status: int = 400, message: str = "No.", operation: str 
         ("SomethingNewException", HandlerErrorCode.INVALID_REQUEST),
     ],
 )
-def test_a_definite_refusal_is_a_failure_with_its_word(code: str, error_code: HandlerErrorCode) -> None:
-    failure = answered(code)
+def test_refusal_is_a_failure_with_operation_message_and_code(code: str, error_code: HandlerErrorCode) -> None:
+    failure = client_error(code)
 
-    assert type(failure) is HandlerError
+    assert type(failure) is (NotFoundError if error_code is HandlerErrorCode.NOT_FOUND else HandlerError)
     assert failure.error_code is error_code
-    assert str(failure).startswith(f"{error_code}: DoIt refused: No ({code}).")
-
-
-@pytest.mark.parametrize("code", ["ConflictException", "ResourceInUseException", "ResourceConflictException"])
-def test_something_else_at_work_on_the_same_thing_passes(code: str) -> None:
-    assert type(answered(code)) is RetryableError
-
-
-@pytest.mark.parametrize("reason", ["DELETION_PROTECTION_ENABLED", "LAST_PHONE_NUMBER", "SOMETHING_NEW"])
-def test_a_conflict_with_a_reason_does_not_pass(reason: str) -> None:
-    assert type(answered("ConflictException", Reason=reason)) is HandlerError
-
-
-@pytest.mark.parametrize("reason", ["RESOURCE_NOT_ACTIVE", "RESOURCE_NOT_ACCESSIBLE"])
-def test_what_only_takes_a_while_passes(reason: str) -> None:
-    assert type(answered("ConflictException", Reason=reason)) is RetryableError
+    assert all(fact in str(failure) for fact in (f"{error_code}: ", "DoIt", "No", f"({code})"))
 
 
 @pytest.mark.parametrize(
-    "code",
+    ("code", "reason", "kind"),
     [
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "RequestThrottledException",
-        "RequestThrottled",
-        "TooManyRequestsException",
-        "ProvisionedThroughputExceededException",
-        "TransactionInProgressException",
-        "RequestLimitExceeded",
-        "BandwidthLimitExceeded",
-        "SlowDown",
-        "PriorRequestNotComplete",
+        ("ConflictException", "", RetryableError),
+        ("ResourceInUseException", "", RetryableError),
+        ("ResourceConflictException", "", RetryableError),
+        ("ConflictException", "RESOURCE_NOT_ACTIVE", RetryableError),
+        ("ConflictException", "RESOURCE_NOT_ACCESSIBLE", RetryableError),
+        ("ConflictException", "DELETION_PROTECTION_ENABLED", HandlerError),
+        ("ConflictException", "LAST_PHONE_NUMBER", HandlerError),
+        ("ConflictException", "SOMETHING_NEW", HandlerError),
     ],
 )
-def test_what_botocore_calls_a_throttle_is_one(code: str) -> None:
-    """botocore.retries.standard.ThrottledRetryableChecker."""
-    assert type(answered(code)) is ThrottledError
+def test_conflict_is_retryable_unless_its_reason_is_permanent(code: str, reason: str, kind: type[HandlerError]) -> None:
+    assert type(client_error(code, Reason=reason)) is kind
 
 
-def test_too_many_requests_is_a_throttle_whatever_it_is_called() -> None:
-    assert type(answered("Whatever", 429)) is ThrottledError
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [*((code, 400) for code in vars(ThrottledRetryableChecker)["_THROTTLED_ERROR_CODES"]), ("SomethingNew", 429)],
+)
+def test_throttling_codes_of_botocore_and_status_429_are_throttles(code: str, status: int) -> None:
+    assert type(client_error(code, status)) is ThrottledError
 
 
-@pytest.mark.parametrize(("code", "status"), [("InternalServerException", 500), ("Unknown", 503), ("504", 504)])
-def test_a_fault_of_the_service_leaves_the_effect_unknown(code: str, status: int) -> None:
-    assert type(answered(code, status)) is UnknownOutcomeError
-
-
-@pytest.mark.parametrize("code", ["InternalServerException", "InternalServiceException"])
-def test_a_fault_of_the_service_is_known_by_its_name_too(code: str) -> None:
-    assert type(answered(code, 400)) is UnknownOutcomeError
-
-
-@pytest.mark.parametrize(("code", "status"), [("RequestTimeout", 408), ("RequestTimeoutException", 400)])
-def test_a_timeout_on_the_way_is_no_refusal(code: str, status: int) -> None:
-    """botocore.retries.standard.TransientRetryableChecker: the work may have been done."""
-    assert type(answered(code, status)) is UnknownOutcomeError
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("InternalServerException", 500),
+        ("Unknown", 503),
+        ("504", 504),
+        ("InternalServerException", 400),
+        ("InternalServiceException", 400),
+        # botocore.retries.standard.TransientRetryableChecker
+        ("RequestTimeout", 408),
+        ("RequestTimeoutException", 400),
+    ],
+)
+def test_result_is_unknown_after_internal_error_or_timeout_of_the_service(code: str, status: int) -> None:
+    assert type(client_error(code, status)) is UnknownOutcomeError
 
 
 @pytest.mark.parametrize(
@@ -128,59 +114,55 @@ def test_a_timeout_on_the_way_is_no_refusal(code: str, status: int) -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_a_broken_connection_leaves_the_effect_unknown_and_its_text_is_not_repeated(error: BotoCoreError) -> None:
-    meaning = from_client_error(error, "DoIt")
+def test_result_is_unknown_after_connection_error_whose_text_is_not_repeated(error: BotoCoreError) -> None:
+    result = from_client_error(error, "DoIt")
 
-    assert type(meaning) is UnknownOutcomeError
-    assert "abc" not in str(meaning)
-    assert "DoIt" in str(meaning)
-
-
-def test_what_botocore_does_not_send_has_no_effect() -> None:
-    meaning = from_client_error(ParamValidationError(report="Value: swordfish"), "DoIt")
-
-    assert type(meaning) is HandlerError
-    assert "swordfish" not in str(meaning)
-
-
-@pytest.mark.parametrize("message", ["Phone number not available: +12065550100", "phone number NOT AVAILABLE"])
-def test_a_lost_race_for_a_number_is_told_apart(message: str) -> None:
-    """terraform-provider-aws#45572: Connect has no code of its own for it."""
-    assert (
-        type(answered("InvalidParameterException", message=message, operation="ClaimPhoneNumber"))
-        is NumberUnavailableError
-    )
-    assert type(answered("InvalidParameterException", message=message, operation="UpdatePhoneNumber")) is HandlerError
-
-
-def test_the_fields_that_the_service_objects_to_are_told() -> None:
-    failure = answered(
-        "ValidationException",
-        message="2 errors.",
-        Reason="FIELD_VALIDATION_FAILED",
-        Fields=[{"Name": "IsoCountryCode", "Message": "must be US"}, {"Name": "MessageType", "Message": "is wrong"}],
-    )
-
-    assert "[IsoCountryCode: must be US; MessageType: is wrong]" in str(failure)
-    assert failure.reason == "FIELD_VALIDATION_FAILED"
-
-
-@pytest.mark.parametrize("fields", [None, "x", [], [{}]])
-def test_fields_of_another_shape_are_no_matter(fields: object) -> None:
-    assert type(answered("ValidationException", Fields=fields)) is HandlerError
+    assert type(result) is UnknownOutcomeError
+    assert "abc" not in str(result)
+    assert "DoIt" in str(result)
 
 
 @pytest.mark.parametrize(
     "response", [{}, {"Error": {}}, {"Error": {"Code": "", "Message": None}, "ResponseMetadata": {}}]
 )
-def test_an_empty_error_is_not_taken_for_a_refusal(response: Any) -> None:
-    """Nothing is known of it, and so nothing of its effect."""
+def test_result_is_unknown_after_empty_error(response: Any) -> None:
     assert isinstance(from_client_error(ClientError(response, "DoIt"), "DoIt"), UnknownOutcomeError)
 
 
-def test_every_conflict_that_a_number_or_a_pool_can_meet_has_a_cure() -> None:
-    reasons = Loader().load_service_model("pinpoint-sms-voice-v2", "service-2")["shapes"]["ConflictExceptionReason"]
-    met = {
+def test_call_that_botocore_refuses_to_send_has_no_effect() -> None:
+    failure = from_client_error(ParamValidationError(report="Value: swordfish"), "DoIt")
+
+    assert type(failure) is HandlerError
+    assert "swordfish" not in str(failure)
+
+
+@pytest.mark.parametrize("message", ["Phone number not available: +12065550100", "phone number NOT AVAILABLE"])
+@pytest.mark.parametrize(
+    ("operation", "kind"), [("ClaimPhoneNumber", NumberUnavailableError), ("UpdatePhoneNumber", HandlerError)]
+)
+def test_claim_of_taken_number_is_recognized_by_its_message(
+    message: str, operation: str, kind: type[HandlerError]
+) -> None:
+    """terraform-provider-aws#45572: Connect has no error code for it."""
+    assert type(client_error("InvalidParameterException", message=message, operation=operation)) is kind
+
+
+def test_validation_error_names_the_fields() -> None:
+    fields = [{"Name": "IsoCountryCode", "Message": "must be US"}, {"Name": "MessageType", "Message": "is wrong"}]
+    failure = client_error("ValidationException", Reason="FIELD_VALIDATION_FAILED", Fields=fields)
+
+    assert "[IsoCountryCode: must be US; MessageType: is wrong]" in str(failure)
+    assert failure.aws_reason == "FIELD_VALIDATION_FAILED"
+
+
+@pytest.mark.parametrize("fields", [None, "x", [], [{}]])
+def test_validation_error_with_unexpected_fields_is_a_failure(fields: object) -> None:
+    assert type(client_error("ValidationException", Fields=fields)) is HandlerError
+
+
+def test_conflicts_of_numbers_and_pools_have_a_remedy() -> None:
+    model = Loader().load_service_model("pinpoint-sms-voice-v2", "service-2")
+    conflicts = {
         "DELETION_PROTECTION_ENABLED",
         "LAST_PHONE_NUMBER",
         "MESSAGE_TYPE_MISMATCH",
@@ -194,6 +176,5 @@ def test_every_conflict_that_a_number_or_a_pool_can_meet_has_a_cure() -> None:
         "KEYWORD_MISMATCH",
         "REGISTRATION_NOT_COMPLETE",
     }
-    assert met <= set(reasons["enum"]), "the service names them so"
-
-    assert {reason for reason in met if not answered("ConflictException", Reason=reason).remedy} == set()
+    assert conflicts <= set(model["shapes"]["ConflictExceptionReason"]["enum"])
+    assert {reason for reason in conflicts if not client_error("ConflictException", Reason=reason).remedy} == set()

@@ -3,24 +3,30 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tools import generate, schema
-from tools.types import ROOT, every_type
+from telephony.resources import sms_phone_number
+from tools import events, generate, schema
+from tools.types import ROOT, Described, GenerationError, every_type
 
-PARTS = ("tools", "functions", "schemas", "events", "docs", "examples", "tests")
+PHONE = sms_phone_number.SmsPhoneNumberProperties.id_example
+INPUTS = ("tools", "functions", "schemas", "events", "docs", "examples", "tests")
 
 
 @pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    for part in PARTS:
+def project(tmp_path: Path) -> Path:
+    """A copy of the project that a test can change."""
+    for part in INPUTS:
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "README.md", tmp_path)
     return tmp_path
 
 
-def run(root: Path, *arguments: str) -> tuple[int, str]:
-    ran = subprocess.run(  # noqa: S603
+def run(root: Path, *arguments: str) -> list[str]:
+    """Return the problems that the generator prints."""
+    result = subprocess.run(  # noqa: S603
         [sys.executable, "-m", "tools.generate", *arguments],
         cwd=root,
         env={"PYTHONPATH": "functions", "PYTHONDONTWRITEBYTECODE": "1"},
@@ -28,8 +34,14 @@ def run(root: Path, *arguments: str) -> tuple[int, str]:
         text=True,
         check=False,
     )
-    assert "Traceback" not in ran.stderr, ran.stderr
-    return ran.returncode, ran.stderr
+    assert "Traceback" not in result.stderr, result.stderr
+    assert result.returncode == bool(result.stderr)
+    return result.stderr.splitlines()
+
+
+def stale(root: Path) -> set[str]:
+    """Return the files that `--check` reports as stale."""
+    return {problem.removesuffix(" is stale: run `make generate`") for problem in run(root, "--check")}
 
 
 def change(path: Path, before: str, after: str) -> None:
@@ -38,102 +50,160 @@ def change(path: Path, before: str, after: str) -> None:
     path.write_text(text.replace(before, after))
 
 
-def test_what_is_committed_is_current() -> None:
+def described(name: str) -> Described:
+    [found] = [one for one in every_type() if one.name == name]
+    return found
+
+
+def test_generated_files_are_current() -> None:
     assert generate.run(check=True) == []
 
 
-def test_a_change_of_a_type_is_told_by_check_and_carried_everywhere_by_generate(copy: Path) -> None:
-    resource = copy / "functions/telephony/resources/sms_phone_number.py"
-    change(resource, "The name or ARN of the opt-out list.", "The list of those who opted out.")
+@pytest.mark.parametrize(
+    ("path", "before", "after", "files"),
+    [
+        (
+            "functions/telephony/resources/sms_phone_number.py",
+            "The name or ARN of the opt-out list.",
+            "The list of the opted-out numbers.",
+            {"schemas/custom-smsphonenumber.json", "docs/SmsPhoneNumber.md"},
+        ),
+        (
+            "examples/sms-sender-id.yaml",
+            "MYBRAND",
+            "NEWBRAND",
+            {"docs/SmsSenderId.md", *(f"events/sms-sender-id-{kind}.json" for kind in ("create", "update", "delete"))},
+        ),
+    ],
+)
+def test_files_are_stale_after_a_change_until_generated(
+    project: Path, path: str, before: str, after: str, files: set[str]
+) -> None:
+    change(project / path, before, after)
 
-    code, told = run(copy, "--check")
-    assert code == 1
-    stale = ["schemas/custom-smsphonenumber.json", "docs/SmsPhoneNumber.md"]
-    assert sorted(told.splitlines()) == sorted(f"{name} is stale: run `make generate`" for name in stale)
-    assert "The list of those" not in (copy / stale[0]).read_text()
-
-    assert run(copy) == (0, "")
-    for name in stale:
-        assert "The list of those who opted out." in (copy / name).read_text()
-    assert run(copy, "--check") == (0, "")
-
-
-def test_a_change_of_an_example_reaches_its_page_and_its_events(copy: Path) -> None:
-    change(copy / "examples/sms-sender-id.yaml", "IsoCountryCode: GB", "IsoCountryCode: DE")
-
-    code, told = run(copy, "--check")
-    assert code == 1
-    assert {line.split(" ")[0] for line in told.splitlines()} == {
-        "docs/SmsSenderId.md",
-        *(f"events/sms-sender-id-{request}.json" for request in ("create", "update", "delete")),
-    }
-    assert run(copy) == (0, "")
-    page = (copy / "docs/SmsSenderId.md").read_text()
-    assert f"```yaml\n{(copy / 'examples/sms-sender-id.yaml').read_text()}```\n" in page
+    assert stale(project) == files
+    assert run(project) == []
+    assert all(after in (project / name).read_text() for name in files)
+    assert stale(project) == set()
 
 
-def test_prose_is_left_as_it_is(copy: Path) -> None:
-    page = copy / "docs/SmsSenderId.md"
+def test_generate_replaces_blocks_and_keeps_prose(project: Path) -> None:
+    page, readme = project / "docs/SmsSenderId.md", project / "README.md"
     change(page, "## Timing\n", "## Timing\n\nWritten by hand.\n")
     change(page, "*Required*: Yes", "*Required*: Perhaps")
-    assert run(copy) == (0, "")
+    change(readme, "A phone number of Amazon Connect", "A cell phone")
+
+    assert run(project) == []
     assert "## Timing\n\nWritten by hand.\n" in page.read_text()
     assert "Perhaps" not in page.read_text()
+    assert readme.read_text() == (ROOT / "README.md").read_text()
 
 
-def test_a_fourth_type_is_asked_for_its_example_and_its_prose_and_gets_the_rest(copy: Path) -> None:
-    resources = copy / "functions/telephony/resources"
+def test_new_type_needs_only_an_example_and_prose(project: Path) -> None:
+    """The type depends on another resource of the provider."""
+    resources, page = project / "functions/telephony/resources", project / "docs/SmsNickname.md"
     text = (resources / "sms_sender_id.py").read_text().replace("SmsSenderId", "SmsNickname")
-    (resources / "sms_nickname.py").write_text(text)
-
-    code, told = run(copy)
-    assert code == 1
-    assert told.splitlines() == [
-        "examples/sms-nickname.yaml is missing: a template that shows SmsNickname alone",
-        "docs/SmsNickname.md is missing: its prose has to be written",
+    identities = '    origination_identities: tuple[str, ...] = prop("The numbers.", required=True)\n    sender_id: str'
+    (resources / "sms_nickname.py").write_text(text.replace("    sender_id: str", identities))
+    assert sorted(run(project)) == [
+        "docs/SmsNickname.md is missing: write its prose",
+        "examples/sms-nickname.yaml is missing: write a template with a Custom::SmsNickname",
     ]
 
-    example = (copy / "examples/sms-sender-id.yaml").read_text().replace("SmsSenderId", "SmsNickname")
-    (copy / "examples/sms-nickname.yaml").write_text(example)
-    (copy / "docs/SmsNickname.md").write_text("# Custom::SmsNickname\n")
-    code, told = run(copy)
-    assert code == 1
-    assert told.startswith("docs/SmsNickname.md lacks <!-- begin generated: syntax -->")
+    example = (project / "examples/sms-sender-id.yaml").read_text().replace("SmsSenderId", "SmsNickname")
+    alerts = "Resources:\n  Alerts: {Type: Custom::SmsPhoneNumber, Properties: {NumberType: SIMULATOR}}\n"
+    example = example.replace("Resources:\n", alerts)
+    example = example.replace("    Properties:\n", "    Properties:\n      OriginationIdentities: [!Ref Alerts]\n")
+    (project / "examples/sms-nickname.yaml").write_text(example)
+    page.write_text("# Custom::SmsNickname\n")
+    [problem] = run(project)
+    assert problem.startswith("docs/SmsNickname.md lacks <!-- begin generated: syntax -->")
 
-    blocks = re.findall(r"<!-- begin generated: [^>]+-->", told)
-    page = "# Custom::SmsNickname\n" + "".join(f"\n{begin}\n<!-- end generated -->\n" for begin in blocks)
-    (copy / "docs/SmsNickname.md").write_text(page)
-    assert run(copy) == (0, "")
-    assert "#### SenderId" in (copy / "docs/SmsNickname.md").read_text()
-    assert "docs/SmsNickname.md" not in (copy / "docs/README.md").read_text()
-    assert "(SmsNickname.md)" in (copy / "docs/README.md").read_text()
-    assert (copy / "schemas/custom-smsnickname.json").is_file()
-    assert (copy / "events/sms-nickname-update.json").is_file()
-
-
-def test_what_belongs_to_no_type_any_more_is_told_and_removed(copy: Path) -> None:
-    left = [copy / "events/sms-pool-create.json", copy / "schemas/custom-smspool.json"]
-    for path in left:
-        path.write_text("{}")
-    code, told = run(copy, "--check")
-    assert code == 1
-    assert [line.split(" ")[0] for line in told.splitlines()] == [str(path.relative_to(copy)) for path in left]
-    assert run(copy) == (0, "")
-    assert not any(path.exists() for path in left)
+    blocks = re.findall(r"<!-- begin generated: [^>]+-->", problem)
+    page.write_text("".join(f"\n{begin}\n<!-- end generated -->\n" for begin in blocks))
+    assert run(project) == []
+    assert "#### OriginationIdentities" in page.read_text()
+    assert "(docs/SmsNickname.md)" in (project / "README.md").read_text()
+    assert "(SmsNickname.md)" in (project / "docs/README.md").read_text()
+    assert (project / "schemas/custom-smsnickname.json").is_file()
+    assert PHONE in (project / "events/sms-nickname-update.json").read_text()
 
 
-def test_an_example_that_no_event_can_be_made_from_says_why(copy: Path) -> None:
-    example = copy / "examples/sms-sender-id.yaml"
-    change(example, "    Default: MYBRAND\n", "")
-    assert "SenderId needs a default" in run(copy, "--check")[1]
-    change(example, "SenderId: !Ref SenderId", "SenderId: !Select [0, [A, B]]")
-    assert "an event cannot be made from Fn::Select" in run(copy, "--check")[1]
-    change(example, "SenderId: !Select [0, [A, B]]", "SenderId: !Ref Sender")
-    assert "an event can refer to parameters only, not to Sender" in run(copy, "--check")[1]
+def test_generate_removes_files_of_unknown_types(project: Path) -> None:
+    files = ["events/no-such-type-create.json", "schemas/custom-nosuchtype.json"]
+    for name in files:
+        (project / name).write_text("{}")
+
+    assert run(project, "--check") == [f"{name} belongs to no type: run `make generate`" for name in files]
+    assert run(project) == []
+    assert not any((project / name).exists() for name in files)
 
 
-def test_a_schema_says_what_is_decided_about_each_property() -> None:
-    [phone] = [described for described in every_type() if described.name == "SmsPhoneNumber"]
+EXAMPLE = """
+Parameters: {Name: {Type: String, Default: BRAND}, NoDefault: {Type: String}}
+Resources:
+  Alerts: {Type: Custom::SmsPhoneNumber, Properties: {NumberType: SIMULATOR, Trigger: true}}
+  Topic: {Type: AWS::SNS::Topic}
+  Sender: {Type: Custom::SmsSenderId, Properties: {Trigger: VALUE}}
+"""
+
+
+@pytest.fixture
+def sender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Described:
+    """The type Custom::SmsSenderId with the example template EXAMPLE."""
+    monkeypatch.setattr(Described, "example_path", tmp_path / "example.yaml")
+    return described("SmsSenderId")
+
+
+def trigger(sender: Described, value: str) -> Any:
+    """Return the property Trigger in the event of an example that declares `value`."""
+    sender.example_path.write_text(EXAMPLE.replace("VALUE", value))
+    return events.event(sender, "Create")["ResourceProperties"].get("Trigger")
+
+
+@pytest.mark.parametrize(
+    ("value", "resolved"),
+    [
+        ("!Ref Name", "BRAND"),
+        ("!Ref AWS::NoValue", None),
+        ("!Ref Alerts", PHONE),
+        ("[!Ref Alerts, 1, true]", [PHONE, "1", "true"]),
+        ("!GetAtt Alerts.PhoneNumberId", PHONE),
+        ('{"Fn::GetAtt": Alerts.NumberType}', "SIMULATOR"),
+        ("!GetAtt [Alerts, Arn]", f"arn:aws:sms-voice:us-east-1:123456789012:phone-number/{PHONE}"),
+        ("!GetAtt Alerts.Status", "example-status"),
+        ('!Sub "${AWS::Region} ${Name} ${Alerts} ${Alerts.NumberType}"', f"us-east-1 BRAND {PHONE} SIMULATOR"),
+    ],
+)
+def test_references_in_examples_are_resolved(sender: Described, value: str, resolved: object) -> None:
+    assert trigger(sender, value) == resolved
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("!Ref NoDefault", "NoDefault needs a default"),
+        ("!Ref Topic", "Topic is neither a parameter nor a resource of this provider"),
+        ("!GetAtt Alerts.Colour", "Custom::SmsPhoneNumber has no attribute Colour"),
+        ("!Select [0, [A, B]]", "can't be generated from Fn::Select"),
+    ],
+)
+def test_reference_without_example_value_is_reported(sender: Described, value: str, problem: str) -> None:
+    with pytest.raises(GenerationError, match=problem):
+        trigger(sender, value)
+
+
+def test_declarations_keep_references_between_resources_of_the_provider(sender: Described) -> None:
+    sender.example_path.write_text(EXAMPLE.replace("VALUE", "[!Ref Alerts, !GetAtt Alerts.Arn, !Ref Name]"))
+
+    declared = events.declarations(sender.example_path)
+
+    assert declared["Alerts"] == ("Custom::SmsPhoneNumber", {"NumberType": "SIMULATOR", "Trigger": "true"})
+    assert declared["Sender"][1]["Trigger"] == [{"Ref": "Alerts"}, {"Fn::GetAtt": ["Alerts", "Arn"]}, "BRAND"]
+
+
+def test_schema_states_the_constraints_of_properties() -> None:
+    phone = described("SmsPhoneNumber")
     written = schema.schema(phone)
     assert written["createOnlyProperties"] == [
         f"/properties/{name}"
@@ -142,27 +212,29 @@ def test_a_schema_says_what_is_decided_about_each_property() -> None:
     assert written["writeOnlyProperties"] == ["/properties/NumberPreference"]
     assert written["primaryIdentifier"] == ["/properties/PhoneNumberId"]
     assert "/properties/PhoneNumber" in written["readOnlyProperties"]
-    assert "/properties/NumberType" not in written["readOnlyProperties"], "declared as well as given"
+    assert "/properties/NumberType" not in written["readOnlyProperties"], "a property as well as an attribute"
     assert set(written["attributes"]) == set(phone.resource.attributes)
-    assert written["properties"]["IsoCountryCode"]["pattern"] == "^[A-Z]{2}$"
-    assert written["properties"]["MessageType"]["default"] == "TRANSACTIONAL"
-    capabilities = written["properties"]["NumberCapabilities"]
-    assert (capabilities["minItems"], capabilities["maxItems"]) == (1, 4)
-    assert "MMS" in capabilities["items"]["enum"]
+    properties = written["properties"]
+    assert properties["IsoCountryCode"]["pattern"] == "^[A-Z]{2}$"
+    assert properties["MessageType"]["default"] == "TRANSACTIONAL"
+    assert (properties["NumberCapabilities"]["minItems"], properties["NumberCapabilities"]["maxItems"]) == (1, 4)
+    assert "MMS" in properties["NumberCapabilities"]["items"]["enum"]
     assert written["definitions"]["TwoWay"]["required"] == ["Enabled"]
     alternatives = written["definitions"]["TwoWay"]["properties"]["ChannelArn"]["pattern"]
     assert re.search(alternatives, "connect.us-east-1.amazonaws.com")
     assert not re.search(alternatives, "xconnect.us-east-1.amazonaws.com"), "both alternatives are anchored"
 
 
-def test_the_id_of_a_type_with_a_key_is_that_key_and_else_its_own_id_or_arn() -> None:
-    identifiers = {described.name: described.identifier for described in every_type()}
-    assert identifiers["SmsSenderId"] == ("IsoCountryCode", "SenderId")
-    assert identifiers["SmsPhoneNumber"] == ("PhoneNumberId",)
-    assert identifiers["ConnectPhoneNumber"] == ("PhoneNumberArn",)
+def test_identifier_comes_from_identity_fields_or_docstring(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert described("SmsSenderId").identifier == ("IsoCountryCode", "SenderId")
+    assert described("SmsPhoneNumber").identifier == ("PhoneNumberId",)
+    assert described("ConnectPhoneNumber").identifier == ("PhoneNumberArn",)
+    monkeypatch.setattr(sms_phone_number, "__doc__", "Ref returns the Colour.")
+    with pytest.raises(GenerationError, match="sms_phone_number"):
+        assert described("SmsPhoneNumber").identifier
 
 
-def test_every_link_of_the_documentation_leads_somewhere() -> None:
+def test_links_in_documentation_resolve() -> None:
     pages = {path: path.read_text() for path in [*ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")]}
     dead = []
     for path, text in pages.items():
@@ -178,6 +250,6 @@ def test_every_link_of_the_documentation_leads_somewhere() -> None:
 
 
 def anchors(page: str) -> set[str]:
-    """What GitHub makes of the headings: lower case, blanks to hyphens, nothing else but letters, digits, hyphens."""
+    """Return GitHub's anchors of the headings: lower case, hyphens for blanks, no other punctuation."""
     headings = re.findall(r"(?m)^#+ (.+)$", re.sub(r"(?s)```.*?```", "", page))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

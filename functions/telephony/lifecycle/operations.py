@@ -371,7 +371,8 @@ def _check_replacement(
         "id": observed.physical_id,
         "noun": resource.display_name,
     }
-    if resource.identity_fields and not resource.identity_fields & {change.property_name for change in changes}:
+    changed = {change.property_name for change in changes}
+    if resource.identity_fields and not changed.intersection(resource.identity_fields):
         raise reasons.SAME_IDENTITY.failure(**values)
     if desired.allow_replacement is not True and desired.allow_replacement != observed.physical_id:
         raise reasons.REPLACEMENT_REFUSED.failure(**values)

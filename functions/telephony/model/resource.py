@@ -132,8 +132,8 @@ class Resource[P: Properties](abc.ABC):
     """The IAM actions that the verbs need."""
     polls_until_stable: ClassVar[bool] = False
     """Always wait until the resource is ACTIVE or FAILED, because a purchase can still fail."""
-    identity_fields: ClassVar[frozenset[str]] = frozenset()
-    """The properties that form the physical ID. A replacement must change one, or both resources would have one ID."""
+    identity_fields: ClassVar[tuple[str, ...]] = ()
+    """The properties that form the physical ID, in order. A replacement must change one, or both have the same ID."""
 
     @abc.abstractmethod
     def purchase_call(self, desired: P) -> tuple[str, str]:

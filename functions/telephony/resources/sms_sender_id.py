@@ -96,7 +96,7 @@ class SmsSenderId(SmsResource[SmsSenderIdProperties]):
         "sms-voice:TagResource",
         "sms-voice:UntagResource",
     )
-    identity_fields = frozenset({"SenderId", "IsoCountryCode"})
+    identity_fields = ("IsoCountryCode", "SenderId")
 
     def purchase_call(self, desired: SmsSenderIdProperties) -> tuple[str, str]:  # noqa: ARG002 - always the same
         """RequestSenderId."""
