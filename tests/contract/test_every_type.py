@@ -19,7 +19,7 @@ from tests.contract import test_call_budget, test_permissions, test_registry_con
 from tests.contract.declarations import KINDS
 from tests.faults import declarations as faults
 from tools import events, generate
-from tools.types import ROOT, Described, every_type, nested_in
+from tools.types import ROOT, Described, GenerationError, every_type, nested_in
 
 TYPES = every_type()
 DOCUMENTED = events.DOCUMENTATION_VALUES.values()
@@ -62,7 +62,7 @@ def missing(described: Described) -> list[str]:
     for path, text in generate.outputs(described).items():
         try:
             current = text()
-        except ValueError as problem:
+        except GenerationError as problem:
             found.add(str(problem))
             continue
         if not path.is_file() or path.read_text() != current:

@@ -1,6 +1,6 @@
 """Custom::SmsPool: a pool of AWS End User Messaging SMS.
 
-test_additional_type.py registers this type, which the provider doesn't have. CreatePool needs the first phone number.
+Ref returns the PoolId. The provider doesn't have this type: tests/contract/test_additional_type.py registers it.
 
 Source: AWS End User Messaging SMS and Voice v2 API Reference, "CreatePool", "UpdatePool" and "DeletePool".
 """
