@@ -45,15 +45,6 @@ def test_last_number_cannot_leave_pool(sms: Any, pooled: tuple[str, str]) -> Non
     sms.release_phone_number(PhoneNumberId=number)
 
 
-def test_number_can_count_as_member_after_leaving(server: TelecomServer, sms: Any, pooled: tuple[str, str]) -> None:
-    server.configure(pool_release_seconds=20)
-    number, pool = pooled
-    sms.delete_pool(PoolId=pool)
-    assert conflict(sms.release_phone_number, PhoneNumberId=number) == "PHONE_NUMBER_ASSOCIATED_TO_POOL"
-    server.clock.advance(20)
-    sms.release_phone_number(PhoneNumberId=number)
-
-
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
