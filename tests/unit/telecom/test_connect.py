@@ -154,15 +154,6 @@ def test_numbers_and_instances_can_be_tagged(server: TelecomServer, connect: Any
     assert error_of(tags, arn=f"{arn}0")["Status"] == 404
 
 
-def test_traffic_distribution_group_can_be_target(connect: Any, instance: str) -> None:
-    group = connect.create_traffic_distribution_group(Name="both", InstanceId=instance)["Arn"]
-    seen = connect.describe_traffic_distribution_group(TrafficDistributionGroupId=group.rpartition("/")[2])
-    assert seen["TrafficDistributionGroup"]["Status"] == "ACTIVE"
-    number = described(connect, claim(connect, group))
-    assert number["TargetArn"] == group
-    assert "InstanceId" not in number
-
-
 def test_sms_number_can_be_imported_once(connect: Any, sms: Any, instance: str) -> None:
     source = request(sms, NumberType="TOLL_FREE", NumberCapabilities=["VOICE"])
     query = {"InstanceId": instance.rpartition("/")[2], "SourcePhoneNumberArn": source["PhoneNumberArn"]}

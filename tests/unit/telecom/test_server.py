@@ -13,9 +13,10 @@ import pytest
 import trustme
 
 from local.telecom import Options, TelecomServer
-from tests.unit.telecom.calls import client, create_table, error_of, quota, request
+from tests.unit.telecom.calls import client, error_of, quota, request
 
 SMS = "pinpoint-sms-voice-v2"
+CALL = {"service": SMS, "operation": "DescribePools"}
 ROOT = Path(__file__).parents[3]
 
 
@@ -44,7 +45,7 @@ def test_status_page_lists_resources_and_calls(server: TelecomServer, sms: Any, 
 
 
 def test_faults_options_and_reset_over_http(server: TelecomServer, sms: Any) -> None:
-    fault = {"service": SMS, "operation": "DescribePools", "kind": "error", "code": "AccessDeniedException"}
+    fault = CALL | {"kind": "error", "code": "AccessDeniedException"}
     ask(f"{server.url}/_telecom/faults", fault, "POST")
     assert ask(f"{server.url}/_telecom/faults")[0]["code"] == "AccessDeniedException"
     ask(f"{server.url}/_telecom/faults", method="DELETE")
@@ -59,19 +60,25 @@ def test_faults_options_and_reset_over_http(server: TelecomServer, sms: Any) -> 
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "status"),
+    ("path", "body", "status", "message"),
     [
-        ("options", {"colour": 1}, 400),
-        ("options", {"on": ["no.such"]}, 400),
-        ("faults", {"kind": "throttle"}, 400),
-        ("elsewhere", {}, 404),
+        ("options", {"colour": "red"}, 400, "unknown option"),
+        ("options", {"on": ["no.such"]}, 400, "unknown behaviour no.such"),
+        ("faults", CALL | {"kind": "explode"}, 400, "kind must be one of"),
+        ("faults", {"kind": "throttle"}, 400, "service"),
+        ("faults", CALL | {"kind": "error"}, 400, "needs a code"),
+        ("faults", CALL | {"kind": "hang", "when": "never"}, 400, "before or after"),
+        ("elsewhere", {}, 404, "elsewhere"),
     ],
 )
-def test_invalid_management_request_is_rejected(server: TelecomServer, path: str, body: object, status: int) -> None:
+def test_invalid_management_request_is_rejected(
+    server: TelecomServer, path: str, body: object, status: int, message: str
+) -> None:
     with pytest.raises(urllib.error.HTTPError) as caught:
         ask(f"{server.url}/_telecom/{path}", body, "POST")
     with caught.value as answer:
         assert answer.code == status
+        assert message in answer.read().decode()
 
 
 def test_call_of_other_service_is_not_forwarded(server: TelecomServer) -> None:
@@ -88,7 +95,12 @@ def test_servers_are_isolated(server: TelecomServer, sms: Any, dynamodb: Any) ->
     request(sms)
     with TelecomServer(Options(phone_numbers=3)) as other:
         assert other.held()["phone_numbers"] == []
-        create_table(client(other.url, "dynamodb"), "other")
+        client(other.url, "dynamodb").create_table(
+            TableName="other",
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
     assert dynamodb.list_tables()["TableNames"] == []
     assert len(server.held()["phone_numbers"]) == 1
 
