@@ -196,6 +196,14 @@ class TestAsyncInvoker:
                 invoker.settle(0.05)
             finish.set()
 
+    def test_event_can_be_delivered_twice_concurrently(self) -> None:
+        meet = threading.Barrier(2, timeout=5)
+        with AsyncInvoker(lambda *_: meet.wait()) as invoker:
+            invoker.disturb("together")
+            invoker.invoke({})
+            invoker.settle()
+        assert [attempt.outcome for attempt in invoker.invocations] == ["returned", "returned"]
+
 
 class TestResponses:
     """CloudFormation's validation of a response."""
