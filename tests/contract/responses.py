@@ -45,7 +45,6 @@ class Put:
     request_id: str | None
     path: str
     body: bytes
-    at: float
     stored: bool
 
 
@@ -65,7 +64,7 @@ class _Fault:
 
 
 class ResponseSink:
-    """Issues ResponseURLs and records the requests to them. Use as a context manager, or `close()` it.
+    """Issues ResponseURLs and records the requests to them. Use as a context manager.
 
     `ca` signs the certificate; clients trust it through `ca_file`. `now` returns epoch seconds.
     """
@@ -93,9 +92,6 @@ class ResponseSink:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
         """Stop the server and close its connections. The records stay readable."""
         self.closing.set()
         self._server.shutdown()
@@ -157,23 +153,18 @@ class ResponseSink:
         with self._lock:
             issued = self._issued.get(target)
             request_id = issued.request_id if issued else None
-            fault = self._next_fault(request_id)
+            fault = next((f for f in self._faults if f.times > 0 and f.request_id in (None, request_id)), None)
+            if fault:
+                fault.times -= 1
             allowed = issued is not None and method == "PUT" and not content_type and self._now() <= issued.expires_at
             verdict = ("411" if body is None else "200") if allowed else "403"
             verdict = fault.mode if fault else verdict
             stored = verdict in ("200", "slow")
-            self._puts.append(Put(request_id, target, body or b"", self._now(), stored))
+            self._puts.append(Put(request_id, target, body or b"", stored))
             listener = self._listeners.pop(request_id, None) if stored and request_id else None
         if listener and body is not None:
             listener(body)
         return verdict, fault.seconds if fault else 0.0
-
-    def _next_fault(self, request_id: str | None) -> _Fault | None:
-        for fault in self._faults:
-            if fault.times > 0 and fault.request_id in (None, request_id):
-                fault.times -= 1
-                return fault
-        return None
 
 
 class _Server(ThreadingHTTPServer):

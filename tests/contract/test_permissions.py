@@ -55,7 +55,7 @@ ONLY_AWS_NEEDS = {
 class Call:
     action: str
     parameters: str
-    """The parameters as text, to find IDs and ARNs in."""
+    """The parameters as text, to find IDs in."""
 
 
 @attrs.frozen
@@ -64,7 +64,7 @@ class Lifetime:
 
     calls: list[Call]
     foreign: set[str]
-    """IDs and ARNs of existing numbers without the provider's tag."""
+    """IDs of existing numbers without the provider's tag."""
 
     @property
     def actions(self) -> set[str]:
@@ -292,14 +292,9 @@ def _create_sweep_findings(laptop: Laptop, stacks: StacksApi) -> None:
 
 
 def foreign(laptop: Laptop) -> set[str]:
-    """The IDs and ARNs of numbers without the provider's tag."""
-    found = set()
-    for number in laptop.telecom.held()["phone_numbers"]:
-        arn = laptop.sms.describe_phone_numbers(PhoneNumberIds=[number["id"]])["PhoneNumbers"][0]["PhoneNumberArn"]
-        tags = laptop.sms.list_tags_for_resource(ResourceArn=arn)["Tags"]
-        if "cfn-telephony:managed-by" not in {tag["Key"] for tag in tags}:
-            found |= {number["id"], arn}
-    return found
+    """The IDs, which ARNs contain, of numbers without the provider's tag."""
+    numbers = laptop.telecom.held()["phone_numbers"]
+    return {number["id"] for number in numbers if "cfn-telephony:managed-by" not in number["tags"]}
 
 
 # -- the comparisons ---------------------------------------------------------------------------------------------------

@@ -10,13 +10,12 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
-import trustme
 
 from tests.contract.cloudformation import AsyncInvoker, CloudFormation, Stack, ValidationError, event
-from tests.contract.cloudformation.events import STACK_ID, stringified
+from tests.contract.cloudformation.events import STACK_ID
 from tests.contract.cloudformation.requests import Operation
 from tests.contract.cloudformation.verdict import judge
 from tests.contract.responses import ResponseSink
@@ -94,14 +93,9 @@ def template(**resources: Event) -> Event:
     return {"Resources": resources}
 
 
-@pytest.fixture(scope="module")
-def ca() -> trustme.CA:
-    return trustme.CA()
-
-
 @pytest.fixture
-def sink(ca: trustme.CA) -> Iterator[ResponseSink]:
-    with ResponseSink(ca) as server:
+def sink() -> Iterator[ResponseSink]:
+    with ResponseSink() as server:
         yield server
 
 
@@ -127,22 +121,12 @@ def stack(cfn: CloudFormation) -> Stack:
 
 
 class TestAnswerSink:
-    def test_url_contains_request_and_issue_time(self, sink: ResponseSink) -> None:
-        issued_at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-        url = urlsplit(sink.url_for(STACK_ID, "Number", "r1", issued_at))
-        query = parse_qs(url.query)
-
-        assert url.netloc == sink.host
-        assert unquote(url.path) == f"/{STACK_ID}|Number|r1"
-        assert query["X-Amz-Date"] == ["20260102T030405Z"]
-        assert query["X-Amz-Expires"] == ["7200"]
-        assert query["X-Amz-Signature"] == sink.signatures
-
     def test_every_put_is_stored_and_the_first_is_reported(self, sink: ResponseSink) -> None:
         received: list[bytes] = []
         sink.subscribe("r1", received.append)
         url = sink.url_for(STACK_ID, "Number", "r1")
 
+        assert url.endswith(f"X-Amz-Signature={sink.signatures[-1]}")
         assert [put(url, b'{"n": 1}', sink.ca_file), put(url, b'{"n": 2}', sink.ca_file)] == [200, 200]
         assert received == [b'{"n": 1}']
         assert sink.responses("r1") == [{"n": 1}, {"n": 2}]
@@ -173,49 +157,13 @@ class TestAnswerSink:
         assert sink.responses("r1") == [{}]
 
 
-def test_event_properties_are_strings_without_null() -> None:
-    value = {"a": True, "b": 5, "c": [1.5, False, None, {"d": None, "e": "x"}], "f": {}, "g": None}
-    assert stringified(value) == {"a": "true", "b": "5", "c": ["1.5", "false", {"e": "x"}], "f": {}}
-
-
-def invoked(handler: Callable[[Event, Any], Any], sent: Event, **options: Any) -> AsyncInvoker:
-    """Invoke the handler with one event and wait until it is settled."""
-    with AsyncInvoker(handler, **options) as invoker:
-        invoker.invoke(sent)
-        invoker.settle()
-    return invoker
-
-
 class TestAsyncInvoker:
-    def test_event_is_retried_twice_and_then_sent_to_the_destination(self) -> None:
-        consumed: list[Event] = []
-
-        def handler(_sent: Event, _context: Any) -> None:
-            raise RuntimeError("unknown outcome")
-
-        invoker = invoked(handler, {"a": (1, 2)}, on_failure=consumed.append, delays=(0.05, 0.1))
-        attempts = invoker.invocations
-        assert [(attempt.attempt, attempt.outcome) for attempt in attempts] == [(n, "raised") for n in (1, 2, 3)]
-        (request_id,) = {attempt.request_id for attempt in attempts}
-        assert attempts[1].started - attempts[0].started >= 0.05
-        assert attempts[2].started - attempts[1].started >= 0.1
-        assert consumed == invoker.destination
-        (message,) = consumed[0]["Records"]
-        assert message["eventSource"] == "aws:sqs"
-        record = json.loads(message["body"])
-        assert record["requestContext"] == {
-            "requestId": request_id,
-            "functionArn": f"{invoker.function_arn}:$LATEST",
-            "condition": "RetriesExhausted",
-            "approximateInvokeCount": 3,
-        }
-        assert record["requestPayload"] == {"a": [1, 2]}
-        assert record["responsePayload"]["errorType"] == "RuntimeError"
-        assert record["responsePayload"]["errorMessage"] == "unknown outcome"
-
     @pytest.mark.parametrize(("handler", "error"), [(object, TypeError), (lambda: exit(1), SystemExit)])  # noqa: PLR1722
     def test_unserializable_result_and_exit_are_errors(self, handler: Callable[[], Any], error: type) -> None:
-        (attempt,) = invoked(lambda *_: handler(), {}, delays=()).invocations
+        with AsyncInvoker(lambda *_: handler(), delays=()) as invoker:
+            invoker.invoke({})
+            invoker.settle()
+        (attempt,) = invoker.invocations
         assert isinstance(attempt.error, error)
 
     def test_unexpected_error_fails_the_test_once_with_its_traceback(self) -> None:
@@ -230,47 +178,24 @@ class TestAsyncInvoker:
         assert [type(error) for error in invoker.destination_errors] == [KeyError]
 
     def test_unsettled_request_is_reported_with_its_stack(self) -> None:
-        started, finish = threading.Event(), threading.Event()
+        finish = threading.Event()
 
         def never_returns(_sent: Event, _context: Any) -> None:
-            started.set()
             finish.wait(5)
 
         with AsyncInvoker(never_returns) as invoker:
             invoker.invoke(event("Create", response_url="https://example.com/", request_id="r1"))
-            assert started.wait(5)
             with pytest.raises(TimeoutError, match=r"(?s)Create of Resource, r1, attempt 1.*in never_returns"):
-                invoker.settle(0.05)
+                invoker.settle(0.5)
             finish.set()
 
-    def test_event_can_be_delivered_twice_together_or_late(self) -> None:
-        together = threading.Barrier(2, timeout=5)
-        running: list[str] = []
-        overlapping: set[str] = set()
-
-        def handler(sent: Event, _context: Any) -> None:
-            name = sent["n"]
-            running.append(name)
-            if name == "together":
-                together.wait()
-            if running.count(name) > 1:
-                overlapping.add(name)
-            running.remove(name)
-
-        with AsyncInvoker(handler) as invoker:
-            invoker.disturb("twice", lambda sent: sent["n"] == "twice")
-            invoker.disturb("together", lambda sent: sent["n"] == "together")
-            invoker.disturb("late", lambda sent: sent["n"] == "late", seconds=0.15)
-            began = time.time()
-            for name in ("twice", "together", "late", "once"):
-                invoker.invoke({"n": name})
+    def test_event_can_be_delivered_twice_concurrently(self) -> None:
+        meet = threading.Barrier(2, timeout=5)
+        with AsyncInvoker(lambda *_: meet.wait()) as invoker:
+            invoker.disturb("together")
+            invoker.invoke({})
             invoker.settle()
-
-        names = [attempt.event["n"] for attempt in invoker.invocations]
-        assert {name: names.count(name) for name in names} == {"twice": 2, "together": 2, "late": 1, "once": 1}
-        assert overlapping == {"together"}
-        (late,) = (attempt for attempt in invoker.invocations if attempt.event["n"] == "late")
-        assert late.started - began >= 0.15
+        assert [attempt.outcome for attempt in invoker.invocations] == ["returned", "returned"]
 
 
 class TestResponses:
@@ -311,36 +236,16 @@ class TestResponses:
 
 
 class TestCreate:
-    def test_ref_and_get_att_return_response_values_as_strings(self, stack: Stack, probe: Probe) -> None:
+    def test_properties_and_references_become_strings_without_null(self, stack: Stack, probe: Probe) -> None:
         probe.on("Create", "A", lambda sent: answer(sent, Data={"Price": 1.5, "Free": False}))
-        declared = template(
-            A=resource(),
-            B=resource(
-                Id={"Ref": "A"},
-                Price={"Fn::GetAtt": ["A", "Price"]},
-                Nested=[{"Free": {"Fn::GetAtt": "A.Free"}, "On": True, "None": {"Ref": "AWS::NoValue"}}],
-            ),
-        )
-        assert stack.deploy(declared) == "CREATE_COMPLETE"
+        nothing = {"Ref": "AWS::NoValue"}
+        nested = [1.5, nothing, {"Free": {"Fn::GetAtt": "A.Free"}, "On": True, "None": nothing, "Empty": {}}]
+        dependent = resource(Id={"Ref": "A"}, Price={"Fn::GetAtt": ["A", "Price"]}, Nested=nested)
+        assert stack.deploy(template(A=resource(), B=dependent)) == "CREATE_COMPLETE"
         assert stack.attributes["A"] == {"Price": "1.5", "Free": "false"}
-        (sent,) = (request for request in stack.requests if request["LogicalResourceId"] == "B")
-        assert sent["ResourceProperties"] == {
-            "ServiceToken": sent["ServiceToken"],
-            "Size": "1",
-            "Id": "A-1",
-            "Price": "1.5",
-            "Nested": [{"Free": "false", "On": "true"}],
-        }
-
-    def test_independent_resources_run_in_parallel(self, stack: Stack, probe: Probe) -> None:
-        meet = threading.Barrier(2, timeout=5)
-        for name in ("A", "B"):
-            probe.on("Create", name, then(meet.wait, answer))
-        assert stack.deploy(template(A=resource(), B=resource(), C=resource(needs="A"))) == "CREATE_COMPLETE"
-        order = [(entry.logical_id, entry.status) for entry in stack.events]
-        assert order.index(("A", "CREATE_COMPLETE")) < order.index(("C", "CREATE_IN_PROGRESS"))
-        assert order[0] == ("example", "CREATE_IN_PROGRESS")
-        assert order[-1] == ("example", "CREATE_COMPLETE")
+        sent = stack.requests[-1]["ResourceProperties"]
+        resolved = {"Id": "A-1", "Price": "1.5", "Nested": ["1.5", {"Free": "false", "On": "true", "Empty": {}}]}
+        assert sent == {"ServiceToken": sent["ServiceToken"], "Size": "1", **resolved}
 
     def test_rollback_deletes_a_failed_create_by_its_id(self, cfn: CloudFormation, probe: Probe) -> None:
         cfn.rollback_delay = 0.2
@@ -456,12 +361,6 @@ class TestRollbackOfAnUpdate:
         assert stack.reasons("Slow") == ["Resource update cancelled"]
         assert stack.sent("Slow") == [("Create", ""), ("Update", "Slow-1"), ("Update", "Slow-1")]
 
-    def test_unanswered_update_is_rolled_back_by_its_old_id(self, stack: Stack, probe: Probe) -> None:
-        stack.deploy(template(A=resource()))
-        probe.on("Update", "A", lambda _: None, answer)
-        assert stack.deploy(template(A=resource(ServiceTimeout=1))) == "UPDATE_ROLLBACK_COMPLETE"
-        assert stack.sent("A") == [("Create", ""), ("Update", "A-1"), ("Update", "A-1")]
-
     @pytest.mark.parametrize(
         ("undone_as", "cleaned_up", "dropped"),
         [("A-1", ["A-2"], []), ("A-2", [], [("A", "A-1")]), ("A-3", ["A-2"], [("A", "A-1")])],
@@ -533,16 +432,6 @@ class TestDelete:
         assert stack.delete() == "DELETE_COMPLETE"
         assert stack.sent("B")[1:] == [("Delete", "B-1")] * 2
         assert stack.sent("A")[1:] == [("Delete", "A-1")]
-
-    def test_retained_resources_get_no_delete(self, stack: Stack, probe: Probe) -> None:
-        keep = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
-        stack.deploy(template(A=resource(policies=keep), B=resource(policies=keep)))
-        probe.on("Update", "A", with_id("A-2"))
-        assert stack.deploy(template(A=resource(policies=keep, Size=2), B=resource(policies=keep))) == "UPDATE_COMPLETE"
-        assert stack.delete() == "DELETE_COMPLETE"
-        assert "Delete" not in {request["RequestType"] for request in stack.requests}
-        assert sorted(stack.retained) == [("A", "A-1"), ("A", "A-2"), ("B", "B-1")]
-        assert stack.statuses("B")[-1] == "DELETE_SKIPPED"
 
     def test_rollback_retains_resources_too(self, stack: Stack, probe: Probe) -> None:
         probe.on("Create", "Bad", failed)

@@ -47,14 +47,17 @@ def actions(resources: dict[str, Any], *names: str) -> set[str]:
 
 
 def calls_of(resource: Resource[Any], *methods: str) -> set[str]:
-    """The declared permissions of the calls that these methods make, directly or through other methods of the type."""
+    """The declared permissions of the calls that these methods make, directly or through methods and helpers."""
     pending, seen = list(methods), set[str]()
     while pending:
         name = pending.pop()
         if name not in seen:
             seen.add(name)
             for function in filter(inspect.isfunction, (vars(cls).get(name) for cls in type(resource).__mro__)):
-                pending += re.findall(r"\.(\w+)", inspect.getsource(function))
+                source = inspect.getsource(function)
+                helpers = (function.__globals__.get(called) for called in re.findall(r"(?<![.\w])(\w+)\(", source))
+                sources = [source, *(inspect.getsource(helper) for helper in helpers if inspect.isfunction(helper))]
+                pending += [called for text in sources for called in re.findall(r"\.(\w+)", text)]
     return {action for action in resource.permissions if xform_name(action.partition(":")[2]) in seen}
 
 

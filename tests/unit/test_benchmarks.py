@@ -87,16 +87,6 @@ def test_handler_without_response_stops_the_measurement(services: Services, tmp_
         cost.cost_of(toy(tmp_path, "pass"), services, SMALL)
 
 
-def test_handler_reconnects_after_connections_are_closed(services: Services, raw_http: Artifact) -> None:
-    with Container(raw_http, services.environment(raw_http)) as container:
-        for _ in range(3):
-            request, before = services.event("Create"), services.calls()
-            container.invoke(request)
-            assert services.response(request)["PhysicalResourceId"].startswith("phone-")
-            assert services.calls() - before == {"pinpoint-sms-voice-v2.RequestPhoneNumber": 1, "PUT": 1}
-            services.close_connections()
-
-
 def test_virtual_time_wakes_sleepers_in_order_without_waiting() -> None:
     clock, woken = VirtualTime(1_900_000_000), []
 

@@ -166,13 +166,12 @@ REQUIRED: dict[str, Any] = {
 CASES: list[tuple[dict[str, Any], bool]] = [
     ({"DeletionProtectionEnabled": "true"}, True),
     ({"DeletionProtectionEnabled": "True"}, False),
-    ({"DeletionProtectionEnabled": "1"}, False),
     ({"WaitTimeoutSeconds": "5"}, True),
     ({"WaitTimeoutSeconds": "0"}, False),
-    ({"WaitTimeoutSeconds": "5s"}, False),
     ({"PoolId": "pool one"}, False),
     ({"TwoWay": {"Enabled": "true", "ChannelArn": "connect.us-east-1.amazonaws.com"}}, True),
     ({"TwoWay": {"Enabled": "true", "ChannelArn": "connect.us-east-1.example.com"}}, False),
+    ({"TwoWay": {"Enabled": "true", "ChannelArn": "xconnect.us-east-1.amazonaws.com"}}, False),
     ({"Tags": [{"Key": "aws:reserved", "Value": "x"}]}, False),
     ({"Tags": [{"Key": "k", "Value": ""}]}, True),
     ({"Tags": {"k": "v"}}, False),
@@ -181,8 +180,6 @@ CASES: list[tuple[dict[str, Any], bool]] = [
     ({"OptionalKeywords": [{"Keyword": "Stop", "Message": "x", "Action": "OPT_OUT"}]}, False),
     ({"OptionalKeywords": [{"Keyword": "Stopped", "Message": "x", "Action": "OPT_OUT"}]}, True),
     ({"AllowReplacement": "phone-0123456789abcdef0123456789abcdef"}, True),
-    ({"Trigger": {"any": "thing"}}, True),
-    ({"Price": "1"}, False),
 ]
 
 

@@ -36,15 +36,6 @@ def create_instance(connect: Any) -> str:
     return str(created["Arn"])
 
 
-def create_table(dynamodb: Any, name: str) -> None:
-    dynamodb.create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-
-
 def error_of(call: Callable[..., Any], **parameters: Any) -> dict[str, Any]:
     """Return the error response of the call, with the error code and HTTP status at the top level."""
     with pytest.raises(ClientError) as caught:

@@ -2,13 +2,11 @@ import json
 import re
 from pathlib import Path
 
-import pytest
 from moto.core.responses import get_service_model
 
 import local.telecom
-from local.telecom import TelecomServer, behaviours
-from local.telecom.behaviours import BEHAVIOURS, behaves
-from local.telecom.sms_voice.exceptions import Throttling
+from local.telecom import behaviours
+from local.telecom.behaviours import BEHAVIOURS
 from local.telecom.validation import CORRECTIONS
 
 SOURCES = ("[API]", "[UG]", "[AG]", "[TF]")
@@ -45,19 +43,5 @@ def test_code_implements_exactly_the_registered_behaviours() -> None:
     assert {name for path in modules for name in BEHAVIOUR_ID.findall(path.read_text())} == set(BEHAVIOURS)
 
 
-def test_unregistered_behaviour_raises_key_error() -> None:
-    with pytest.raises(KeyError):
-        Throttling("sms.unregistered", "No.")
-    with pytest.raises(KeyError):
-        behaves("sms.unregistered")
-
-
 def test_only_existing_sender_id_conflict_is_disabled_by_default() -> None:
     assert {behaviour.id for behaviour in BEHAVIOURS.values() if not behaviour.default} == {"sms.sender_id.exists"}
-
-
-def test_unknown_behaviour_or_option_is_rejected(server: TelecomServer) -> None:
-    with pytest.raises(ValueError, match="unknown option"):
-        server.configure(colour="red")
-    with pytest.raises(ValueError, match=r"unknown behaviour.*no\.such"):
-        server.configure(on=["no.such"])

@@ -5,12 +5,6 @@ from local.telecom import TelecomServer
 from tests.unit.telecom.calls import error_of, invalid, quota, request
 
 
-def test_request_with_same_token_buys_one_number(server: TelecomServer, sms: Any) -> None:
-    first, second = request(sms, ClientToken="t"), request(sms, ClientToken="t")
-    assert first["PhoneNumberId"] == second["PhoneNumberId"]
-    assert len(server.held()["phone_numbers"]) == 1
-
-
 def test_request_with_same_token_repeats_its_failure(server: TelecomServer, sms: Any) -> None:
     server.configure(phone_numbers=0)
     assert quota(request, sms=sms, ClientToken="t") == "PHONE_NUMBERS_PER_ACCOUNT"

@@ -79,19 +79,6 @@ def test_hang_is_before_or_after_execution(server: TelecomServer, sms: Any, when
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize(
-    ("kind", "more", "message"),
-    [
-        ("explode", {}, "kind must be one of"),
-        ("error", {}, "needs a code"),
-        ("hang", {"when": "never"}, "before or after"),
-    ],
-)
-def test_invalid_fault_is_rejected(server: TelecomServer, kind: str, more: dict[str, str], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        server.fault(SMS, "RequestPhoneNumber", kind, **more)
-
-
 def test_account_rates_can_be_enforced(server: TelecomServer, sms: Any, connect: Any) -> None:
     server.configure(rate=True)
     sms.describe_pools()

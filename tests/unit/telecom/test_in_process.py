@@ -3,6 +3,7 @@ from collections.abc import Iterator
 import boto3
 import pytest
 from moto import mock_aws
+from moto.backend_index import backend_url_patterns
 from moto.backends import get_backend
 
 from local.telecom import Options, register
@@ -38,9 +39,7 @@ def test_mock_aws_serves_and_resets_both_services() -> None:
 
 @pytest.mark.usefixtures("world")
 def test_register_is_idempotent_and_moto_finds_the_backend() -> None:
-    import moto.backend_index  # noqa: PLC0415
-
     register()
-    names = [name for name, _ in moto.backend_index.backend_url_patterns]
+    names = [name for name, _ in backend_url_patterns]
     assert names.count("pinpointsmsvoicev2") == names.count("telecomconnect") == 1
     assert get_backend("pinpoint-sms-voice-v2").backend is SmsVoiceBackend

@@ -79,21 +79,6 @@ def test_update_keeps_absent_members_and_two_way_requires_channel(sms: Any) -> N
     assert (seen["TwoWayEnabled"], seen["TwoWayChannelArn"], seen["DeletionProtectionEnabled"]) == (True, topic, True)
 
 
-def test_new_role_cannot_be_assumed_until_propagated(server: TelecomServer, sms: Any) -> None:
-    server.configure(role_propagation_seconds=10)
-    update = {"PhoneNumberId": request(sms)["PhoneNumberId"], "TwoWayChannelRole": "arn:aws:iam::123456789012:role/new"}
-    assert invalid(sms.update_phone_number, **update) == "RESOURCE_NOT_ACCESSIBLE"
-    server.clock.advance(10)
-    sms.update_phone_number(**update)
-
-
-def test_protected_number_cannot_be_released(sms: Any) -> None:
-    number = request(sms, DeletionProtectionEnabled=True)["PhoneNumberId"]
-    error = error_of(sms.release_phone_number, PhoneNumberId=number)
-    expected = ("ConflictException", "DELETION_PROTECTION_ENABLED", "phone-number", number)
-    assert tuple(error[name] for name in ("Code", "Reason", "ResourceType", "ResourceId")) == expected
-
-
 def test_release_takes_release_seconds(server: TelecomServer, sms: Any) -> None:
     server.configure(release_seconds=5)
     number = request(sms)["PhoneNumberId"]

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from local.telecom import TelecomServer
-from tests.unit.telecom.calls import conflict, describe, error_of, invalid, quota, request
+from tests.unit.telecom.calls import conflict, error_of, invalid, quota, request
 
 
 @pytest.fixture
@@ -24,14 +24,6 @@ def join(sms: Any, pool: str, identity: str, country: str | None = "US") -> Any:
 
 def leave(sms: Any, pool: str, identity: str) -> Any:
     return sms.disassociate_origination_identity(PoolId=pool, OriginationIdentity=identity, IsoCountryCode="US")
-
-
-def test_pooled_number_cannot_be_released_or_updated(sms: Any, pooled: tuple[str, str]) -> None:
-    number, pool = pooled
-    assert describe(sms, number)["PoolId"] == pool
-    assert conflict(sms.release_phone_number, PhoneNumberId=number) == "PHONE_NUMBER_ASSOCIATED_TO_POOL"
-    update = {"PhoneNumberId": number, "DeletionProtectionEnabled": False}
-    assert conflict(sms.update_phone_number, **update) == "PHONE_NUMBER_ASSOCIATED_TO_POOL"
 
 
 def test_last_number_cannot_leave_pool(sms: Any, pooled: tuple[str, str]) -> None:
@@ -59,15 +51,6 @@ def test_pool_can_be_updated(sms: Any, pooled: tuple[str, str]) -> None:
     assert updated.items() >= changes.items()
     assert described.items() >= changes.items()
     assert conflict(sms.delete_pool, PoolId=pool) == "DELETION_PROTECTION_ENABLED"
-
-
-def test_number_can_count_as_member_after_leaving(server: TelecomServer, sms: Any, pooled: tuple[str, str]) -> None:
-    server.configure(pool_release_seconds=20)
-    number, pool = pooled
-    sms.delete_pool(PoolId=pool)
-    assert conflict(sms.release_phone_number, PhoneNumberId=number) == "PHONE_NUMBER_ASSOCIATED_TO_POOL"
-    server.clock.advance(20)
-    sms.release_phone_number(PhoneNumberId=number)
 
 
 @pytest.mark.parametrize(

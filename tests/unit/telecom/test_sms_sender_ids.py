@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from local.telecom import TelecomServer
-from tests.unit.telecom.calls import conflict, error_of, invalid, quota
+from tests.unit.telecom.calls import conflict, invalid, quota
 
 KEY = {"SenderId": "SHOP", "IsoCountryCode": "GB"}
 
@@ -28,15 +28,6 @@ def test_sender_id_is_stored_in_upper_case_per_country(sms: Any) -> None:
 )
 def test_unsupported_country_or_invalid_name_is_rejected(sms: Any, name: str, country: str, reason: str) -> None:
     assert invalid(sms.request_sender_id, SenderId=name, IsoCountryCode=country) == reason
-
-
-def test_protected_sender_id_cannot_be_released(sms: Any) -> None:
-    sms.request_sender_id(**KEY)
-    assert sms.update_sender_id(**KEY, DeletionProtectionEnabled=True)["DeletionProtectionEnabled"] is True
-    assert conflict(sms.release_sender_id, **KEY) == "DELETION_PROTECTION_ENABLED"
-    sms.update_sender_id(**KEY, DeletionProtectionEnabled=False)
-    sms.release_sender_id(**KEY)
-    assert error_of(sms.release_sender_id, **KEY)["Code"] == "ResourceNotFoundException"
 
 
 def test_released_sender_id_can_be_requested_again_later(server: TelecomServer, sms: Any) -> None:
