@@ -66,8 +66,8 @@ SECRET = "swordfish-7d1c0e"
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "shows(*faults): the entries of tools/fault_catalogue.py that the test covers")
     plugin: Any = config.pluginmanager.get_plugin("logging-plugin")
-    # The fixture `written` records DEBUG lines of every library. Failure reports show only warnings: the provider's own
-    # lines are in the captured standard output.
+    # The fixture `log_lines` records DEBUG lines of every library. Failure reports show only warnings. The provider's
+    # own lines are in the captured standard output.
     plugin.report_handler.addFilter(lambda record: record.levelno >= logging.WARNING)
 
 
@@ -91,7 +91,7 @@ def clients(telecom_server: TelecomServer) -> dict[str, Any]:
 
 
 @attrs.frozen
-class Laptop:
+class Harness:
     """The provider and everything around it: the services it calls, its state table, and CloudFormation."""
 
     telecom: TelecomServer
@@ -120,7 +120,7 @@ class Laptop:
     @contextmanager
     def function(
         self, *, timeout: float = 20, delays: tuple[float, ...] = (0.05, 0.1), continues: bool = True
-    ) -> Iterator[Laptop]:
+    ) -> Iterator[Harness]:
         """The same provider with another function timeout or retry policy, with or without the continuation."""
         from telephony.errors import UnknownOutcomeError  # noqa: PLC0415
         from telephony.handlers import continuation, provider  # noqa: PLC0415
@@ -197,7 +197,7 @@ class LogRecorder(logging.Handler):
 
 
 @pytest.fixture
-def written() -> Iterator[list[str]]:
+def log_lines() -> Iterator[list[str]]:
     """Every log line of the provider and of all libraries, at every level."""
     from telephony.observability import logger  # noqa: PLC0415
 
@@ -240,9 +240,9 @@ def container(sink: ResponseSink, telecom_server: TelecomServer) -> Iterator[Non
 
 
 @pytest.fixture
-def laptop(
-    sink: ResponseSink, telecom_server: TelecomServer, clients: dict[str, Any], container: None, written: list[str]
-) -> Iterator[Laptop]:
+def harness(
+    sink: ResponseSink, telecom_server: TelecomServer, clients: dict[str, Any], container: None, log_lines: list[str]
+) -> Iterator[Harness]:
     """A provider without any purchase. After the test, no log line, exception, item or response contains a secret."""
     del container
     telecom_server.reset()
@@ -259,7 +259,7 @@ def laptop(
     sink._faults.clear()
     issued, put = len(sink.signatures), len(sink.puts)
     unbound: Any = None
-    services = Laptop(
+    services = Harness(
         telecom=telecom_server,
         sink=sink,
         **clients,
@@ -268,20 +268,22 @@ def laptop(
         cloudformation=unbound,
     )
     with services.function() as function:
-        laptop = attrs.evolve(function, cloudformation=CloudFormation(function.invoker, sink))
-        yield laptop
-    _assert_no_secret(laptop, written, sink.signatures[issued:], [put.body for put in sink.puts[put:]])
+        harness = attrs.evolve(function, cloudformation=CloudFormation(function.invoker, sink))
+        yield harness
+    _assert_no_secret(harness, log_lines, sink.signatures[issued:], [put.body for put in sink.puts[put:]])
 
 
-def _assert_no_secret(laptop: Laptop, written: list[str], signatures: Sequence[str], answers: Sequence[bytes]) -> None:
-    laptop.telecom.clear_faults()
-    raised = [attempt.error for attempt in laptop.invoker.invocations if attempt.error is not None]
+def _assert_no_secret(
+    harness: Harness, log_lines: list[str], signatures: Sequence[str], answers: Sequence[bytes]
+) -> None:
+    harness.telecom.clear_faults()
+    raised = [attempt.error for attempt in harness.invoker.invocations if attempt.error is not None]
     places = {
-        "a log line": "\n".join(written),
+        "a log line": "\n".join(log_lines),
         "an exception": "\n".join(
-            "".join(traceback.format_exception(error)) for error in [*raised, *laptop.invoker.destination_errors]
+            "".join(traceback.format_exception(error)) for error in [*raised, *harness.invoker.destination_errors]
         ),
-        "the state table": json.dumps(laptop.rows()),
+        "the state table": json.dumps(harness.rows()),
         "a response": "\n".join(answer.decode() for answer in answers),
     }
     for place, text in places.items():
@@ -290,22 +292,22 @@ def _assert_no_secret(laptop: Laptop, written: list[str], signatures: Sequence[s
 
 
 @pytest.fixture
-def virtual_clock(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualClock]:
+def virtual_clock(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualClock]:
     """A clock that advances only when the provider sleeps or the test shifts it, whatever the machine's load."""
     from telephony import clock  # noqa: PLC0415
 
-    del laptop
+    del harness
     with time_machine.travel(int(time.time()), tick=False) as traveller:
         monkeypatch.setattr(clock, "sleep", lambda seconds: traveller.shift(max(0.0, seconds)))
         yield traveller
 
 
 @pytest.fixture
-def configure(laptop: Laptop) -> Iterator[Configure]:
+def configure(harness: Harness) -> Iterator[Configure]:
     """Change the provider's environment variables for the rest of the test."""
     from telephony.settings import settings  # noqa: PLC0415
 
-    del laptop
+    del harness
     with pytest.MonkeyPatch.context() as patch:
 
         def change(**variables: str) -> None:
@@ -317,15 +319,15 @@ def configure(laptop: Laptop) -> Iterator[Configure]:
     settings.cache_clear()
 
 
-def connect_instance(laptop: Laptop) -> str:
+def connect_instance(harness: Harness) -> str:
     """Create an Amazon Connect instance and return its ARN."""
-    made = laptop.connect.create_instance(
+    made = harness.connect.create_instance(
         IdentityManagementType="CONNECT_MANAGED", InboundCallsEnabled=True, OutboundCallsEnabled=True
     )
     return made["Arn"]
 
 
 @pytest.fixture(params=resources.type_names(), ids=lambda name: name.removeprefix("Custom::"))
-def kind(request: pytest.FixtureRequest, laptop: Laptop) -> Kind:
+def kind(request: pytest.FixtureRequest, harness: Harness) -> Kind:
     """Each resource type."""
-    return KINDS[request.param](laptop)
+    return KINDS[request.param](harness)

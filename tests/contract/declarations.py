@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 if TYPE_CHECKING:
-    from tests.conftest import Laptop
+    from tests.conftest import Harness
 
 
 @attrs.frozen
@@ -81,13 +81,13 @@ def connect_phone_number(target_arn: str) -> Kind:
     )
 
 
-def _connect_phone_number(laptop: Laptop) -> Kind:
+def _connect_phone_number(harness: Harness) -> Kind:
     from tests.conftest import connect_instance  # noqa: PLC0415 - conftest imports this module
 
-    return connect_phone_number(connect_instance(laptop))
+    return connect_phone_number(connect_instance(harness))
 
 
-KINDS: Mapping[str, Callable[[Laptop], Kind]] = {
+KINDS: Mapping[str, Callable[[Harness], Kind]] = {
     "Custom::SmsPhoneNumber": lambda _: SMS_PHONE_NUMBER,
     "Custom::SmsSenderId": lambda _: SMS_SENDER_ID,
     "Custom::ConnectPhoneNumber": _connect_phone_number,

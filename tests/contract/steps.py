@@ -13,7 +13,7 @@ import pytest
 
 from local.telecom.dispatch import service_of
 from telephony import settings
-from tests.conftest import STACK_ID, Laptop
+from tests.conftest import STACK_ID, Harness
 from tests.contract.cloudformation import Stack
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind, template
 
@@ -28,33 +28,33 @@ SERVER_ERROR = {"code": "InternalServerException", "status": 500}
 IN_REVIEW = {"code": "ConflictException", "reason": "PHONE_NUMBER_ASSOCIATED_TO_REGISTRATION", "message": "In use."}
 
 
-def send_create(laptop: Laptop, kind: Kind, **fields: Any) -> dict[str, Any]:
+def send_create(harness: Harness, kind: Kind, **fields: Any) -> dict[str, Any]:
     """Return the response to a Create."""
-    return laptop.send("Create", resource_type=kind.type, **({"properties": kind.properties} | fields))
+    return harness.send("Create", resource_type=kind.type, **({"properties": kind.properties} | fields))
 
 
-def create(laptop: Laptop, kind: Kind, **fields: Any) -> str:
+def create(harness: Harness, kind: Kind, **fields: Any) -> str:
     """Return the physical ID of a new resource."""
-    response = send_create(laptop, kind, **fields)
+    response = send_create(harness, kind, **fields)
     assert response["Status"] == "SUCCESS", response
     return str(response["PhysicalResourceId"])
 
 
-def update(laptop: Laptop, kind: Kind, physical_id: str, properties: dict[str, Any], **fields: Any) -> dict[str, Any]:
+def update(harness: Harness, kind: Kind, physical_id: str, properties: dict[str, Any], **fields: Any) -> dict[str, Any]:
     """Return the response to an Update; `old_properties` default to those of the kind."""
     fields = {"old_properties": kind.properties} | fields
-    return laptop.send("Update", resource_type=kind.type, physical_id=physical_id, properties=properties, **fields)
+    return harness.send("Update", resource_type=kind.type, physical_id=physical_id, properties=properties, **fields)
 
 
-def delete(laptop: Laptop, kind: Kind, physical_id: str = GENERATED_ID, **fields: Any) -> dict[str, Any]:
+def delete(harness: Harness, kind: Kind, physical_id: str = GENERATED_ID, **fields: Any) -> dict[str, Any]:
     """Return the response to a Delete."""
     fields = {"properties": kind.properties} | fields
-    return laptop.send("Delete", resource_type=kind.type, physical_id=physical_id, **fields)
+    return harness.send("Delete", resource_type=kind.type, physical_id=physical_id, **fields)
 
 
-def deploy(laptop: Laptop, kind: Kind, **properties: Any) -> tuple[Stack, str]:
+def deploy(harness: Harness, kind: Kind, **properties: Any) -> tuple[Stack, str]:
     """Return a new stack with one resource, Number, and its physical ID."""
-    stack = laptop.cloudformation.stack("numbers")
+    stack = harness.cloudformation.stack("numbers")
     assert stack.deploy(template(kind.properties | properties, kind)) == "CREATE_COMPLETE", stack.reasons("Number")
     return stack, stack.physical_ids["Number"]
 
@@ -84,51 +84,53 @@ def assert_reason(failed: dict[str, Any] | str, error_code: str, *facts: str) ->
     assert [fact for fact in facts if fact not in reason] == [], reason
 
 
-def request_number(laptop: Laptop, **properties: Any) -> str:
+def request_number(harness: Harness, **properties: Any) -> str:
     """Return the ID of a number that the provider does not manage."""
     asked: dict[str, Any] = {"MessageType": "TRANSACTIONAL"} | SIMULATOR | properties
-    return laptop.sms.request_phone_number(**asked)["PhoneNumberId"]
+    return harness.sms.request_phone_number(**asked)["PhoneNumberId"]
 
 
-def create_pool(laptop: Laptop, identity: str = "") -> str:
+def create_pool(harness: Harness, identity: str = "") -> str:
     """Return the ID of a new pool; its first member is a new number unless `identity` is given."""
-    identity = identity or request_number(laptop)
-    pool = laptop.sms.create_pool(OriginationIdentity=identity, IsoCountryCode="US", MessageType="TRANSACTIONAL")
+    identity = identity or request_number(harness)
+    pool = harness.sms.create_pool(OriginationIdentity=identity, IsoCountryCode="US", MessageType="TRANSACTIONAL")
     return pool["PoolId"]
 
 
-def join_pool(laptop: Laptop, pool: str, physical_id: str) -> None:
+def join_pool(harness: Harness, pool: str, physical_id: str) -> None:
     """Associate a number or a sender ID with a pool, outside of CloudFormation."""
     country, _, identity = physical_id.rpartition("|")
-    laptop.sms.associate_origination_identity(PoolId=pool, OriginationIdentity=identity, IsoCountryCode=country or "US")
+    harness.sms.associate_origination_identity(
+        PoolId=pool, OriginationIdentity=identity, IsoCountryCode=country or "US"
+    )
 
 
-def protect(laptop: Laptop, physical_id: str) -> None:
+def protect(harness: Harness, physical_id: str) -> None:
     """Enable deletion protection, outside of CloudFormation."""
     country, _, identity = physical_id.rpartition("|")
     if country:
-        laptop.sms.update_sender_id(SenderId=identity, IsoCountryCode=country, DeletionProtectionEnabled=True)
+        harness.sms.update_sender_id(SenderId=identity, IsoCountryCode=country, DeletionProtectionEnabled=True)
     else:
-        laptop.sms.update_phone_number(PhoneNumberId=physical_id, DeletionProtectionEnabled=True)
+        harness.sms.update_phone_number(PhoneNumberId=physical_id, DeletionProtectionEnabled=True)
 
 
-def is_protected(laptop: Laptop, kind: Kind, physical_id: str) -> bool:
+def is_protected(harness: Harness, kind: Kind, physical_id: str) -> bool:
     """Whether deletion protection is enabled."""
     identity = physical_id.rpartition("|")[2]
-    [protected] = [held["protected"] for held in laptop.telecom.held()[kind.held] if held["id"] == identity]
+    [protected] = [held["protected"] for held in harness.telecom.held()[kind.held] if held["id"] == identity]
     return bool(protected)
 
 
-def fault(laptop: Laptop, call: str, kind: str, **details: Any) -> None:
+def fault(harness: Harness, call: str, kind: str, **details: Any) -> None:
     """Make the next calls of `service.Operation` fail; see local/telecom/faults.py."""
     service, operation = call.split(".")
-    laptop.telecom.fault(service, operation, kind, **details)
+    harness.telecom.fault(service, operation, kind, **details)
 
 
-def lose_purchase(laptop: Laptop, kind: Kind) -> None:
+def lose_purchase(harness: Harness, kind: Kind) -> None:
     """Let the next purchase succeed, drop its response, and fail every later attempt with HTTP 500."""
-    fault(laptop, kind.buys, "lose_answer")
-    fault(laptop, kind.buys, "error", times=999, **SERVER_ERROR)
+    fault(harness, kind.buys, "lose_answer")
+    fault(harness, kind.buys, "error", times=999, **SERVER_ERROR)
 
 
 # -- order instead of time ---------------------------------------------------------------------------------------------
@@ -142,9 +144,9 @@ def wait_until(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def canceled(laptop: Laptop) -> bool:
+def canceled(harness: Harness) -> bool:
     """Whether a later request has canceled a purchase."""
-    return any(row["canceled"]["BOOL"] for row in laptop.purchases())
+    return any(row["canceled"]["BOOL"] for row in harness.purchases())
 
 
 class HeldCall:
@@ -167,10 +169,10 @@ class HeldCall:
 
 @contextmanager
 def hold_call(
-    laptop: Laptop, call: str, when: Literal["before", "after"] = "after", *, skip: int = 0
+    harness: Harness, call: str, when: Literal["before", "after"] = "after", *, skip: int = 0
 ) -> Iterator[HeldCall]:
     """Hold the next call of `service.Operation`, or a later one, before or after it takes effect."""
-    held, serve, calls = HeldCall(), laptop.telecom.serve, count()
+    held, serve, calls = HeldCall(), harness.telecom.serve, count()
 
     def held_serve(request: Any) -> Any:
         service = service_of(request.headers)
@@ -185,7 +187,7 @@ def hold_call(
         return answer
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(laptop.telecom, "serve", held_serve)
+        patch.setattr(harness.telecom, "serve", held_serve)
         try:
             yield held
         finally:

@@ -49,7 +49,7 @@ def generic_tests() -> Iterator[tuple[str, Any]]:
 globals().update(generic_tests())
 
 
-class PoolLaptop(conftest.Laptop):
+class PoolHarness(conftest.Harness):
     """Counts pools, and not the phone numbers that they need."""
 
     def calls(self, service: str = "") -> dict[str, int]:
@@ -70,17 +70,17 @@ def additional_type(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def laptop(laptop: conftest.Laptop) -> PoolLaptop:
-    return PoolLaptop(**attrs.asdict(laptop, recurse=False))
+def harness(harness: conftest.Harness) -> PoolHarness:
+    return PoolHarness(**attrs.asdict(harness, recurse=False))
 
 
 @pytest.fixture
-def kind(laptop: PoolLaptop) -> Kind:
+def kind(harness: PoolHarness) -> Kind:
     # A phone number can be in one pool only.
-    other = request_number(laptop, NumberType="TOLL_FREE", MessageType="PROMOTIONAL")
+    other = request_number(harness, NumberType="TOLL_FREE", MessageType="PROMOTIONAL")
     return Kind(
         type="Custom::SmsPool",
-        properties={"OriginationIdentity": request_number(laptop), "MessageType": "TRANSACTIONAL"},
+        properties={"OriginationIdentity": request_number(harness), "MessageType": "TRANSACTIONAL"},
         in_place={"DeletionProtectionEnabled": True},
         replacing={"MessageType": "PROMOTIONAL", "OriginationIdentity": other},
         buys="pinpoint-sms-voice-v2.CreatePool",
@@ -91,52 +91,54 @@ def kind(laptop: PoolLaptop) -> Kind:
     )
 
 
-def test_create_buys_one_pool_with_ownership_tags_and_waits_for_it(laptop: PoolLaptop, kind: Kind) -> None:
-    response = send_create(laptop, kind)
+def test_create_buys_one_pool_with_ownership_tags_and_waits_for_it(harness: PoolHarness, kind: Kind) -> None:
+    response = send_create(harness, kind)
 
     assert (response["Status"], response["Data"]["Status"]) == ("SUCCESS", "ACTIVE")
-    [pool] = laptop.telecom.held()["pools"]
+    [pool] = harness.telecom.held()["pools"]
     assert pool["id"] == response["PhysicalResourceId"]
     owner = {"stack-id": conftest.STACK_ID, "logical-id": "Number", "request-id": response["RequestId"]}
     owner["managed-by"] = "cfn-telephony"
     assert pool["tags"] == {f"cfn-telephony:{name}": value for name, value in owner.items()}
 
 
-def test_update_changes_settings_in_place(laptop: PoolLaptop, kind: Kind) -> None:
-    stack, pool = deploy(laptop, kind)
+def test_update_changes_settings_in_place(harness: PoolHarness, kind: Kind) -> None:
+    stack, pool = deploy(harness, kind)
     two_way = {"Enabled": True, "ChannelArn": "connect.us-east-1.amazonaws.com"}
 
-    made = laptop.calls_of(lambda: stack.deploy(template(kind.properties | {"TwoWay": two_way}, kind)))
+    made = harness.calls_of(lambda: stack.deploy(template(kind.properties | {"TwoWay": two_way}, kind)))
 
     assert (stack.status, stack.physical_ids["Number"]) == ("UPDATE_COMPLETE", pool)
     assert made == {kind.reads: 1, kind.updates: 1}
-    assert laptop.sms.describe_pools(PoolIds=[pool])["Pools"][0]["TwoWayEnabled"] is True
+    assert harness.sms.describe_pools(PoolIds=[pool])["Pools"][0]["TwoWayEnabled"] is True
 
 
-def test_every_violation_is_reported_and_nothing_is_called(laptop: PoolLaptop, kind: Kind) -> None:
+def test_every_violation_is_reported_and_nothing_is_called(harness: PoolHarness, kind: Kind) -> None:
     number = kind.properties["OriginationIdentity"]  # not an ID of this type
     invalid = {"MessageType": "BOTH", "AllowReplacement": number, "OnDelete": {"LeavePools": True}, "TwoWay": {}}
 
-    response = send_create(laptop, kind, properties=invalid)
+    response = send_create(harness, kind, properties=invalid)
 
     heads = ("AllowReplacement", "MessageType", "OnDelete.LeavePools", "OriginationIdentity", "TwoWay.Enabled")
     assert_reason(response, "InvalidRequest", *(f"\n- {path}: " for path in heads))
     assert response["Reason"].count("\n- ") == len(heads)
-    assert laptop.calls() == {}
+    assert harness.calls() == {}
 
 
-def test_protected_pool_is_deleted_only_if_on_delete_allows_it(laptop: PoolLaptop, kind: Kind) -> None:
-    stack, pool = deploy(laptop, kind, **PROTECTED)
+def test_protected_pool_is_deleted_only_if_on_delete_allows_it(harness: PoolHarness, kind: Kind) -> None:
+    stack, pool = deploy(harness, kind, **PROTECTED)
     assert_delete_fails(stack, "ResourceConflict", "LiftDeletionProtection")
-    assert laptop.ids() == [pool]
+    assert harness.ids() == [pool]
 
     declared = kind.properties | {"OnDelete": {"LiftDeletionProtection": True}}
-    assert delete(laptop, kind, pool, stack_id=stack.stack_id, properties=declared)["Status"] == "SUCCESS"
-    assert laptop.ids() == []
+    assert delete(harness, kind, pool, stack_id=stack.stack_id, properties=declared)["Status"] == "SUCCESS"
+    assert harness.ids() == []
 
 
-def test_sweep_reports_pool_that_its_stack_does_not_refer_to(laptop: PoolLaptop, kind: Kind, stacks: StacksApi) -> None:
-    stack = deployed(laptop, kind)
+def test_sweep_reports_pool_that_its_stack_does_not_refer_to(
+    harness: PoolHarness, kind: Kind, stacks: StacksApi
+) -> None:
+    stack = deployed(harness, kind)
     stacks.stacks[stack.stack_id] = (stack.status, {"Number": OTHER_POOL})
 
     assert run() == NOTHING | {"NOT_REFERENCED": 1}

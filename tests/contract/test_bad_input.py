@@ -9,7 +9,7 @@ import pytest
 from telephony import resources
 from telephony.errors import HandlerError
 from telephony.model.validation import parse
-from tests.conftest import CONNECT, SECRET, Laptop
+from tests.conftest import CONNECT, SECRET, Harness
 from tests.contract.cloudformation.events import stringified
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind, template
 from tests.contract.steps import assert_reason, deploy
@@ -22,13 +22,13 @@ ACME = SMS_SENDER_ID.properties
 DID = TARGET | {"CountryCode": "US", "Type": "DID"}
 
 
-def refusal(laptop: Laptop, properties: dict[str, Any], resource_type: str = PHONE) -> list[str]:
+def refusal(harness: Harness, properties: dict[str, Any], resource_type: str = PHONE) -> list[str]:
     """Return the violations in the response to a Create, which has made no call."""
-    response = laptop.send("Create", resource_type=resource_type, properties=properties)
+    response = harness.send("Create", resource_type=resource_type, properties=properties)
     assert_reason(response, "InvalidRequest")
     assert response["PhysicalResourceId"] == f"not-created:{response['RequestId']}"
-    assert {name for name in laptop.calls() if not name.startswith(f"{CONNECT}.Create")} == set()
-    assert laptop.purchases() == []
+    assert {name for name in harness.calls() if not name.startswith(f"{CONNECT}.Create")} == set()
+    assert harness.purchases() == []
     return list(response["Reason"].splitlines()[1:])
 
 
@@ -40,7 +40,7 @@ def violations(properties: dict[str, Any], resource_type: str = PHONE) -> list[s
 
 
 @pytest.mark.shows("invalid boolean value")
-def test_each_violation_is_one_line_with_path_value_and_rule(laptop: Laptop) -> None:
+def test_each_violation_is_one_line_with_path_value_and_rule(harness: Harness) -> None:
     changed = {
         "IsoCountryCode": "us",
         "MessageType": "PROMOTIONAL",
@@ -48,7 +48,7 @@ def test_each_violation_is_one_line_with_path_value_and_rule(laptop: Laptop) -> 
         "Colour": "red",
     }
 
-    lines = sorted(refusal(laptop, SIMULATOR | changed))
+    lines = sorted(refusal(harness, SIMULATOR | changed))
 
     expected = [
         ("Colour", "3"),
@@ -63,10 +63,10 @@ def test_each_violation_is_one_line_with_path_value_and_rule(laptop: Laptop) -> 
     assert "red" not in lines[0], "the value of an unknown property may be a secret"
 
 
-def test_invalid_update_changes_nothing(laptop: Laptop, kind: Kind) -> None:
-    stack, _ = deploy(laptop, kind)
+def test_invalid_update_changes_nothing(harness: Harness, kind: Kind) -> None:
+    stack, _ = deploy(harness, kind)
 
-    made = laptop.calls_of(lambda: stack.deploy(template(kind.properties | {"Colour": "red", "Tags": "x"}, kind)))
+    made = harness.calls_of(lambda: stack.deploy(template(kind.properties | {"Colour": "red", "Tags": "x"}, kind)))
 
     assert_reason(stack.reasons("Number")[0], "InvalidRequest", "- Colour: ", "- Tags: ")
     assert set(made) <= {kind.reads}, "only the rollback reads it"
@@ -197,6 +197,6 @@ MISPLACED: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.shows("secret in logs, tables or errors")
 @pytest.mark.parametrize(("resource_type", "properties"), MISPLACED, ids=range(len(MISPLACED)))
-def test_misplaced_secret_is_not_disclosed(laptop: Laptop, resource_type: str, properties: dict[str, Any]) -> None:
-    """The laptop fixture searches the responses, the log and the table."""
-    assert SECRET not in "\n".join(refusal(laptop, properties, resource_type))
+def test_misplaced_secret_is_not_disclosed(harness: Harness, resource_type: str, properties: dict[str, Any]) -> None:
+    """The harness fixture searches the responses, the log and the table."""
+    assert SECRET not in "\n".join(refusal(harness, properties, resource_type))

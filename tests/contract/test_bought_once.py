@@ -12,7 +12,7 @@ import attrs
 import pytest
 
 from telephony import clock, settings
-from tests.conftest import CONNECT, SMS, Laptop, connect_instance, reset_container
+from tests.conftest import CONNECT, SMS, Harness, connect_instance, reset_container
 from tests.contract.cloudformation import AsyncInvoker
 from tests.contract.declarations import KINDS, SIMULATOR, SMS_PHONE_NUMBER, Kind, connect_phone_number
 from tests.contract.steps import (
@@ -32,123 +32,123 @@ from tests.contract.test_answering import short_invocations
 STATE = "dynamodb"
 
 
-def assert_bought_once(laptop: Laptop, kind: Kind, response: dict[str, Any]) -> None:
+def assert_bought_once(harness: Harness, kind: Kind, response: dict[str, Any]) -> None:
     assert response["Status"] == "SUCCESS", response
-    assert [response["PhysicalResourceId"]] == laptop.ids()
-    assert laptop.calls()[kind.buys] == 1
-    assert len(set(laptop.sink.raw(response["RequestId"]))) == 1
+    assert [response["PhysicalResourceId"]] == harness.ids()
+    assert harness.calls()[kind.buys] == 1
+    assert len(set(harness.sink.raw(response["RequestId"]))) == 1
 
 
 @pytest.mark.shows("request delivered twice in succession", "request delivered twice concurrently")
 @pytest.mark.parametrize("delivery", ["twice", "together"])
-def test_duplicate_create_buys_once_and_repeats_response(laptop: Laptop, kind: Kind, delivery: Any) -> None:
-    laptop.invoker.disturb(delivery)
+def test_duplicate_create_buys_once_and_repeats_response(harness: Harness, kind: Kind, delivery: Any) -> None:
+    harness.invoker.disturb(delivery)
 
-    response = send_create(laptop, kind)
+    response = send_create(harness, kind)
 
-    assert_bought_once(laptop, kind, response)
-    assert len(laptop.invoker.invocations) == len(laptop.sink.raw(response["RequestId"])) == 2
+    assert_bought_once(harness, kind, response)
+    assert len(harness.invoker.invocations) == len(harness.sink.raw(response["RequestId"])) == 2
 
 
 @pytest.mark.shows("request delivered twice in succession", "update that requires replacement")
 @pytest.mark.parametrize("delivery", ["twice", "together"])
-def test_duplicate_replacement_buys_once(laptop: Laptop, kind: Kind, delivery: Any) -> None:
-    first = create(laptop, kind)
-    laptop.invoker.disturb(delivery)
+def test_duplicate_replacement_buys_once(harness: Harness, kind: Kind, delivery: Any) -> None:
+    first = create(harness, kind)
+    harness.invoker.disturb(delivery)
 
-    response = update(laptop, kind, first, kind.properties | kind.replacing | REPLACEABLE)
+    response = update(harness, kind, first, kind.properties | kind.replacing | REPLACEABLE)
 
     assert response["Status"] == "SUCCESS"
-    assert sorted(laptop.ids()) == sorted([first, response["PhysicalResourceId"]])
-    assert laptop.calls()[kind.buys] == 2
-    assert len(set(laptop.sink.raw(response["RequestId"]))) == 1
+    assert sorted(harness.ids()) == sorted([first, response["PhysicalResourceId"]])
+    assert harness.calls()[kind.buys] == 2
+    assert len(set(harness.sink.raw(response["RequestId"]))) == 1
 
 
 @pytest.mark.shows("request delivered twice concurrently")
-def test_duplicate_create_repeats_failure(laptop: Laptop, kind: Kind) -> None:
-    fault(laptop, kind.buys, "error", **DENIED)
-    laptop.invoker.disturb("together")
+def test_duplicate_create_repeats_failure(harness: Harness, kind: Kind) -> None:
+    fault(harness, kind.buys, "error", **DENIED)
+    harness.invoker.disturb("together")
 
-    response = send_create(laptop, kind)
+    response = send_create(harness, kind)
 
     assert response["Status"] == "FAILED"
-    assert laptop.calls()[kind.buys] == 1
-    first, second = laptop.sink.raw(response["RequestId"])
+    assert harness.calls()[kind.buys] == 1
+    first, second = harness.sink.raw(response["RequestId"])
     assert first == second
 
 
 @pytest.mark.shows("Create delivered after its Delete")
-def test_create_redelivered_after_delete_buys_nothing(laptop: Laptop, kind: Kind) -> None:
+def test_create_redelivered_after_delete_buys_nothing(harness: Harness, kind: Kind) -> None:
     request_id = str(uuid.uuid4())
-    delete(laptop, kind, create(laptop, kind, request_id=request_id))
+    delete(harness, kind, create(harness, kind, request_id=request_id))
 
-    send_create(laptop, kind, request_id=request_id)
+    send_create(harness, kind, request_id=request_id)
 
-    assert laptop.held() == {}
-    assert laptop.calls()[kind.buys] == 1
+    assert harness.held() == {}
+    assert harness.calls()[kind.buys] == 1
 
 
 @pytest.mark.shows("fifty numbers in one stack")
-def test_fifty_numbers_in_one_stack_are_each_bought_once_despite_throttling(laptop: Laptop) -> None:
-    laptop.telecom.configure(phone_numbers=50)
-    laptop.telecom.fault(SMS, "RequestPhoneNumber", "throttle", times=100)
+def test_fifty_numbers_in_one_stack_are_each_bought_once_despite_throttling(harness: Harness) -> None:
+    harness.telecom.configure(phone_numbers=50)
+    harness.telecom.fault(SMS, "RequestPhoneNumber", "throttle", times=100)
     properties = SIMULATOR | {"ServiceTimeout": 60}
     resources = {f"Number{n}": {"Type": "Custom::SmsPhoneNumber", "Properties": properties} for n in range(50)}
-    stack = laptop.cloudformation.stack("numbers")
+    stack = harness.cloudformation.stack("numbers")
 
     assert stack.deploy({"Resources": resources}) == "CREATE_COMPLETE"
 
-    assert sorted(laptop.ids()) == sorted(set(stack.physical_ids.values()))
-    assert laptop.held() == {"phone_numbers": 50}
-    assert laptop.calls(SMS) == {"RequestPhoneNumber": 150}
+    assert sorted(harness.ids()) == sorted(set(stack.physical_ids.values()))
+    assert harness.held() == {"phone_numbers": 50}
+    assert harness.calls(SMS) == {"RequestPhoneNumber": 150}
     assert stack.delete() == "DELETE_COMPLETE"
-    assert laptop.held() == {}
+    assert harness.held() == {}
 
 
 @pytest.mark.shows("request delivered twice concurrently")
-def test_concurrent_delivery_is_retried_if_it_cannot_wait(laptop: Laptop, kind: Kind) -> None:
-    with short_invocations(laptop, 1.5) as hurried, hold_call(laptop, kind.buys) as purchase:
+def test_concurrent_delivery_is_retried_if_it_cannot_wait(harness: Harness, kind: Kind) -> None:
+    with short_invocations(harness, 1.5) as hurried, hold_call(harness, kind.buys) as purchase:
         hurried.invoker.disturb("together")
         request_id = hurried.post("Create", resource_type=kind.type, properties=kind.properties)
         purchase.wait()
         wait_until(lambda: any(run.outcome == "raised" for run in hurried.invoker.invocations))
         [gave_up, *_] = [run for run in hurried.invoker.invocations if run.outcome == "raised"]
-        assert laptop.sink.raw(request_id) == []
+        assert harness.sink.raw(request_id) == []
         purchase.release()
         response = hurried.response(request_id)
 
     assert type(gave_up.error).__name__ == "UnknownOutcomeError"
-    assert_bought_once(laptop, kind, response)
+    assert_bought_once(harness, kind, response)
 
 
 # -- the telecom services ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.shows("calls throttled")
-def test_throttled_calls_are_retried(laptop: Laptop, kind: Kind) -> None:
+def test_throttled_calls_are_retried(harness: Harness, kind: Kind) -> None:
     for call in {kind.buys, kind.reads, kind.updates, kind.releases}:
-        fault(laptop, call, "throttle", times=6)
+        fault(harness, call, "throttle", times=6)
     changed = kind.properties | kind.in_place
-    physical_id = create(laptop, kind, properties=changed)
-    assert laptop.calls()[kind.buys] == 7
-    assert laptop.held() == {kind.held: 1}
+    physical_id = create(harness, kind, properties=changed)
+    assert harness.calls()[kind.buys] == 7
+    assert harness.held() == {kind.held: 1}
     off = {name: False if value is True else value for name, value in kind.in_place.items()}
 
-    updated = update(laptop, kind, physical_id, kind.properties | off, old_properties=changed)
+    updated = update(harness, kind, physical_id, kind.properties | off, old_properties=changed)
     assert updated["Status"] == "SUCCESS"
-    assert delete(laptop, kind, physical_id)["Status"] == "SUCCESS"
-    assert laptop.held() == {}
+    assert delete(harness, kind, physical_id)["Status"] == "SUCCESS"
+    assert harness.held() == {}
 
 
 @pytest.mark.shows("calls throttled")
-def test_create_fails_if_throttling_never_ends(laptop: Laptop) -> None:
-    laptop.telecom.fault(SMS, "RequestPhoneNumber", "throttle", times=99_999)
-    with short_invocations(laptop, 1.4) as hurried:
+def test_create_fails_if_throttling_never_ends(harness: Harness) -> None:
+    harness.telecom.fault(SMS, "RequestPhoneNumber", "throttle", times=99_999)
+    with short_invocations(harness, 1.4) as hurried:
         response = send_create(hurried, SMS_PHONE_NUMBER)
 
     assert response["Status"] == "FAILED"
     assert response["PhysicalResourceId"] == f"not-created:{response['RequestId']}"
-    assert laptop.held() == {}
+    assert harness.held() == {}
 
 
 @pytest.mark.shows("purchase response lost and ClientToken forgotten")
@@ -165,22 +165,22 @@ def test_create_fails_if_throttling_never_ends(laptop: Laptop) -> None:
     ids=str,
 )
 def test_unknown_purchase_result_ends_in_one_number(
-    laptop: Laptop, kind: Kind, forgets: bool, faults: dict[str, dict[str, Any]]
+    harness: Harness, kind: Kind, forgets: bool, faults: dict[str, dict[str, Any]]
 ) -> None:
-    laptop.telecom.configure(forget_tokens=forgets)
+    harness.telecom.configure(forget_tokens=forgets)
     for name, details in faults.items():
-        fault(laptop, kind.buys, name, **details)
+        fault(harness, kind.buys, name, **details)
 
-    assert [create(laptop, kind)] == laptop.ids()
+    assert [create(harness, kind)] == harness.ids()
 
 
 @pytest.mark.shows("purchase call times out after the purchase", "every handler responds in time")
-def test_unanswered_purchase_is_found_in_same_invocation(laptop: Laptop) -> None:
+def test_unanswered_purchase_is_found_in_same_invocation(harness: Harness) -> None:
     """All types at once, because each call times out after 20 seconds."""
-    kinds = [declare(laptop) for declare in KINDS.values()]
-    with short_invocations(laptop, 60) as unhurried, ExitStack() as held:
+    kinds = [declare(harness) for declare in KINDS.values()]
+    with short_invocations(harness, 60) as unhurried, ExitStack() as held:
         for kind in kinds:
-            held.enter_context(hold_call(laptop, kind.buys))
+            held.enter_context(hold_call(harness, kind.buys))
         posted = [
             unhurried.post("Create", resource_type=kind.type, properties=kind.properties, logical_id=kind.operation)
             for kind in kinds
@@ -188,33 +188,35 @@ def test_unanswered_purchase_is_found_in_same_invocation(laptop: Laptop) -> None
         unhurried.invoker.settle(60)
         assert len(unhurried.invoker.invocations) == len(kinds), "one run each"
 
-    assert sorted(laptop.sink.responses(request)[0]["PhysicalResourceId"] for request in posted) == sorted(laptop.ids())
-    assert {laptop.calls()[kind.buys] for kind in kinds} == {1}
+    assert sorted(harness.sink.responses(request)[0]["PhysicalResourceId"] for request in posted) == sorted(
+        harness.ids()
+    )
+    assert {harness.calls()[kind.buys] for kind in kinds} == {1}
 
 
 @pytest.mark.shows("tags visible late", "purchase call times out after the purchase")
-def test_client_token_finds_purchase_whose_tags_are_not_visible_yet(laptop: Laptop, kind: Kind) -> None:
-    laptop.telecom.configure(tags_lag_seconds=86_400)
-    fault(laptop, kind.buys, "lose_answer")
+def test_client_token_finds_purchase_whose_tags_are_not_visible_yet(harness: Harness, kind: Kind) -> None:
+    harness.telecom.configure(tags_lag_seconds=86_400)
+    fault(harness, kind.buys, "lose_answer")
     # A Connect number was chosen from the inventory: without tags it may be another account's, so the provider waits.
     waits = kind.service == CONNECT
-    with short_invocations(laptop, 3 if waits else 20) as hurried:
+    with short_invocations(harness, 3 if waits else 20) as hurried:
         response = send_create(hurried, kind)
 
-    tokens = [call["token"] for call in laptop.telecom.log() if call["operation"] == kind.operation]
+    tokens = [call["token"] for call in harness.telecom.log() if call["operation"] == kind.operation]
     assert len(set(tokens)) == 1
-    assert laptop.held() == {kind.held: 1}
+    assert harness.held() == {kind.held: 1}
     if not waits:
         assert (response["Status"], len(tokens)) == ("SUCCESS", 2)
-        assert [response["PhysicalResourceId"]] == laptop.ids()
+        assert [response["PhysicalResourceId"]] == harness.ids()
 
 
-def test_lost_response_to_settings_is_not_a_failure(laptop: Laptop, kind: Kind) -> None:
-    fault(laptop, kind.updates, "lose_answer")
+def test_lost_response_to_settings_is_not_a_failure(harness: Harness, kind: Kind) -> None:
+    fault(harness, kind.updates, "lose_answer")
 
-    create(laptop, kind, properties=kind.properties | kind.in_place)
+    create(harness, kind, properties=kind.properties | kind.in_place)
 
-    assert laptop.calls()[kind.buys] == 1
+    assert harness.calls()[kind.buys] == 1
 
 
 @pytest.mark.parametrize(
@@ -222,25 +224,25 @@ def test_lost_response_to_settings_is_not_a_failure(laptop: Laptop, kind: Kind) 
     [("lose_answer", {}), ("error", SERVER_ERROR | {"times": 6}), ("reset", {"times": 6})],
     ids=["response lost", "HTTP 500", "connection reset"],
 )
-def test_release_is_retried_until_it_succeeds(laptop: Laptop, kind: Kind, name: str, more: dict[str, Any]) -> None:
-    physical_id = create(laptop, kind)
-    fault(laptop, kind.releases, name, **more)
+def test_release_is_retried_until_it_succeeds(harness: Harness, kind: Kind, name: str, more: dict[str, Any]) -> None:
+    physical_id = create(harness, kind)
+    fault(harness, kind.releases, name, **more)
 
-    assert delete(laptop, kind, physical_id)["Status"] == "SUCCESS"
-    assert laptop.held() == {}
+    assert delete(harness, kind, physical_id)["Status"] == "SUCCESS"
+    assert harness.held() == {}
 
 
 # -- the state table ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.shows("state table unavailable before the purchase")
-def test_unavailable_table_delays_purchase(laptop: Laptop) -> None:
-    laptop.telecom.fault(STATE, "TransactWriteItems", "error", code="InternalServerError", status=500, times=3)
+def test_unavailable_table_delays_purchase(harness: Harness) -> None:
+    harness.telecom.fault(STATE, "TransactWriteItems", "error", code="InternalServerError", status=500, times=3)
 
-    create(laptop, SMS_PHONE_NUMBER)
+    create(harness, SMS_PHONE_NUMBER)
 
-    assert laptop.calls() == {f"{SMS}.RequestPhoneNumber": 1}
-    assert len(laptop.invoker.invocations) == 2
+    assert harness.calls() == {f"{SMS}.RequestPhoneNumber": 1}
+    assert len(harness.invoker.invocations) == 2
 
 
 WRITES = [("PutItem", 0), ("TransactWriteItems", 0), *(("UpdateItem", after) for after in range(5))]
@@ -256,43 +258,43 @@ WRITES = [("PutItem", 0), ("TransactWriteItems", 0), *(("UpdateItem", after) for
     ],
 )
 def test_failed_write_does_not_buy_again(
-    laptop: Laptop, operation: str, after: int, name: str, more: dict[str, Any]
+    harness: Harness, operation: str, after: int, name: str, more: dict[str, Any]
 ) -> None:
-    laptop.telecom.fault(STATE, operation, name, after=after, **more)
+    harness.telecom.fault(STATE, operation, name, after=after, **more)
 
-    assert_bought_once(laptop, SMS_PHONE_NUMBER, send_create(laptop, SMS_PHONE_NUMBER))
+    assert_bought_once(harness, SMS_PHONE_NUMBER, send_create(harness, SMS_PHONE_NUMBER))
     if name != "error":  # the same invocation repeats the write, so no other one has to search
-        assert laptop.calls(SMS) == {"RequestPhoneNumber": 1}
+        assert harness.calls(SMS) == {"RequestPhoneNumber": 1}
 
 
 @pytest.mark.shows("state table unavailable before the purchase")
 @pytest.mark.parametrize("reachable", [False, True])
 def test_invocation_does_not_wait_for_unresponsive_table(
-    laptop: Laptop, monkeypatch: pytest.MonkeyPatch, reachable: bool
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, reachable: bool
 ) -> None:
     from telephony.handlers import provider  # noqa: PLC0415
 
-    laptop.telecom.fault(STATE, "PutItem", "hang", seconds=60, times=9)
+    harness.telecom.fault(STATE, "PutItem", "hang", seconds=60, times=9)
     if not reachable:
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
             monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{closed.getsockname()[1]}")
         reset_container()
     with AsyncInvoker(provider.handler, delays=()) as once:
-        attrs.evolve(laptop, invoker=once).post("Create", resource_type=SMS_PHONE_NUMBER.type, properties=SIMULATOR)
+        attrs.evolve(harness, invoker=once).post("Create", resource_type=SMS_PHONE_NUMBER.type, properties=SIMULATOR)
         once.settle(40)  # ends while the table still hangs
         [run] = once.invocations
     monkeypatch.undo()
     reset_container()
 
     assert type(run.error).__name__ == "UnknownOutcomeError"
-    assert laptop.calls() == {}
-    assert laptop.sink.raw(run.event["RequestId"]) == []
+    assert harness.calls() == {}
+    assert harness.sink.raw(run.event["RequestId"]) == []
 
-    laptop.telecom.clear_faults()
-    laptop.invoker.invoke(run.event)
-    assert laptop.response(run.event["RequestId"])["Status"] == "SUCCESS"
-    assert laptop.calls() == {f"{SMS}.RequestPhoneNumber": 1}
+    harness.telecom.clear_faults()
+    harness.invoker.invoke(run.event)
+    assert harness.response(run.event["RequestId"])["Status"] == "SUCCESS"
+    assert harness.calls() == {f"{SMS}.RequestPhoneNumber": 1}
 
 
 def conflict(*codes: str) -> dict[str, Any]:
@@ -312,67 +314,67 @@ def conflict(*codes: str) -> dict[str, Any]:
     ],
     ids=["access denied", "always in conflict"],
 )
-def test_nothing_is_bought_without_table(laptop: Laptop, operations: list[str], error: dict[str, Any]) -> None:
+def test_nothing_is_bought_without_table(harness: Harness, operations: list[str], error: dict[str, Any]) -> None:
     for operation in operations:
-        laptop.telecom.fault(STATE, operation, "error", times=99, **error)
+        harness.telecom.fault(STATE, operation, "error", times=99, **error)
 
-    laptop.post("Create", resource_type=SMS_PHONE_NUMBER.type, properties=SIMULATOR)
-    laptop.invoker.settle(30)
+    harness.post("Create", resource_type=SMS_PHONE_NUMBER.type, properties=SIMULATOR)
+    harness.invoker.settle(30)
 
-    assert laptop.calls() == {}
-    assert {attempt.outcome for attempt in laptop.invoker.invocations} == {"raised"}
+    assert harness.calls() == {}
+    assert {attempt.outcome for attempt in harness.invoker.invocations} == {"raised"}
 
 
-def test_write_conflicts_are_retried(laptop: Laptop) -> None:
+def test_write_conflicts_are_retried(harness: Harness) -> None:
     """botocore retries neither: the write meets a transaction, or the transaction meets a write."""
-    laptop.telecom.fault(STATE, "UpdateItem", "error", code="TransactionConflictException")
-    laptop.telecom.fault(STATE, "TransactWriteItems", "error", **conflict("None", "None", "TransactionConflict"))
+    harness.telecom.fault(STATE, "UpdateItem", "error", code="TransactionConflictException")
+    harness.telecom.fault(STATE, "TransactWriteItems", "error", **conflict("None", "None", "TransactionConflict"))
 
-    create(laptop, SMS_PHONE_NUMBER)
+    create(harness, SMS_PHONE_NUMBER)
 
-    assert len(laptop.invoker.invocations) == 1
-    assert laptop.calls(SMS) == {"RequestPhoneNumber": 1}
+    assert len(harness.invoker.invocations) == 1
+    assert harness.calls(SMS) == {"RequestPhoneNumber": 1}
 
 
-def test_ledger_records_purchase_and_its_owner(laptop: Laptop, kind: Kind) -> None:
-    response = send_create(laptop, kind)
+def test_ledger_records_purchase_and_its_owner(harness: Harness, kind: Kind) -> None:
+    response = send_create(harness, kind)
 
-    [row] = laptop.purchases()
+    [row] = harness.purchases()
     assert row["pk"]["S"] == f"{response['StackId']}|Number"
     assert row["sk"]["S"] == f"purchase#{response['RequestId']}"
     assert row["physical_id"]["S"] == response["PhysicalResourceId"]
     assert "expiration" not in row, "a number has no maximum age"
-    [outcome] = [row for row in laptop.rows() if row["pk"]["S"] == "outcome"]
+    [outcome] = [row for row in harness.rows() if row["pk"]["S"] == "outcome"]
     assert int(outcome["expiration"]["N"]) > 0
 
 
-def test_invocation_without_lease_finds_purchase_of_another(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invocation_without_lease_finds_purchase_of_another(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     """The record was written without a lease; another delivery took the lease, claimed a number and failed."""
     from telephony.handlers import provider  # noqa: PLC0415
 
-    kind = connect_phone_number(connect_instance(laptop))
-    laptop.telecom.fault(STATE, "TransactWriteItems", "error", **conflict("TransactionConflict", "None"))
+    kind = connect_phone_number(connect_instance(harness))
+    harness.telecom.fault(STATE, "TransactWriteItems", "error", **conflict("TransactionConflict", "None"))
     taken = {"code": "InvalidParameterException", "message": "Phone number not available"}
     with (
         AsyncInvoker(provider.handler, delays=(), timeout=20) as once,
-        hold_call(laptop, f"{STATE}.TransactWriteItems", skip=1) as record,
+        hold_call(harness, f"{STATE}.TransactWriteItems", skip=1) as record,
     ):
-        request_id = attrs.evolve(laptop, invoker=once).post(
+        request_id = attrs.evolve(harness, invoker=once).post(
             "Create", resource_type=kind.type, properties=kind.properties
         )
         record.wait()
         [slow] = once.invocations
-        laptop.telecom.fault(CONNECT, "ClaimPhoneNumber", "error", **taken)
-        laptop.telecom.fault(CONNECT, "ClaimPhoneNumber", "lose_answer")
-        laptop.telecom.fault(CONNECT, "ListPhoneNumbersV2", "error", times=50, **SERVER_ERROR)
+        harness.telecom.fault(CONNECT, "ClaimPhoneNumber", "error", **taken)
+        harness.telecom.fault(CONNECT, "ClaimPhoneNumber", "lose_answer")
+        harness.telecom.fault(CONNECT, "ListPhoneNumbersV2", "error", times=50, **SERVER_ERROR)
         once.invoke(slow.event)
         wait_until(lambda: once.invocations[-1].outcome)
-        assert laptop.held() == {kind.held: 1}
-        laptop.telecom.clear_faults()
+        assert harness.held() == {kind.held: 1}
+        harness.telecom.clear_faults()
         lease = settings.settings().lease_duration
         monkeypatch.setattr(clock, "now", lambda: time.time() + lease + 1)
         record.release()
         once.settle(30)
 
     assert [run.outcome for run in once.invocations] == ["returned", "raised"]
-    assert [laptop.sink.responses(request_id)[0]["PhysicalResourceId"]] == laptop.ids()
+    assert [harness.sink.responses(request_id)[0]["PhysicalResourceId"]] == harness.ids()

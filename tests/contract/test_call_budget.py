@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from telephony import resources
-from tests.conftest import SMS, Configure, Laptop, connect_instance
+from tests.conftest import SMS, Configure, Harness, connect_instance
 from tests.contract.declarations import SIMULATOR, SMS_SENDER_ID, connect_phone_number
 from tools.types import ROOT
 
@@ -40,13 +40,13 @@ SERVICE_CALLS = {(row[0].strip("`"), row[1]): calls(row[2]) for row in table("Ca
 TABLE_CALLS = {row[0]: calls(row[1]) for row in table("Calls of the state table")}
 
 
-def made(laptop: Laptop, act: Callable[[], object]) -> tuple[Counter[str], Counter[str]]:
+def made(harness: Harness, act: Callable[[], object]) -> tuple[Counter[str], Counter[str]]:
     """The calls of the telecom services and of the state table that an action causes, by operation."""
-    before = Counter(laptop.telecom.calls())
+    before = Counter(harness.telecom.calls())
     act()
-    laptop.invoker.settle()
+    harness.invoker.settle()
     telecom, state = Counter[str](), Counter[str]()
-    for name, times in (Counter(laptop.telecom.calls()) - before).items():
+    for name, times in (Counter(harness.telecom.calls()) - before).items():
         service, operation = name.split(".")
         (state if service == "dynamodb" else telecom)[operation] += times
     return telecom, state
@@ -90,9 +90,9 @@ def requests(target: str) -> dict[str, list[tuple[str, dict[str, Any]]]]:
 
 @pytest.mark.usefixtures("virtual_clock")
 @pytest.mark.parametrize("type_name", resources.type_names())
-def test_request_makes_exactly_the_budgeted_calls(laptop: Laptop, type_name: str) -> None:
+def test_request_makes_exactly_the_budgeted_calls(harness: Harness, type_name: str) -> None:
     fields: dict[str, Any] = {}
-    for number, (name, properties) in enumerate(requests(connect_instance(laptop))[type_name]):
+    for number, (name, properties) in enumerate(requests(connect_instance(harness))[type_name]):
         request_type = name.split(",")[0]
         if request_type == "Create":
             fields = {"resource_type": type_name, "logical_id": f"Number{number}"}
@@ -101,7 +101,7 @@ def test_request_makes_exactly_the_budgeted_calls(laptop: Laptop, type_name: str
         fields["properties"] = properties
         answers: list[dict[str, Any]] = []
 
-        telecom, state = made(laptop, lambda: answers.append(laptop.send(request_type, **fields)))  # noqa: B023 - at once
+        telecom, state = made(harness, lambda: answers.append(harness.send(request_type, **fields)))  # noqa: B023 - at once
 
         assert answers[0]["Status"] == "SUCCESS", answers
         assert telecom == SERVICE_CALLS[type_name, service_row(name)], name
@@ -126,13 +126,15 @@ def table_row(type_name: str, name: str) -> str:
 
 
 @pytest.mark.usefixtures("virtual_clock")
-def test_purchase_reservation_costs_no_call_of_its_own(laptop: Laptop, configure: Configure) -> None:
+def test_purchase_reservation_costs_no_call_of_its_own(harness: Harness, configure: Configure) -> None:
     configure(CALL_RATES="")
 
-    _, state = made(laptop, lambda: laptop.post("Create", resource_type="Custom::SmsPhoneNumber", properties=SIMULATOR))
+    _, state = made(
+        harness, lambda: harness.post("Create", resource_type="Custom::SmsPhoneNumber", properties=SIMULATOR)
+    )
 
     assert state == TABLE_CALLS["Create"]
-    assert [row["sk"]["S"] for row in laptop.rows() if row["pk"]["S"] == "rate"] == [f"{SMS}.RequestPhoneNumber"]
+    assert [row["sk"]["S"] for row in harness.rows() if row["pk"]["S"] == "rate"] == [f"{SMS}.RequestPhoneNumber"]
 
 
 def test_every_budget_row_is_tested() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import CONNECT, SECRET, Laptop, connect_instance
+from tests.conftest import CONNECT, SECRET, Harness, connect_instance
 from tests.contract.declarations import Kind, connect_phone_number, template
 from tests.contract.steps import (
     GENERATED_ID,
@@ -21,25 +21,25 @@ from tests.contract.steps import (
 
 
 @pytest.fixture
-def kind(laptop: Laptop) -> Kind:
-    return connect_phone_number(connect_instance(laptop))
+def kind(harness: Harness) -> Kind:
+    return connect_phone_number(connect_instance(harness))
 
 
-def assert_create_fails(laptop: Laptop, kind: Kind, error_code: str, *facts: str, **properties: Any) -> str:
+def assert_create_fails(harness: Harness, kind: Kind, error_code: str, *facts: str, **properties: Any) -> str:
     """Check a Create that is rolled back, and return the physical ID that its Delete refers to."""
-    stack = laptop.cloudformation.stack("numbers")
+    stack = harness.cloudformation.stack("numbers")
     assert_rolled_back(stack, template(kind.properties | properties, kind), error_code, *facts)
     return stack.sent("Number")[1][1]
 
 
-def described(laptop: Laptop, physical_id: str) -> dict[str, Any]:
-    return dict(laptop.connect.describe_phone_number(PhoneNumberId=physical_id)["ClaimedPhoneNumberSummary"])
+def described(harness: Harness, physical_id: str) -> dict[str, Any]:
+    return dict(harness.connect.describe_phone_number(PhoneNumberId=physical_id)["ClaimedPhoneNumberSummary"])
 
 
-def test_ref_is_the_arn_and_attributes_are_those_of_the_service(laptop: Laptop, kind: Kind) -> None:
-    stack, physical_id = deploy(laptop, kind)
+def test_ref_is_the_arn_and_attributes_are_those_of_the_service(harness: Harness, kind: Kind) -> None:
+    stack, physical_id = deploy(harness, kind)
 
-    found = described(laptop, physical_id)
+    found = described(harness, physical_id)
     assert physical_id == found["PhoneNumberArn"]
     assert stack.attributes["Number"] == {
         "PhoneNumberArn": found["PhoneNumberArn"],
@@ -49,24 +49,24 @@ def test_ref_is_the_arn_and_attributes_are_those_of_the_service(laptop: Laptop, 
     }
 
 
-def test_claim_is_waited_for(laptop: Laptop, kind: Kind) -> None:
-    laptop.telecom.configure(claim_seconds=0.3)
+def test_claim_is_waited_for(harness: Harness, kind: Kind) -> None:
+    harness.telecom.configure(claim_seconds=0.3)
 
-    stack, _ = deploy(laptop, kind)
+    stack, _ = deploy(harness, kind)
 
     assert stack.attributes["Number"]["Status"] == "CLAIMED"
-    assert laptop.calls(CONNECT)["ClaimPhoneNumber"] == 1
+    assert harness.calls(CONNECT)["ClaimPhoneNumber"] == 1
 
 
-def test_failed_claim_is_reported_with_its_id_and_not_released(laptop: Laptop, kind: Kind) -> None:
+def test_failed_claim_is_reported_with_its_id_and_not_released(harness: Harness, kind: Kind) -> None:
     """The service removes a failed claim by itself."""
-    laptop.telecom.configure(connect_numbers=0, claim_release_limit=float("inf"))
+    harness.telecom.configure(connect_numbers=0, claim_release_limit=float("inf"))
 
-    physical_id = assert_create_fails(laptop, kind, "NotStabilized", "limit")
+    physical_id = assert_create_fails(harness, kind, "NotStabilized", "limit")
 
     assert ":phone-number/" in physical_id
-    assert "ReleasePhoneNumber" not in laptop.calls(CONNECT)
-    assert laptop.held() == {}
+    assert "ReleasePhoneNumber" not in harness.calls(CONNECT)
+    assert harness.held() == {}
 
 
 @pytest.mark.shows("update in place")
@@ -83,74 +83,74 @@ def test_failed_claim_is_reported_with_its_id_and_not_released(laptop: Laptop, k
     ids=str,
 )
 def test_update_in_place_makes_one_read_and_the_calls_for_the_difference(
-    laptop: Laptop, kind: Kind, change: dict[str, Any], calls: dict[str, int]
+    harness: Harness, kind: Kind, change: dict[str, Any], calls: dict[str, int]
 ) -> None:
-    stack, physical_id = deploy(laptop, kind)
+    stack, physical_id = deploy(harness, kind)
 
-    made = laptop.calls_of(lambda: stack.deploy(template(kind.properties | change, kind)))
+    made = harness.calls_of(lambda: stack.deploy(template(kind.properties | change, kind)))
 
     assert stack.status == "UPDATE_COMPLETE", stack.reasons("Number")
     assert made == {f"{CONNECT}.{name}": n for name, n in calls.items()}
     assert stack.physical_ids["Number"] == physical_id
 
 
-def test_number_moves_to_another_target_and_keeps_its_id(laptop: Laptop, kind: Kind) -> None:
-    laptop.telecom.configure(update_seconds=0.1)
-    other = connect_instance(laptop)
-    stack, physical_id = deploy(laptop, kind)
+def test_number_moves_to_another_target_and_keeps_its_id(harness: Harness, kind: Kind) -> None:
+    harness.telecom.configure(update_seconds=0.1)
+    other = connect_instance(harness)
+    stack, physical_id = deploy(harness, kind)
 
     stack.deploy(template(kind.properties | {"TargetArn": other, "Description": "moved"}, kind))
 
     assert stack.status == "UPDATE_COMPLETE", stack.reasons("Number")
-    found = described(laptop, physical_id)
+    found = described(harness, physical_id)
     assert (found["TargetArn"], found["PhoneNumberDescription"]) == (other, "moved")
     assert stack.physical_ids["Number"] == physical_id
 
 
-def test_number_is_claimed_to_a_traffic_distribution_group(laptop: Laptop, kind: Kind) -> None:
+def test_number_is_claimed_to_a_traffic_distribution_group(harness: Harness, kind: Kind) -> None:
     instance_id = kind.properties["TargetArn"].rsplit("/", 1)[-1]
-    group = laptop.connect.create_traffic_distribution_group(Name="group", InstanceId=instance_id)["Arn"]
+    group = harness.connect.create_traffic_distribution_group(Name="group", InstanceId=instance_id)["Arn"]
 
-    _, physical_id = deploy(laptop, kind, TargetArn=group)
+    _, physical_id = deploy(harness, kind, TargetArn=group)
 
-    assert described(laptop, physical_id)["TargetArn"] == group
+    assert described(harness, physical_id)["TargetArn"] == group
 
 
-def full_instance(laptop: Laptop) -> str:
+def full_instance(harness: Harness) -> str:
     """An instance that has reached its quota of numbers."""
-    arn = connect_instance(laptop)
+    arn = connect_instance(harness)
     for number in ("+12065560097", "+12065560098"):
-        laptop.connect.claim_phone_number(TargetArn=arn, PhoneNumber=number)
-    laptop.telecom.configure(connect_numbers=2)
+        harness.connect.claim_phone_number(TargetArn=arn, PhoneNumber=number)
+    harness.telecom.configure(connect_numbers=2)
     return arn
 
 
-def test_move_to_full_target_fails_and_its_rollback_succeeds(laptop: Laptop, kind: Kind) -> None:
-    stack, physical_id = deploy(laptop, kind)
+def test_move_to_full_target_fails_and_its_rollback_succeeds(harness: Harness, kind: Kind) -> None:
+    stack, physical_id = deploy(harness, kind)
 
-    changed = template(kind.properties | {"TargetArn": full_instance(laptop)}, kind)
+    changed = template(kind.properties | {"TargetArn": full_instance(harness)}, kind)
     assert_rolled_back(stack, changed, "NotStabilized", physical_id, "limit")
 
     assert stack.physical_ids["Number"] == physical_id
-    assert described(laptop, physical_id)["TargetArn"] == kind.properties["TargetArn"]
+    assert described(harness, physical_id)["TargetArn"] == kind.properties["TargetArn"]
 
 
-def test_number_whose_move_failed_can_be_updated_and_deleted(laptop: Laptop, kind: Kind) -> None:
-    stack, physical_id = deploy(laptop, kind)
-    full = full_instance(laptop)
+def test_number_whose_move_failed_can_be_updated_and_deleted(harness: Harness, kind: Kind) -> None:
+    stack, physical_id = deploy(harness, kind)
+    full = full_instance(harness)
 
     def fail_to_move() -> None:
-        laptop.connect.update_phone_number(PhoneNumberId=physical_id, TargetArn=full)
-        assert described(laptop, physical_id)["PhoneNumberStatus"]["Status"] == "FAILED"
+        harness.connect.update_phone_number(PhoneNumberId=physical_id, TargetArn=full)
+        assert described(harness, physical_id)["PhoneNumberStatus"]["Status"] == "FAILED"
 
     fail_to_move()
     stack.deploy(template(kind.properties | {"Description": "changed"}, kind))
 
     assert stack.status == "UPDATE_COMPLETE", stack.reasons("Number")
-    assert described(laptop, physical_id)["PhoneNumberDescription"] == "changed"
+    assert described(harness, physical_id)["PhoneNumberDescription"] == "changed"
     fail_to_move()
     assert stack.delete() == "DELETE_COMPLETE"
-    assert physical_id not in laptop.ids()
+    assert physical_id not in harness.ids()
 
 
 EXACT = {"CountryCode": None, "Type": None, "PhoneNumber": "+12125560042"}
@@ -158,140 +158,140 @@ EXACT = {"CountryCode": None, "Type": None, "PhoneNumber": "+12125560042"}
 
 @pytest.mark.parametrize(("declared", "begins"), [({"Prefix": "+1504"}, "+1504"), (EXACT, "+12125560042")], ids=str)
 def test_number_is_the_declared_one_or_begins_with_declared_prefix(
-    laptop: Laptop, kind: Kind, declared: dict[str, Any], begins: str
+    harness: Harness, kind: Kind, declared: dict[str, Any], begins: str
 ) -> None:
-    stack, _ = deploy(laptop, kind, **declared)
+    stack, _ = deploy(harness, kind, **declared)
 
     assert stack.attributes["Number"]["Address"].startswith(begins)
-    assert ("SearchAvailablePhoneNumbers" in laptop.calls(CONNECT)) is (declared is not EXACT)
+    assert ("SearchAvailablePhoneNumbers" in harness.calls(CONNECT)) is (declared is not EXACT)
 
 
-def test_unavailable_declared_number_is_not_replaced_by_another(laptop: Laptop, kind: Kind) -> None:
-    laptop.connect.claim_phone_number(TargetArn=kind.properties["TargetArn"], PhoneNumber="+12125560042")
+def test_unavailable_declared_number_is_not_replaced_by_another(harness: Harness, kind: Kind) -> None:
+    harness.connect.claim_phone_number(TargetArn=kind.properties["TargetArn"], PhoneNumber="+12125560042")
 
-    assert_create_fails(laptop, kind, "ResourceConflict", "ClaimPhoneNumber", " PhoneNumber", **EXACT)
+    assert_create_fails(harness, kind, "ResourceConflict", "ClaimPhoneNumber", " PhoneNumber", **EXACT)
 
-    assert laptop.held() == {"connect_numbers": 1}
+    assert harness.held() == {"connect_numbers": 1}
 
 
-def test_next_candidate_is_claimed_after_a_lost_race(laptop: Laptop, kind: Kind) -> None:
-    laptop.telecom.configure(race_losses=3)
+def test_next_candidate_is_claimed_after_a_lost_race(harness: Harness, kind: Kind) -> None:
+    harness.telecom.configure(race_losses=3)
 
-    deploy(laptop, kind)
+    deploy(harness, kind)
 
-    calls = laptop.calls(CONNECT)
+    calls = harness.calls(CONNECT)
     assert (calls["SearchAvailablePhoneNumbers"], calls["ClaimPhoneNumber"]) == (1, 4)
-    assert laptop.held() == {"connect_numbers": 1}
+    assert harness.held() == {"connect_numbers": 1}
 
 
-def test_number_of_claims_is_bounded_if_every_race_is_lost(laptop: Laptop, kind: Kind) -> None:
-    laptop.telecom.configure(race_losses=999)
+def test_number_of_claims_is_bounded_if_every_race_is_lost(harness: Harness, kind: Kind) -> None:
+    harness.telecom.configure(race_losses=999)
 
-    assert assert_create_fails(laptop, kind, "ResourceConflict", "ClaimPhoneNumber").startswith("not-created:")
+    assert assert_create_fails(harness, kind, "ResourceConflict", "ClaimPhoneNumber").startswith("not-created:")
 
-    assert laptop.calls(CONNECT)["ClaimPhoneNumber"] <= 10
-    assert laptop.held() == {}
+    assert harness.calls(CONNECT)["ClaimPhoneNumber"] <= 10
+    assert harness.held() == {}
 
 
-def test_claim_with_unknown_result_is_not_followed_by_a_claim_of_another_number(laptop: Laptop, kind: Kind) -> None:
+def test_claim_with_unknown_result_is_not_followed_by_a_claim_of_another_number(harness: Harness, kind: Kind) -> None:
     """The response is lost and the token forgotten: the number is unavailable because the provider has claimed it."""
-    laptop.telecom.configure(forget_tokens=True)
-    laptop.telecom.fault(CONNECT, "ClaimPhoneNumber", "lose_answer", times=3)
+    harness.telecom.configure(forget_tokens=True)
+    harness.telecom.fault(CONNECT, "ClaimPhoneNumber", "lose_answer", times=3)
 
-    deploy(laptop, kind)
+    deploy(harness, kind)
 
-    assert laptop.held() == {"connect_numbers": 1}
-
-
-def test_empty_inventory_is_reported(laptop: Laptop, kind: Kind) -> None:
-    assert_create_fails(laptop, kind, "NotFound", "UIFN", "CH", Type="UIFN", CountryCode="CH")
-
-    assert "ClaimPhoneNumber" not in laptop.calls(CONNECT)
+    assert harness.held() == {"connect_numbers": 1}
 
 
-def test_concurrent_creates_each_claim_a_number(laptop: Laptop, kind: Kind) -> None:
-    stack = laptop.cloudformation.stack("numbers")
+def test_empty_inventory_is_reported(harness: Harness, kind: Kind) -> None:
+    assert_create_fails(harness, kind, "NotFound", "UIFN", "CH", Type="UIFN", CountryCode="CH")
+
+    assert "ClaimPhoneNumber" not in harness.calls(CONNECT)
+
+
+def test_concurrent_creates_each_claim_a_number(harness: Harness, kind: Kind) -> None:
+    stack = harness.cloudformation.stack("numbers")
     resources = {f"Number{n}": {"Type": kind.type, "Properties": kind.properties} for n in range(4)}
 
     assert stack.deploy({"Resources": resources}) == "CREATE_COMPLETE", stack.events
 
-    assert laptop.held() == {"connect_numbers": 4}
+    assert harness.held() == {"connect_numbers": 4}
 
 
-def imported(laptop: Laptop) -> tuple[dict[str, Any], dict[str, Any]]:
+def imported(harness: Harness) -> tuple[dict[str, Any], dict[str, Any]]:
     """A number of AWS End User Messaging SMS, and the properties that import it."""
-    number_id = request_number(laptop, NumberType="TOLL_FREE")
-    [source] = laptop.sms.describe_phone_numbers(PhoneNumberIds=[number_id])["PhoneNumbers"]
+    number_id = request_number(harness, NumberType="TOLL_FREE")
+    [source] = harness.sms.describe_phone_numbers(PhoneNumberIds=[number_id])["PhoneNumbers"]
     declared = {"CountryCode": None, "Type": None, "SourcePhoneNumberArn": source["PhoneNumberArn"]}
     return dict(source), declared
 
 
-def test_sms_number_is_imported(laptop: Laptop, kind: Kind) -> None:
-    source, declared = imported(laptop)
+def test_sms_number_is_imported(harness: Harness, kind: Kind) -> None:
+    source, declared = imported(harness)
 
-    stack, _ = deploy(laptop, kind, **declared)
+    stack, _ = deploy(harness, kind, **declared)
 
     assert stack.attributes["Number"]["Address"] == source["PhoneNumber"]
-    assert laptop.calls(CONNECT)["ImportPhoneNumber"] == 1
-    assert "ClaimPhoneNumber" not in laptop.calls(CONNECT)
+    assert harness.calls(CONNECT)["ImportPhoneNumber"] == 1
+    assert "ClaimPhoneNumber" not in harness.calls(CONNECT)
     assert stack.delete() == "DELETE_COMPLETE"
-    assert laptop.held() == {"phone_numbers": 1}
+    assert harness.held() == {"phone_numbers": 1}
 
 
 @pytest.mark.parametrize("forgets", [False, True])
-def test_import_whose_response_was_lost_is_found(laptop: Laptop, kind: Kind, forgets: bool) -> None:
-    laptop.telecom.configure(forget_tokens=forgets)
-    _, declared = imported(laptop)
-    laptop.telecom.fault(CONNECT, "ImportPhoneNumber", "lose_answer", times=2)
+def test_import_whose_response_was_lost_is_found(harness: Harness, kind: Kind, forgets: bool) -> None:
+    harness.telecom.configure(forget_tokens=forgets)
+    _, declared = imported(harness)
+    harness.telecom.fault(CONNECT, "ImportPhoneNumber", "lose_answer", times=2)
 
-    deploy(laptop, kind, **declared)
+    deploy(harness, kind, **declared)
 
-    assert laptop.held() == {"phone_numbers": 1, "connect_numbers": 1}
+    assert harness.held() == {"phone_numbers": 1, "connect_numbers": 1}
 
 
-def test_tags_and_description_are_set_by_the_claim(laptop: Laptop, kind: Kind) -> None:
-    stack, physical_id = deploy(laptop, kind, Description=SECRET, Tags=[{"Key": "code", "Value": SECRET}])
+def test_tags_and_description_are_set_by_the_claim(harness: Harness, kind: Kind) -> None:
+    stack, physical_id = deploy(harness, kind, Description=SECRET, Tags=[{"Key": "code", "Value": SECRET}])
 
-    found = described(laptop, physical_id)
+    found = described(harness, physical_id)
     assert found["PhoneNumberDescription"] == SECRET
     assert found["Tags"]["code"] == SECRET
     assert found["Tags"]["cfn-telephony:stack-id"] == stack.stack_id
-    assert "UpdatePhoneNumberMetadata" not in laptop.calls(CONNECT)
+    assert "UpdatePhoneNumberMetadata" not in harness.calls(CONNECT)
 
     stack.deploy(template(kind.properties | {"Tags": []}, kind))
-    left = described(laptop, physical_id)["Tags"]
+    left = described(harness, physical_id)["Tags"]
     assert sorted(left) == [f"cfn-telephony:{name}" for name in ("logical-id", "managed-by", "request-id", "stack-id")]
 
 
-def test_delete_during_claim_waits_for_it_and_releases(laptop: Laptop, kind: Kind) -> None:
-    laptop.telecom.configure(claim_seconds=3600)
+def test_delete_during_claim_waits_for_it_and_releases(harness: Harness, kind: Kind) -> None:
+    harness.telecom.configure(claim_seconds=3600)
     fields: dict[str, Any] = {"resource_type": kind.type, "properties": kind.properties}
     with environment(RETRY_PERIOD_SECONDS="30"):
-        created = laptop.post("Create", **fields)
-        wait_until(lambda: any(row["purchase_state"]["S"] == "BOUGHT" for row in laptop.purchases()))
-        deleted = laptop.post("Delete", physical_id=GENERATED_ID, **fields)
-        wait_until(lambda: canceled(laptop))
-        laptop.telecom.clock.advance(3600)
-        assert laptop.response(deleted)["Status"] == "SUCCESS"
+        created = harness.post("Create", **fields)
+        wait_until(lambda: any(row["purchase_state"]["S"] == "BOUGHT" for row in harness.purchases()))
+        deleted = harness.post("Delete", physical_id=GENERATED_ID, **fields)
+        wait_until(lambda: canceled(harness))
+        harness.telecom.clock.advance(3600)
+        assert harness.response(deleted)["Status"] == "SUCCESS"
 
-    assert laptop.sink.responses(created)[0]["Status"] == "FAILED"
-    assert laptop.held() == {}
-
-
-def test_blocked_claims_are_reported(laptop: Laptop, kind: Kind) -> None:
-    laptop.telecom.configure(claim_release_limit=0)
-
-    assert_create_fails(laptop, kind, "InvalidRequest", "ClaimPhoneNumber", "InvalidParameterException")
-
-    assert laptop.held() == {}
+    assert harness.sink.responses(created)[0]["Status"] == "FAILED"
+    assert harness.held() == {}
 
 
-def test_claim_of_an_earlier_attempt_is_found_without_a_search(laptop: Laptop, kind: Kind) -> None:
-    laptop.telecom.fault("dynamodb", "UpdateItem", "error", code="ResourceNotFoundException", after=2)
+def test_blocked_claims_are_reported(harness: Harness, kind: Kind) -> None:
+    harness.telecom.configure(claim_release_limit=0)
+
+    assert_create_fails(harness, kind, "InvalidRequest", "ClaimPhoneNumber", "InvalidParameterException")
+
+    assert harness.held() == {}
+
+
+def test_claim_of_an_earlier_attempt_is_found_without_a_search(harness: Harness, kind: Kind) -> None:
+    harness.telecom.fault("dynamodb", "UpdateItem", "error", code="ResourceNotFoundException", after=2)
     search: dict[str, Any] = {"code": "InternalServiceException", "status": 500, "after": 1, "times": 99}
-    laptop.telecom.fault(CONNECT, "SearchAvailablePhoneNumbers", "error", **search)
+    harness.telecom.fault(CONNECT, "SearchAvailablePhoneNumbers", "error", **search)
 
-    response = send_create(laptop, kind)
+    response = send_create(harness, kind)
 
-    assert (response["Status"], [response["PhysicalResourceId"]]) == ("SUCCESS", laptop.ids())
-    assert [run.outcome for run in laptop.invoker.invocations] == ["raised", "returned"]
+    assert (response["Status"], [response["PhysicalResourceId"]]) == ("SUCCESS", harness.ids())
+    assert [run.outcome for run in harness.invoker.invocations] == ["raised", "returned"]

@@ -9,7 +9,7 @@ import pytest
 
 from telephony import resources
 from telephony.model.resource import ReleasePolicy
-from tests.conftest import SMS, Laptop
+from tests.conftest import SMS, Harness
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind
 from tests.contract.steps import (
     GENERATED_ID,
@@ -40,29 +40,29 @@ LIFT_AND_LEAVE = {"OnDelete": {"LeavePools": True, "LiftDeletionProtection": Tru
 
 
 @pytest.mark.shows("Delete repeated", "contract_delete_delete")
-def test_delete_is_one_call_and_a_second_delete_succeeds_without_it(laptop: Laptop, kind: Kind) -> None:
-    physical_id = create(laptop, kind)
+def test_delete_is_one_call_and_a_second_delete_succeeds_without_it(harness: Harness, kind: Kind) -> None:
+    physical_id = create(harness, kind)
     responses: list[dict[str, Any]] = []
 
-    first, second = (laptop.calls_of(lambda: responses.append(delete(laptop, kind, physical_id))) for _ in range(2))
+    first, second = (harness.calls_of(lambda: responses.append(delete(harness, kind, physical_id))) for _ in range(2))
 
     assert first == {kind.releases: 1}
     assert kind.releases not in second
-    assert laptop.held() == {}
+    assert harness.held() == {}
     for response in responses:
         answered = (response["Status"], response["PhysicalResourceId"], response["Data"])
         assert answered == ("SUCCESS", physical_id, {})
 
 
 @pytest.mark.shows("Delete repeated")
-def test_two_concurrent_deletes_both_succeed(laptop: Laptop, kind: Kind) -> None:
+def test_two_concurrent_deletes_both_succeed(harness: Harness, kind: Kind) -> None:
     fields: dict[str, Any] = {"resource_type": kind.type, "properties": kind.properties}
-    fields["physical_id"] = create(laptop, kind)
+    fields["physical_id"] = create(harness, kind)
 
-    requests = [laptop.post("Delete", **fields) for _ in range(2)]
+    requests = [harness.post("Delete", **fields) for _ in range(2)]
 
-    assert [laptop.response(request)["Status"] for request in requests] == ["SUCCESS", "SUCCESS"]
-    assert laptop.held() == {}
+    assert [harness.response(request)["Status"] for request in requests] == ["SUCCESS", "SUCCESS"]
+    assert harness.held() == {}
 
 
 def release_outside(kind: Kind, physical_id: str) -> None:
@@ -71,61 +71,61 @@ def release_outside(kind: Kind, physical_id: str) -> None:
 
 
 @pytest.mark.shows("Update of a released number", "Delete repeated")
-def test_number_released_outside_cannot_be_updated_but_deleted(laptop: Laptop, kind: Kind) -> None:
-    physical_id = create(laptop, kind)
+def test_number_released_outside_cannot_be_updated_but_deleted(harness: Harness, kind: Kind) -> None:
+    physical_id = create(harness, kind)
     release_outside(kind, physical_id)
 
-    updated = update(laptop, kind, physical_id, kind.properties | kind.in_place)
+    updated = update(harness, kind, physical_id, kind.properties | kind.in_place)
     assert_reason(updated, "NotFound", physical_id)
     assert updated["PhysicalResourceId"] == physical_id
 
-    assert delete(laptop, kind, physical_id)["Status"] == "SUCCESS"
-    assert laptop.calls()[kind.buys] == 1
+    assert delete(harness, kind, physical_id)["Status"] == "SUCCESS"
+    assert harness.calls()[kind.buys] == 1
 
 
 @pytest.mark.shows("contract_update_without_create")
-def test_update_without_create_is_not_found(laptop: Laptop, kind: Kind) -> None:
+def test_update_without_create_is_not_found(harness: Harness, kind: Kind) -> None:
     """contract_update_without_create of CloudFormation's registry contract tests."""
-    assert_reason(update(laptop, kind, GENERATED_ID, kind.properties), "NotFound", GENERATED_ID)
+    assert_reason(update(harness, kind, GENERATED_ID, kind.properties), "NotFound", GENERATED_ID)
 
-    assert kind.buys not in laptop.calls()
+    assert kind.buys not in harness.calls()
 
 
 @pytest.mark.shows("forged Delete")
 @pytest.mark.parametrize(
     "forged", [{"stack_id": OTHER_STACK}, {"logical_id": "Another"}], ids=["another stack", "another resource"]
 )
-def test_request_of_another_resource_is_denied(laptop: Laptop, kind: Kind, forged: dict[str, Any]) -> None:
-    physical_id = create(laptop, kind)
+def test_request_of_another_resource_is_denied(harness: Harness, kind: Kind, forged: dict[str, Any]) -> None:
+    physical_id = create(harness, kind)
 
-    assert_reason(delete(laptop, kind, physical_id, **forged), "AccessDenied", physical_id)
+    assert_reason(delete(harness, kind, physical_id, **forged), "AccessDenied", physical_id)
     for change in (kind.in_place, kind.replacing | REPLACEABLE):
-        changed = update(laptop, kind, physical_id, kind.properties | change, **forged)
+        changed = update(harness, kind, physical_id, kind.properties | change, **forged)
         assert_reason(changed, "AccessDenied", physical_id)
 
-    assert laptop.ids() == [physical_id]
-    assert laptop.calls()[kind.buys] == 1
-    assert not {kind.releases, kind.updates} & laptop.calls().keys()
+    assert harness.ids() == [physical_id]
+    assert harness.calls()[kind.buys] == 1
+    assert not {kind.releases, kind.updates} & harness.calls().keys()
 
 
 @pytest.mark.shows("forged Delete")
-def test_delete_of_unmanaged_number_is_denied(laptop: Laptop) -> None:
-    number = request_number(laptop)
+def test_delete_of_unmanaged_number_is_denied(harness: Harness) -> None:
+    number = request_number(harness)
 
-    assert_reason(delete(laptop, SMS_PHONE_NUMBER, number, properties=SIMULATOR | LEAVE), "AccessDenied", number)
+    assert_reason(delete(harness, SMS_PHONE_NUMBER, number, properties=SIMULATOR | LEAVE), "AccessDenied", number)
 
-    assert laptop.ids() == [number]
+    assert harness.ids() == [number]
 
 
-def test_ownership_tags_identify_number_if_ledger_is_lost(laptop: Laptop, kind: Kind) -> None:
-    physical_id = create(laptop, kind)
-    for row in laptop.rows():
-        laptop.dynamodb.delete_item(TableName=laptop.table, Key={"pk": row["pk"], "sk": row["sk"]})
+def test_ownership_tags_identify_number_if_ledger_is_lost(harness: Harness, kind: Kind) -> None:
+    physical_id = create(harness, kind)
+    for row in harness.rows():
+        harness.dynamodb.delete_item(TableName=harness.table, Key={"pk": row["pk"], "sk": row["sk"]})
 
-    updated = update(laptop, kind, physical_id, kind.properties | {"Trigger": "1"})
+    updated = update(harness, kind, physical_id, kind.properties | {"Trigger": "1"})
     assert updated["Status"] == "SUCCESS", updated
-    assert delete(laptop, kind, physical_id)["Status"] == "SUCCESS"
-    assert laptop.held() == {}
+    assert delete(harness, kind, physical_id)["Status"] == "SUCCESS"
+    assert harness.held() == {}
 
 
 # -- protection, pools and registrations -------------------------------------------------------------------------------
@@ -134,98 +134,98 @@ def test_ownership_tags_identify_number_if_ledger_is_lost(laptop: Laptop, kind: 
 @pytest.mark.shows("Delete of a protected number")
 @pytest.mark.parametrize("declared", [{}, LEAVE, {"OnDelete": {}}], ids=str)
 @SMS_KINDS
-def test_deletion_protection_prevents_delete(laptop: Laptop, kind: Kind, declared: dict[str, Any]) -> None:
-    stack, physical_id = deploy(laptop, kind, **declared, **PROTECTED)
+def test_deletion_protection_prevents_delete(harness: Harness, kind: Kind, declared: dict[str, Any]) -> None:
+    stack, physical_id = deploy(harness, kind, **declared, **PROTECTED)
 
     assert_delete_fails(stack, "ResourceConflict", "DeletionProtectionEnabled", "LiftDeletionProtection")
 
-    assert is_protected(laptop, kind, physical_id)
+    assert is_protected(harness, kind, physical_id)
 
 
 @pytest.mark.parametrize("request_ids", [[str(uuid.uuid4())] * 2, [None, None]], ids=["redelivered", "sent again"])
-def test_failed_delete_succeeds_once_protection_is_disabled(laptop: Laptop, request_ids: list[Any]) -> None:
+def test_failed_delete_succeeds_once_protection_is_disabled(harness: Harness, request_ids: list[Any]) -> None:
     """The provider does not cache a failed Delete."""
     kind = SMS_PHONE_NUMBER
-    physical_id = create(laptop, kind, properties=SIMULATOR | PROTECTED)
+    physical_id = create(harness, kind, properties=SIMULATOR | PROTECTED)
     fields: dict[str, Any] = {"resource_type": kind.type, "properties": SIMULATOR, "physical_id": physical_id}
     first, second = request_ids
-    failed = laptop.post("Delete", request_id=first, **fields)
-    assert laptop.response(failed)["Status"] == "FAILED"
-    laptop.sms.update_phone_number(PhoneNumberId=physical_id, DeletionProtectionEnabled=False)
+    failed = harness.post("Delete", request_id=first, **fields)
+    assert harness.response(failed)["Status"] == "FAILED"
+    harness.sms.update_phone_number(PhoneNumberId=physical_id, DeletionProtectionEnabled=False)
 
-    repeated = laptop.post("Delete", request_id=second, **fields)
-    laptop.invoker.settle(30)
+    repeated = harness.post("Delete", request_id=second, **fields)
+    harness.invoker.settle(30)
 
-    assert laptop.sink.responses(repeated)[-1]["Status"] == "SUCCESS"
-    assert laptop.held() == {}
+    assert harness.sink.responses(repeated)[-1]["Status"] == "SUCCESS"
+    assert harness.held() == {}
 
 
 @pytest.mark.shows("Delete of a number in use")
 @pytest.mark.parametrize("declared", [{}, LIFT], ids=str)
 @SMS_KINDS
-def test_pool_prevents_delete(laptop: Laptop, kind: Kind, declared: dict[str, Any]) -> None:
-    stack, physical_id = deploy(laptop, kind, **declared)
-    join_pool(laptop, create_pool(laptop), physical_id)
-    [before] = laptop.telecom.held()["pools"]
+def test_pool_prevents_delete(harness: Harness, kind: Kind, declared: dict[str, Any]) -> None:
+    stack, physical_id = deploy(harness, kind, **declared)
+    join_pool(harness, create_pool(harness), physical_id)
+    [before] = harness.telecom.held()["pools"]
 
     facts = ("_ASSOCIATED_TO_POOL", "DisassociateOriginationIdentity", "LeavePools")
     assert_delete_fails(stack, "ResourceConflict", *facts)
 
-    assert physical_id in laptop.ids()
-    assert laptop.telecom.held()["pools"] == [before]
+    assert physical_id in harness.ids()
+    assert harness.telecom.held()["pools"] == [before]
 
 
 @pytest.mark.shows("Delete of a number in use")
-def test_registration_prevents_delete(laptop: Laptop) -> None:
-    laptop.telecom.fault(SMS, "ReleasePhoneNumber", "error", **IN_REVIEW)
-    stack, _ = deploy(laptop, SMS_PHONE_NUMBER, **LIFT_AND_LEAVE)
+def test_registration_prevents_delete(harness: Harness) -> None:
+    harness.telecom.fault(SMS, "ReleasePhoneNumber", "error", **IN_REVIEW)
+    stack, _ = deploy(harness, SMS_PHONE_NUMBER, **LIFT_AND_LEAVE)
 
     assert_delete_fails(stack, "ResourceConflict", "PHONE_NUMBER_ASSOCIATED_TO_REGISTRATION")
 
-    assert laptop.calls(SMS)["ReleasePhoneNumber"] == 1
+    assert harness.calls(SMS)["ReleasePhoneNumber"] == 1
     assert stack.delete() == "DELETE_COMPLETE"
-    assert laptop.held() == {}
+    assert harness.held() == {}
 
 
 @pytest.mark.shows("Delete of a number in use")
 @pytest.mark.parametrize("protected", [False, True])
-def test_delete_waits_until_number_has_left_its_pool_if_allowed(laptop: Laptop, protected: bool) -> None:
-    laptop.telecom.configure(pool_release_seconds=0.3)
-    pool = create_pool(laptop)
-    stack, _ = deploy(laptop, SMS_PHONE_NUMBER, **LIFT_AND_LEAVE, PoolId=pool, DeletionProtectionEnabled=protected)
+def test_delete_waits_until_number_has_left_its_pool_if_allowed(harness: Harness, protected: bool) -> None:
+    harness.telecom.configure(pool_release_seconds=0.3)
+    pool = create_pool(harness)
+    stack, _ = deploy(harness, SMS_PHONE_NUMBER, **LIFT_AND_LEAVE, PoolId=pool, DeletionProtectionEnabled=protected)
 
     with environment(RETRY_PERIOD_SECONDS="30"):
         assert stack.delete() == "DELETE_COMPLETE", stack.reasons("Number")
 
-    assert laptop.held() == {"phone_numbers": 1}  # the other member of the pool
-    assert laptop.calls(SMS)["DisassociateOriginationIdentity"] == 1
+    assert harness.held() == {"phone_numbers": 1}  # the other member of the pool
+    assert harness.calls(SMS)["DisassociateOriginationIdentity"] == 1
 
 
 @pytest.mark.shows("Delete of a number in use")
-def test_delete_fails_if_number_never_leaves_its_pool(laptop: Laptop) -> None:
-    laptop.telecom.configure(pool_release_seconds=86_400)
-    stack, _ = deploy(laptop, SMS_PHONE_NUMBER, **LEAVE, PoolId=create_pool(laptop))
+def test_delete_fails_if_number_never_leaves_its_pool(harness: Harness) -> None:
+    harness.telecom.configure(pool_release_seconds=86_400)
+    stack, _ = deploy(harness, SMS_PHONE_NUMBER, **LEAVE, PoolId=create_pool(harness))
 
     assert_delete_fails(stack, "ResourceConflict", "PHONE_NUMBER_ASSOCIATED_TO_POOL")
 
 
-def test_delete_removes_sender_id_from_every_pool_if_allowed(laptop: Laptop) -> None:
-    stack, _ = deploy(laptop, SMS_SENDER_ID, **LIFT_AND_LEAVE, **PROTECTED)
+def test_delete_removes_sender_id_from_every_pool_if_allowed(harness: Harness) -> None:
+    stack, _ = deploy(harness, SMS_SENDER_ID, **LIFT_AND_LEAVE, **PROTECTED)
     for _ in range(2):
-        join_pool(laptop, create_pool(laptop), "GB|ACME")
+        join_pool(harness, create_pool(harness), "GB|ACME")
 
     assert stack.delete() == "DELETE_COMPLETE", stack.reasons("Number")
-    assert laptop.held() == {"phone_numbers": 2}
+    assert harness.held() == {"phone_numbers": 2}
 
 
 @pytest.mark.shows("Delete of a number in use")
-def test_last_number_of_a_pool_is_not_released(laptop: Laptop) -> None:
-    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, **LEAVE, WaitForActive=True)
-    create_pool(laptop, physical_id)
+def test_last_number_of_a_pool_is_not_released(harness: Harness) -> None:
+    stack, physical_id = deploy(harness, SMS_PHONE_NUMBER, **LEAVE, WaitForActive=True)
+    create_pool(harness, physical_id)
 
     assert_delete_fails(stack, "ResourceConflict", "LAST_PHONE_NUMBER", "pool")
 
-    assert laptop.ids() == [physical_id]
+    assert harness.ids() == [physical_id]
 
 
 # -- a Delete never fails because of its properties --------------------------------------------------------------------
@@ -251,27 +251,27 @@ INVALID: list[dict[str, Any]] = [
 
 
 @pytest.mark.shows("Delete with invalid properties")
-def test_delete_succeeds_with_invalid_properties(laptop: Laptop, kind: Kind) -> None:
+def test_delete_succeeds_with_invalid_properties(harness: Harness, kind: Kind) -> None:
     failed = []
     for properties in INVALID if kind is SMS_PHONE_NUMBER else INVALID[::4]:
-        response = delete(laptop, kind, create(laptop, kind), properties=properties)
-        if (response["Status"], laptop.held()) != ("SUCCESS", {}):
+        response = delete(harness, kind, create(harness, kind), properties=properties)
+        if (response["Status"], harness.held()) != ("SUCCESS", {}):
             failed.append((properties, response))
         if kind.service == "connect":
-            laptop.telecom.configure(connect_numbers=len(INVALID))  # each release counts for 180 days
+            harness.telecom.configure(connect_numbers=len(INVALID))  # each release counts for 180 days
     assert failed == []
 
 
 @pytest.mark.shows("Delete with invalid properties")
-def test_delete_succeeds_after_create_was_refused_for_its_properties(laptop: Laptop) -> None:
+def test_delete_succeeds_after_create_was_refused_for_its_properties(harness: Harness) -> None:
     failed = []
     for invalid in INVALID:
         if "ServiceTimeout" in invalid:
             continue  # CloudFormation itself refuses that one
         properties = SIMULATOR | invalid | {"Unknown": "1"}
-        refused = send_create(laptop, SMS_PHONE_NUMBER, properties=properties)
-        gone = delete(laptop, SMS_PHONE_NUMBER, refused["PhysicalResourceId"], properties=properties)
+        refused = send_create(harness, SMS_PHONE_NUMBER, properties=properties)
+        gone = delete(harness, SMS_PHONE_NUMBER, refused["PhysicalResourceId"], properties=properties)
         if (refused["Status"], gone["Status"]) != ("FAILED", "SUCCESS"):
             failed.append((invalid, refused, gone))
     assert failed == []
-    assert laptop.calls() == {}
+    assert harness.calls() == {}

@@ -14,7 +14,7 @@ from layers.dependencies.trim import OPERATIONS
 from telephony.cloudformation import request
 from telephony.model.properties import Properties, fields
 from telephony.model.validation import parse
-from tests.conftest import Laptop
+from tests.conftest import Harness
 from tests.contract import test_call_budget, test_permissions, test_registry_contract
 from tests.contract.declarations import KINDS
 from tests.faults import declarations as faults
@@ -147,18 +147,18 @@ def test_example_has_no_findings_and_sets_both_policies(path: Path, findings: di
 
 @pytest.mark.shows("attributes of any type and size")
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_example_can_be_deployed_updated_and_deleted(path: Path, laptop: Laptop) -> None:
+def test_example_can_be_deployed_updated_and_deleted(path: Path, harness: Harness) -> None:
     declared = events.declarations(path)
     types = {one.resource.type_name: one for one in TYPES}
     for type_name, properties in declared.values():
-        own = KINDS[type_name](laptop).properties  # refers to resources that exist
+        own = KINDS[type_name](harness).properties  # refers to resources that exist
         properties |= {name: own[name] for name, value in properties.items() if value in DOCUMENTED}
-    others = laptop.held()
+    others = harness.held()
 
     def template(**more: Any) -> dict[str, Any]:
         return {"Resources": {name: {"Type": kind, "Properties": own | more} for name, (kind, own) in declared.items()}}
 
-    stack = laptop.cloudformation.stack(path.stem)
+    stack = harness.cloudformation.stack(path.stem)
     assert stack.deploy(template()) == "CREATE_COMPLETE", stack.events
     physical_ids = dict(stack.physical_ids)
     for name, (type_name, _) in declared.items():
@@ -170,7 +170,7 @@ def test_example_can_be_deployed_updated_and_deleted(path: Path, laptop: Laptop)
     assert stack.deploy(template(Trigger="again")) == "UPDATE_COMPLETE", stack.events
     assert stack.physical_ids == physical_ids
     assert stack.delete() == "DELETE_COMPLETE", stack.events
-    assert laptop.held() == others
+    assert harness.held() == others
 
 
 def test_examples_request_different_sender_ids() -> None:

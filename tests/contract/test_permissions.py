@@ -13,7 +13,7 @@ from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 from telephony import resources
 from telephony.aws import clients, services
 from telephony.handlers import sweep
-from tests.conftest import CONNECT, SMS, Configure, Context, Laptop, VirtualClock, connect_instance
+from tests.conftest import CONNECT, SMS, Configure, Context, Harness, VirtualClock, connect_instance
 from tests.contract.cloudformation import Stack
 from tests.contract.declarations import (
     KINDS,
@@ -26,7 +26,7 @@ from tests.contract.declarations import (
     with_failing_sibling,
 )
 from tests.contract.test_sms_phone_number import ROLE, TOLL_FREE, TOPIC
-from tests.contract.test_sweep import RETAINED, StacksApi, suspect
+from tests.contract.test_sweep import RETAINED, StacksApi, late_purchase
 from tools.types import ROOT
 
 ROLES: dict[str, Any] = cfn_yaml.load(str(ROOT / "template.yaml"))["Resources"]
@@ -93,8 +93,8 @@ def recorded() -> Iterator[list[Call]]:
 
 
 @pytest.fixture
-def stacks(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> Iterator[StacksApi]:
-    del laptop
+def stacks(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> Iterator[StacksApi]:
+    del harness
     with StacksApi() as api:
         monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", api.url)
         services.cloudformation.cache_clear()
@@ -149,9 +149,9 @@ def _delete(stack: Stack) -> None:
     assert stack.delete() == "DELETE_COMPLETE", stack.reasons("Number")
 
 
-def _every_type(laptop: Laptop, kind: Kind) -> None:
+def _every_type(harness: Harness, kind: Kind) -> None:
     """Creation, update, replacement, rollbacks, lost responses and deletion of a resource."""
-    stack = laptop.cloudformation.stack("common")
+    stack = harness.cloudformation.stack("common")
     properties = kind.properties | {"AllowReplacement": True}
     _deploy(stack, template(properties, kind), "CREATE_COMPLETE")
     _deploy(stack, template(properties | kind.in_place, kind), "UPDATE_COMPLETE")
@@ -166,31 +166,31 @@ def _every_type(laptop: Laptop, kind: Kind) -> None:
     _delete(stack)
 
     declared: dict[str, Any] = {"resource_type": kind.type, "properties": kind.properties}
-    laptop.telecom.configure(forget_tokens=True)
-    laptop.telecom.fault(kind.service, kind.operation, "lose_answer")
-    lost = laptop.send("Create", **declared)["PhysicalResourceId"]
-    laptop.telecom.configure(forget_tokens=False)
+    harness.telecom.configure(forget_tokens=True)
+    harness.telecom.fault(kind.service, kind.operation, "lose_answer")
+    lost = harness.send("Create", **declared)["PhysicalResourceId"]
+    harness.telecom.configure(forget_tokens=False)
     for _ in range(2):
-        assert laptop.send("Delete", physical_id=lost, **declared)["Status"] == "SUCCESS"
+        assert harness.send("Delete", physical_id=lost, **declared)["Status"] == "SUCCESS"
 
     # The first attempt ends with an unknown result and holds the lease; the next one waits for it.
-    laptop.telecom.fault(kind.service, kind.operation, "error", code="InternalError", status=500, times=5)
-    unknown = laptop.send("Create", logical_id="Unknown", **declared)
+    harness.telecom.fault(kind.service, kind.operation, "error", code="InternalError", status=500, times=5)
+    unknown = harness.send("Create", logical_id="Unknown", **declared)
     assert unknown["Status"] == "SUCCESS"
-    laptop.send("Delete", logical_id="Unknown", physical_id=unknown["PhysicalResourceId"], **declared)
+    harness.send("Delete", logical_id="Unknown", physical_id=unknown["PhysicalResourceId"], **declared)
 
     # Without purchase records, the tags alone identify the owner.
-    kept = laptop.send("Create", **declared)["PhysicalResourceId"]
-    assert laptop.send("Delete", logical_id="Other", physical_id=kept, **declared)["Status"] == "FAILED"
-    for row in laptop.purchases():
-        laptop.dynamodb.delete_item(TableName=laptop.table, Key={"pk": row["pk"], "sk": row["sk"]})
-    assert laptop.send("Delete", physical_id=kept, **declared)["Status"] == "SUCCESS"
+    kept = harness.send("Create", **declared)["PhysicalResourceId"]
+    assert harness.send("Delete", logical_id="Other", physical_id=kept, **declared)["Status"] == "FAILED"
+    for row in harness.purchases():
+        harness.dynamodb.delete_item(TableName=harness.table, Key={"pk": row["pk"], "sk": row["sk"]})
+    assert harness.send("Delete", physical_id=kept, **declared)["Status"] == "SUCCESS"
 
 
-def _sms_phone_number(laptop: Laptop) -> None:
-    laptop.sms.create_opt_out_list(OptOutListName="own")
-    first, second = (_pool(laptop, TOLL_FREE) for _ in range(2))
-    stack = laptop.cloudformation.stack("numbers")
+def _sms_phone_number(harness: Harness) -> None:
+    harness.sms.create_opt_out_list(OptOutListName="own")
+    first, second = (_pool(harness, TOLL_FREE) for _ in range(2))
+    stack = harness.cloudformation.stack("numbers")
     pooled = TOLL_FREE | RELEASABLE
     declared = pooled | {
         "OptOutListName": "own",
@@ -203,37 +203,37 @@ def _sms_phone_number(laptop: Laptop) -> None:
     _deploy(stack, template(declared | {"OptionalKeywords": []}), "UPDATE_COMPLETE")
     _delete(stack)
 
-    stack = laptop.cloudformation.stack("pooled")
+    stack = harness.cloudformation.stack("pooled")
     _deploy(stack, template(pooled | {"PoolId": first}), "CREATE_COMPLETE")
     _deploy(stack, template(pooled | {"PoolId": second}), "UPDATE_COMPLETE")
     _delete(stack)
 
 
-def _sms_sender_id(laptop: Laptop) -> None:
-    stack = laptop.cloudformation.stack("senders")
+def _sms_sender_id(harness: Harness) -> None:
+    stack = harness.cloudformation.stack("senders")
     declared = SMS_SENDER_ID.properties | SMS_SENDER_ID.in_place | RELEASABLE
     _deploy(stack, template(declared, SMS_SENDER_ID), "CREATE_COMPLETE")
-    _join_pool(laptop, "GB", "ACME")
+    _join_pool(harness, "GB", "ACME")
     _delete(stack)
 
 
-def _connect_phone_number(laptop: Laptop) -> None:
-    kind = connect_phone_number(connect_instance(laptop))
-    stack = laptop.cloudformation.stack("connect")
+def _connect_phone_number(harness: Harness) -> None:
+    kind = connect_phone_number(connect_instance(harness))
+    stack = harness.cloudformation.stack("connect")
     _deploy(stack, template(kind.properties, kind), "CREATE_COMPLETE")
-    moved = kind.properties | {"TargetArn": connect_instance(laptop)}
+    moved = kind.properties | {"TargetArn": connect_instance(harness)}
     _deploy(stack, template(moved, kind), "UPDATE_COMPLETE")
     _delete(stack)
 
-    source = laptop.sms.request_phone_number(**cast("Any", TOLL_FREE | {"MessageType": "TRANSACTIONAL"}))
+    source = harness.sms.request_phone_number(**cast("Any", TOLL_FREE | {"MessageType": "TRANSACTIONAL"}))
     imported = {"TargetArn": kind.properties["TargetArn"], "SourcePhoneNumberArn": source["PhoneNumberArn"]}
-    laptop.telecom.configure(forget_tokens=True)
-    laptop.telecom.fault(CONNECT, "ImportPhoneNumber", "lose_answer")
-    stack = laptop.cloudformation.stack("imported")
+    harness.telecom.configure(forget_tokens=True)
+    harness.telecom.fault(CONNECT, "ImportPhoneNumber", "lose_answer")
+    stack = harness.cloudformation.stack("imported")
     _deploy(stack, template(imported, kind), "CREATE_COMPLETE")
     _delete(stack)
-    laptop.telecom.configure(forget_tokens=False)
-    assert "connect_numbers" not in laptop.held()
+    harness.telecom.configure(forget_tokens=False)
+    assert "connect_numbers" not in harness.held()
 
 
 TYPE_SPECIFIC = {
@@ -247,53 +247,53 @@ _lifetimes: dict[str, Lifetime] = {}
 
 
 @pytest.fixture
-def lifetimes(laptop: Laptop, stacks: StacksApi, virtual_clock: VirtualClock) -> dict[str, Lifetime]:
+def lifetimes(harness: Harness, stacks: StacksApi, virtual_clock: VirtualClock) -> dict[str, Lifetime]:
     """The lifetimes by type. They are recorded once per test process."""
     del stacks, virtual_clock
-    laptop.telecom.configure(claim_release_limit=100)
+    harness.telecom.configure(claim_release_limit=100)
     for name in TYPES:
         assert name in TYPE_SPECIFIC, f"{name} needs an entry in TYPE_SPECIFIC"
         if name not in _lifetimes:
             with recorded() as calls:
-                _every_type(laptop, KINDS[name](laptop))
-                TYPE_SPECIFIC[name](laptop)
-            _lifetimes[name] = Lifetime(calls, foreign(laptop))
+                _every_type(harness, KINDS[name](harness))
+                TYPE_SPECIFIC[name](harness)
+            _lifetimes[name] = Lifetime(calls, foreign(harness))
     return _lifetimes
 
 
-def _pool(laptop: Laptop, properties: dict[str, Any]) -> str:
+def _pool(harness: Harness, properties: dict[str, Any]) -> str:
     """Create a pool with a number, both without the provider's tag."""
     asked: Any = properties | {"MessageType": "TRANSACTIONAL"}
-    number = laptop.sms.request_phone_number(**asked)["PhoneNumberId"]
-    made = laptop.sms.create_pool(OriginationIdentity=number, IsoCountryCode="US", MessageType="TRANSACTIONAL")
+    number = harness.sms.request_phone_number(**asked)["PhoneNumberId"]
+    made = harness.sms.create_pool(OriginationIdentity=number, IsoCountryCode="US", MessageType="TRANSACTIONAL")
     return made["PoolId"]
 
 
-def _join_pool(laptop: Laptop, country: str, identity: str) -> None:
-    pool = _pool(laptop, SIMULATOR)
-    laptop.sms.associate_origination_identity(PoolId=pool, OriginationIdentity=identity, IsoCountryCode=country)
+def _join_pool(harness: Harness, country: str, identity: str) -> None:
+    pool = _pool(harness, SIMULATOR)
+    harness.sms.associate_origination_identity(PoolId=pool, OriginationIdentity=identity, IsoCountryCode=country)
 
 
-def _create_sweep_findings(laptop: Laptop, stacks: StacksApi) -> None:
+def _create_sweep_findings(harness: Harness, stacks: StacksApi) -> None:
     """Create every finding of the sweep for every type, with everything that can prevent a release."""
-    laptop.telecom.configure(claim_release_limit=100)
-    for kind in (KINDS[name](laptop) for name in TYPES):
-        stack = laptop.cloudformation.stack(kind.held)
+    harness.telecom.configure(claim_release_limit=100)
+    for kind in (KINDS[name](harness) for name in TYPES):
+        stack = harness.cloudformation.stack(kind.held)
         _deploy(stack, template(kind.properties | kind.replacing, kind, **RETAINED), "CREATE_COMPLETE")
         if kind is not SMS_PHONE_NUMBER:  # its stack counts as deleted
             stacks.know(stack)
-        physical_id = suspect(laptop, kind, deleted=True)
+        physical_id = late_purchase(harness, kind, deleted=True)
         if kind is SMS_PHONE_NUMBER:
-            laptop.sms.update_phone_number(PhoneNumberId=physical_id, DeletionProtectionEnabled=True)
-            _join_pool(laptop, "US", physical_id)
+            harness.sms.update_phone_number(PhoneNumberId=physical_id, DeletionProtectionEnabled=True)
+            _join_pool(harness, "US", physical_id)
         if kind is SMS_SENDER_ID:
-            laptop.sms.update_sender_id(SenderId="ACME", IsoCountryCode="GB", DeletionProtectionEnabled=True)
-            _join_pool(laptop, "GB", "ACME")
+            harness.sms.update_sender_id(SenderId="ACME", IsoCountryCode="GB", DeletionProtectionEnabled=True)
+            _join_pool(harness, "GB", "ACME")
 
 
-def foreign(laptop: Laptop) -> set[str]:
+def foreign(harness: Harness) -> set[str]:
     """The IDs, which ARNs contain, of numbers without the provider's tag."""
-    numbers = laptop.telecom.held()["phone_numbers"]
+    numbers = harness.telecom.held()["phone_numbers"]
     return {number["id"] for number in numbers if "cfn-telephony:managed-by" not in number["tags"]}
 
 
@@ -336,9 +336,9 @@ def test_provider_changes_only_numbers_with_its_tag(lifetimes: dict[str, Lifetim
 
 @pytest.mark.parametrize("releasing", [False, True])
 def test_sweep_role_grants_what_the_sweep_uses(
-    laptop: Laptop, stacks: StacksApi, configure: Configure, releasing: bool
+    harness: Harness, stacks: StacksApi, configure: Configure, releasing: bool
 ) -> None:
-    _create_sweep_findings(laptop, stacks)
+    _create_sweep_findings(harness, stacks)
     # With a rate limit, the sweep makes reservations as on AWS.
     configure(ALLOW_SWEEP_RELEASE=str(releasing).lower(), CALL_RATES="*=1000")
     with recorded() as calls:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from telephony import clock
-from tests.conftest import CONNECT, SMS, Configure, Laptop, VirtualClock, connect_instance
+from tests.conftest import CONNECT, SMS, Configure, Harness, VirtualClock, connect_instance
 from tests.contract.declarations import SMS_PHONE_NUMBER, Kind, connect_phone_number, template
 
 REQUEST = f"{SMS}.RequestPhoneNumber"
@@ -19,69 +19,69 @@ LIMITS = pytest.mark.parametrize("limit", ["*=1000", "*=0"])
 
 @pytest.mark.shows("fifty numbers in one stack")
 def test_concurrent_purchases_reserve_consecutive_calls(
-    laptop: Laptop, configure: Configure, virtual_clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, configure: Configure, virtual_clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del virtual_clock  # Time stands still, so each wait is the distance to a reservation.
     waits: list[float] = []
     monkeypatch.setattr(clock, "sleep", waits.append)
     configure(CALL_RATES="")  # the services' default: one call per second and operation
     [declared] = template(SMS_PHONE_NUMBER.properties)["Resources"].values()
-    stack = laptop.cloudformation.stack("numbers")
+    stack = harness.cloudformation.stack("numbers")
 
     status = stack.deploy({"Resources": {f"Number{index}": declared for index in range(4)}})
 
     assert status == "CREATE_COMPLETE", stack.events
     # 2 % slower than the limit, plus 50 ms for the first reservation's write.
     assert sorted(wait for wait in waits if wait > 1) == pytest.approx([1.07, 2.09, 3.11])
-    assert laptop.calls(SMS) == {"RequestPhoneNumber": 4}
+    assert harness.calls(SMS) == {"RequestPhoneNumber": 4}
 
 
 @pytest.mark.usefixtures("virtual_clock")
-def test_reserved_calls_are_not_throttled(laptop: Laptop, configure: Configure) -> None:
-    laptop.telecom.configure(rate=True)
+def test_reserved_calls_are_not_throttled(harness: Harness, configure: Configure) -> None:
+    harness.telecom.configure(rate=True)
     configure(CALL_RATES="")
 
-    answers = [laptop.send("Create", logical_id=f"Number{index}", **NUMBER) for index in range(4)]
+    answers = [harness.send("Create", logical_id=f"Number{index}", **NUMBER) for index in range(4)]
 
     assert {answer["Status"] for answer in answers} == {"SUCCESS"}
-    assert laptop.calls(SMS) == {"RequestPhoneNumber": 4}
+    assert harness.calls(SMS) == {"RequestPhoneNumber": 4}
 
 
-def test_rate_can_be_set_for_one_operation(laptop: Laptop, configure: Configure) -> None:
+def test_rate_can_be_set_for_one_operation(harness: Harness, configure: Configure) -> None:
     configure(CALL_RATES=f"{SMS}=0.001,{REQUEST}=1000")
 
     for name in ("First", "Second"):
-        assert laptop.send("Create", logical_id=name, **NUMBER)["Status"] == "SUCCESS"
+        assert harness.send("Create", logical_id=name, **NUMBER)["Status"] == "SUCCESS"
 
 
 @pytest.mark.usefixtures("virtual_clock")
-def test_purchase_reserved_after_service_timeout_fails_early(laptop: Laptop, configure: Configure) -> None:
+def test_purchase_reserved_after_service_timeout_fails_early(harness: Harness, configure: Configure) -> None:
     configure(CALL_RATES=f"{REQUEST}=0.01")
-    laptop.send("Create", logical_id="First", **ONE_MINUTE)
+    harness.send("Create", logical_id="First", **ONE_MINUTE)
 
-    rejected = laptop.send("Create", logical_id="Second", **ONE_MINUTE)
+    rejected = harness.send("Create", logical_id="Second", **ONE_MINUTE)
 
     assert rejected["Status"] == "FAILED"
     assert rejected["Reason"].startswith("Throttling: 1 ")
     assert all(fact in rejected["Reason"] for fact in ("RequestPhoneNumber", "0.01 per second", "ServiceTimeout"))
-    deleted = laptop.send("Delete", logical_id="Second", physical_id=rejected["PhysicalResourceId"], **ONE_MINUTE)
+    deleted = harness.send("Delete", logical_id="Second", physical_id=rejected["PhysicalResourceId"], **ONE_MINUTE)
     assert deleted["Status"] == "SUCCESS"
-    assert laptop.calls(SMS) == {"RequestPhoneNumber": 1}, "nothing was purchased, so the Delete makes no call"
+    assert harness.calls(SMS) == {"RequestPhoneNumber": 1}, "nothing was purchased, so the Delete makes no call"
 
 
 @pytest.mark.usefixtures("virtual_clock")
 @pytest.mark.shows("invocation close to its timeout")
-def test_reservation_after_invocation_is_kept_for_retry(laptop: Laptop, configure: Configure) -> None:
+def test_reservation_after_invocation_is_kept_for_retry(harness: Harness, configure: Configure) -> None:
     configure(CALL_RATES=f"{REQUEST}=0.01")  # The second reservation is in 102 seconds; an invocation has 20.
-    laptop.send("Create", logical_id="First", **NUMBER)
+    harness.send("Create", logical_id="First", **NUMBER)
 
-    failed = laptop.send("Create", logical_id="Second", **NUMBER)
+    failed = harness.send("Create", logical_id="Second", **NUMBER)
 
-    attempts = [run.outcome for run in laptop.invoker.invocations if run.event["LogicalResourceId"] == "Second"]
+    attempts = [run.outcome for run in harness.invoker.invocations if run.event["LogicalResourceId"] == "Second"]
     assert attempts == ["raised"] * 3
     assert failed["Status"] == "FAILED"
-    [purchase] = [row for row in laptop.purchases() if "|Second" in row["pk"]["S"]]
-    [limit] = [row for row in laptop.rows() if row["pk"]["S"] == "rate"]
+    [purchase] = [row for row in harness.purchases() if "|Second" in row["pk"]["S"]]
+    [limit] = [row for row in harness.rows() if row["pk"]["S"] == "rate"]
     reserved_ahead = float(limit["next_at"]["N"]) - float(purchase["reserved_at"]["N"])
     assert reserved_ahead == pytest.approx(102), "three attempts share one reservation"
 
@@ -89,47 +89,47 @@ def test_reservation_after_invocation_is_kept_for_retry(laptop: Laptop, configur
 @pytest.mark.shows("invocation close to its timeout")
 @LIMITS
 def test_last_seconds_of_invocation_purchase_nothing(
-    laptop: Laptop, configure: Configure, kind: Kind, limit: str
+    harness: Harness, configure: Configure, kind: Kind, limit: str
 ) -> None:
     configure(CALL_RATES=limit)
     # One second is reserved for the response.
-    with laptop.function(timeout=0.9, delays=(), continues=False) as once:
+    with harness.function(timeout=0.9, delays=(), continues=False) as once:
         request = once.post("Create", resource_type=kind.type, properties=kind.properties)
         once.invoker.settle()
         [run] = once.invoker.invocations
 
     assert run.outcome == "raised"
-    assert laptop.sink.raw(request) == []
-    assert kind.buys not in laptop.calls()
+    assert harness.sink.raw(request) == []
+    assert kind.buys not in harness.calls()
 
-    laptop.invoker.invoke(run.event)
-    assert [laptop.response(request)["PhysicalResourceId"]] == laptop.ids()
-    assert laptop.calls()[kind.buys] == 1
+    harness.invoker.invoke(run.event)
+    assert [harness.response(request)["PhysicalResourceId"]] == harness.ids()
+    assert harness.calls()[kind.buys] == 1
 
 
 @pytest.mark.usefixtures("virtual_clock")
-def test_waiting_for_reservation_does_not_count_as_patience(laptop: Laptop, configure: Configure) -> None:
-    kind = connect_phone_number(connect_instance(laptop))
+def test_waiting_for_reservation_does_not_count_as_patience(harness: Harness, configure: Configure) -> None:
+    kind = connect_phone_number(connect_instance(harness))
     configure(CALL_RATES="connect=0,connect.ClaimPhoneNumber=1")
     fields: dict[str, Any] = {"resource_type": kind.type, "properties": kind.properties}
-    laptop.send("Create", logical_id="First", **fields)
-    laptop.telecom.configure(race_losses=1)
+    harness.send("Create", logical_id="First", **fields)
+    harness.telecom.configure(race_losses=1)
 
-    second = laptop.send("Create", logical_id="Second", **fields)
+    second = harness.send("Create", logical_id="Second", **fields)
 
     assert second["Status"] == "SUCCESS", second["Reason"]
-    assert laptop.calls(CONNECT)["ClaimPhoneNumber"] == 3
+    assert harness.calls(CONNECT)["ClaimPhoneNumber"] == 3
 
 
 @pytest.mark.usefixtures("virtual_clock")
-def test_update_fails_if_read_is_reserved_after_service_timeout(laptop: Laptop, configure: Configure) -> None:
-    number = laptop.send("Create", **ONE_MINUTE)["PhysicalResourceId"]
+def test_update_fails_if_read_is_reserved_after_service_timeout(harness: Harness, configure: Configure) -> None:
+    number = harness.send("Create", **ONE_MINUTE)["PhysicalResourceId"]
     configure(CALL_RATES=f"{SMS}.DescribePhoneNumbers=0.01")
     properties = ONE_MINUTE["properties"]
     changed = {"physical_id": number, "old_properties": properties, "resource_type": SMS_PHONE_NUMBER.type}
-    laptop.send("Update", properties=properties | {"Trigger": "1"}, **changed)
+    harness.send("Update", properties=properties | {"Trigger": "1"}, **changed)
 
-    rejected = laptop.send("Update", properties=properties | {"Trigger": "2"}, **changed)
+    rejected = harness.send("Update", properties=properties | {"Trigger": "2"}, **changed)
 
     assert (rejected["Status"], rejected["PhysicalResourceId"]) == ("FAILED", number)
     assert rejected["Reason"].startswith("Throttling: 1 ")
@@ -138,11 +138,11 @@ def test_update_fails_if_read_is_reserved_after_service_timeout(laptop: Laptop, 
 
 @LIMITS
 def test_retry_returns_earlier_purchase_although_it_is_too_late_to_purchase(
-    laptop: Laptop, configure: Configure, virtual_clock: VirtualClock, kind: Kind, limit: str
+    harness: Harness, configure: Configure, virtual_clock: VirtualClock, kind: Kind, limit: str
 ) -> None:
     configure(CALL_RATES=limit)
-    laptop.telecom.fault("dynamodb", "UpdateItem", "error", code="ResourceNotFoundException", after=1)
-    with laptop.function(delays=(), continues=False) as once:
+    harness.telecom.fault("dynamodb", "UpdateItem", "error", code="ResourceNotFoundException", after=1)
+    with harness.function(delays=(), continues=False) as once:
         request = once.post(
             "Create",
             resource_type=kind.type,
@@ -154,21 +154,21 @@ def test_retry_returns_earlier_purchase_although_it_is_too_late_to_purchase(
     assert run.outcome == "raised"
 
     virtual_clock.shift(2.1)  # into the last second before ServiceTimeout
-    laptop.invoker.invoke(run.event)
+    harness.invoker.invoke(run.event)
 
-    assert [laptop.response(request)["PhysicalResourceId"]] == laptop.ids()
-    assert laptop.calls()[kind.buys] == 1
+    assert [harness.response(request)["PhysicalResourceId"]] == harness.ids()
+    assert harness.calls()[kind.buys] == 1
 
 
 @pytest.mark.usefixtures("virtual_clock")
 @LIMITS
 def test_delete_in_last_second_before_service_timeout_releases(
-    laptop: Laptop, configure: Configure, kind: Kind, limit: str
+    harness: Harness, configure: Configure, kind: Kind, limit: str
 ) -> None:
-    made = laptop.send("Create", resource_type=kind.type, properties=kind.properties)
+    made = harness.send("Create", resource_type=kind.type, properties=kind.properties)
     configure(CALL_RATES=limit)
 
-    deleted = laptop.send(
+    deleted = harness.send(
         "Delete",
         resource_type=kind.type,
         physical_id=made["PhysicalResourceId"],
@@ -177,4 +177,4 @@ def test_delete_in_last_second_before_service_timeout_releases(
     )
 
     assert deleted["Status"] == "SUCCESS", deleted["Reason"]
-    assert laptop.held() == {}
+    assert harness.held() == {}

@@ -15,7 +15,7 @@ import pytest
 
 from telephony import resources
 from telephony.errors import HandlerErrorCode
-from tests.conftest import Laptop
+from tests.conftest import Harness
 from tests.contract.declarations import Kind
 from tests.contract.test_deletion import OTHER_STACK, create, delete
 from tools.types import ROOT
@@ -30,8 +30,8 @@ HANDLER_ERROR_CODES = {
 """HandlerErrorCode of src/rpdk/core/contract/interface.py."""
 
 
-def update(laptop: Laptop, kind: Kind, physical_id: str, properties: dict[str, Any]) -> dict[str, Any]:
-    return laptop.send(
+def update(harness: Harness, kind: Kind, physical_id: str, properties: dict[str, Any]) -> dict[str, Any]:
+    return harness.send(
         "Update",
         resource_type=kind.type,
         physical_id=physical_id,
@@ -40,28 +40,28 @@ def update(laptop: Laptop, kind: Kind, physical_id: str, properties: dict[str, A
     )
 
 
-def read(laptop: Laptop, kind: Kind, physical_id: str) -> dict[str, Any] | None:
+def read(harness: Harness, kind: Kind, physical_id: str) -> dict[str, Any] | None:
     """Return the service's state by property name, or None if the resource doesn't exist."""
     try:
-        return READERS[kind.type](laptop, physical_id)
-    except (laptop.sms.exceptions.ResourceNotFoundException, laptop.connect.exceptions.ResourceNotFoundException):
+        return READERS[kind.type](harness, physical_id)
+    except (harness.sms.exceptions.ResourceNotFoundException, harness.connect.exceptions.ResourceNotFoundException):
         return None
 
 
-def read_phone_number(laptop: Laptop, physical_id: str) -> dict[str, Any]:
-    [found] = laptop.sms.describe_phone_numbers(PhoneNumberIds=[physical_id])["PhoneNumbers"]
-    return found | tags(laptop, found["PhoneNumberArn"])
+def read_phone_number(harness: Harness, physical_id: str) -> dict[str, Any]:
+    [found] = harness.sms.describe_phone_numbers(PhoneNumberIds=[physical_id])["PhoneNumbers"]
+    return found | tags(harness, found["PhoneNumberArn"])
 
 
-def read_sender_id(laptop: Laptop, physical_id: str) -> dict[str, Any]:
+def read_sender_id(harness: Harness, physical_id: str) -> dict[str, Any]:
     country, sender_id = physical_id.split("|")
     wanted: Any = [{"SenderId": sender_id, "IsoCountryCode": country}]
-    [sender] = laptop.sms.describe_sender_ids(SenderIds=wanted)["SenderIds"]
-    return sender | tags(laptop, sender["SenderIdArn"])
+    [sender] = harness.sms.describe_sender_ids(SenderIds=wanted)["SenderIds"]
+    return sender | tags(harness, sender["SenderIdArn"])
 
 
-def read_connect_phone_number(laptop: Laptop, physical_id: str) -> dict[str, Any]:
-    number = laptop.connect.describe_phone_number(PhoneNumberId=physical_id)["ClaimedPhoneNumberSummary"]
+def read_connect_phone_number(harness: Harness, physical_id: str) -> dict[str, Any]:
+    number = harness.connect.describe_phone_number(PhoneNumberId=physical_id)["ClaimedPhoneNumberSummary"]
     return {
         "TargetArn": number["TargetArn"],
         "CountryCode": number["PhoneNumberCountryCode"],
@@ -71,7 +71,7 @@ def read_connect_phone_number(laptop: Laptop, physical_id: str) -> dict[str, Any
     }
 
 
-READERS: dict[str, Callable[[Laptop, str], dict[str, Any]]] = {
+READERS: dict[str, Callable[[Harness, str], dict[str, Any]]] = {
     "Custom::SmsPhoneNumber": read_phone_number,
     "Custom::SmsSenderId": read_sender_id,
     "Custom::ConnectPhoneNumber": read_connect_phone_number,
@@ -79,8 +79,8 @@ READERS: dict[str, Callable[[Laptop, str], dict[str, Any]]] = {
 """By type. They read with the tests' own clients, independently of the provider."""
 
 
-def tags(laptop: Laptop, arn: str) -> dict[str, Any]:
-    return {"Tags": laptop.sms.list_tags_for_resource(ResourceArn=arn)["Tags"]}
+def tags(harness: Harness, arn: str) -> dict[str, Any]:
+    return {"Tags": harness.sms.list_tags_for_resource(ResourceArn=arn)["Tags"]}
 
 
 def assert_has(model: dict[str, Any] | None, declared: dict[str, Any]) -> None:
@@ -103,76 +103,78 @@ def has_only_writable_identifiers(kind: Kind) -> bool:
 
 
 @pytest.mark.shows("contract_create_create")
-def test_second_create_fails_only_if_the_identifier_is_writable(laptop: Laptop, kind: Kind) -> None:
-    first = create(laptop, kind)
+def test_second_create_fails_only_if_the_identifier_is_writable(harness: Harness, kind: Kind) -> None:
+    first = create(harness, kind)
 
-    second = laptop.send("Create", resource_type=kind.type, properties=kind.properties, logical_id="Second")
+    second = harness.send("Create", resource_type=kind.type, properties=kind.properties, logical_id="Second")
 
     if has_only_writable_identifiers(kind):
         assert (second["Status"], second["Reason"].split(":")[0]) == ("FAILED", "AlreadyExists")
-        assert laptop.ids() == [first]
+        assert harness.ids() == [first]
     else:
         assert second["Status"] == "SUCCESS"
-        assert sorted(laptop.ids()) == sorted({first, second["PhysicalResourceId"]})
+        assert sorted(harness.ids()) == sorted({first, second["PhysicalResourceId"]})
 
 
 @pytest.mark.shows("contract_create_delete", "contract_create_read", "contract_update_read", "contract_delete_read")
 @pytest.mark.shows("contract_create_list", "contract_update_list", "contract_delete_list")
 @pytest.mark.shows("contract_create_taggable", "contract_update_tag_updatable")
-def test_service_has_and_lists_the_declared_resource_until_delete(laptop: Laptop, kind: Kind) -> None:
-    made = laptop.send("Create", resource_type=kind.type, properties=kind.properties | TAGS)
+def test_service_has_and_lists_the_declared_resource_until_delete(harness: Harness, kind: Kind) -> None:
+    made = harness.send("Create", resource_type=kind.type, properties=kind.properties | TAGS)
     physical_id, data = made["PhysicalResourceId"], made["Data"]
     both = kind.properties.keys() & data.keys()
     assert {name: data[name].upper() for name in both} == {name: kind.properties[name].upper() for name in both}
-    assert_has(read(laptop, kind, physical_id), kind.properties | TAGS)
+    assert_has(read(harness, kind, physical_id), kind.properties | TAGS)
     assert listed(kind) == [physical_id]
     changed = kind.properties | kind.in_place | OTHER_TAGS
 
-    assert update(laptop, kind, physical_id, changed)["PhysicalResourceId"] == physical_id
-    assert_has(read(laptop, kind, physical_id), changed)
+    assert update(harness, kind, physical_id, changed)["PhysicalResourceId"] == physical_id
+    assert_has(read(harness, kind, physical_id), changed)
     assert listed(kind) == [physical_id]
 
     unprotect = {"OnDelete": {"LiftDeletionProtection": "true"}}
-    assert delete(laptop, kind, physical_id, properties=changed | unprotect)["Status"] == "SUCCESS"
-    assert read(laptop, kind, physical_id) is None
+    assert delete(harness, kind, physical_id, properties=changed | unprotect)["Status"] == "SUCCESS"
+    assert read(harness, kind, physical_id) is None
     assert listed(kind) == []
 
 
 @pytest.mark.shows("contract_delete_update", "contract_delete_create")
-def test_deleted_resource_can_be_created_again_but_not_updated(laptop: Laptop, kind: Kind) -> None:
-    physical_id = create(laptop, kind)
-    delete(laptop, kind, physical_id)
+def test_deleted_resource_can_be_created_again_but_not_updated(harness: Harness, kind: Kind) -> None:
+    physical_id = create(harness, kind)
+    delete(harness, kind, physical_id)
 
-    answer = update(laptop, kind, physical_id, kind.properties | kind.in_place)
+    answer = update(harness, kind, physical_id, kind.properties | kind.in_place)
     assert answer["Status"] == "FAILED"
     assert answer["Reason"].startswith("NotFound: ")
-    assert laptop.held() == {}
+    assert harness.held() == {}
 
-    again = create(laptop, kind)
-    assert laptop.ids() == [again]
+    again = create(harness, kind)
+    assert harness.ids() == [again]
     assert (again == physical_id) is has_only_writable_identifiers(kind)
 
 
-FAILURES: dict[str, Callable[[Laptop, Kind], dict[str, Any]]] = {
-    "invalid property": lambda laptop, kind: laptop.send(
+FAILURES: dict[str, Callable[[Harness, Kind], dict[str, Any]]] = {
+    "invalid property": lambda harness, kind: harness.send(
         "Create", resource_type=kind.type, properties=kind.properties | {"Colour": "red"}
     ),
-    "update of a generated ID": lambda laptop, kind: update(
-        laptop, kind, "example-Number-1A2B3C4D5E6F", kind.properties
+    "update of a generated ID": lambda harness, kind: update(
+        harness, kind, "example-Number-1A2B3C4D5E6F", kind.properties
     ),
-    "replacement not allowed": lambda laptop, kind: update(
-        laptop, kind, create(laptop, kind), kind.properties | kind.replacing
+    "replacement not allowed": lambda harness, kind: update(
+        harness, kind, create(harness, kind), kind.properties | kind.replacing
     ),
-    "delete from another stack": lambda laptop, kind: delete(laptop, kind, create(laptop, kind), stack_id=OTHER_STACK),
+    "delete from another stack": lambda harness, kind: delete(
+        harness, kind, create(harness, kind), stack_id=OTHER_STACK
+    ),
 }
 
 
 @pytest.mark.shows("every failure has a code and a message")
 @pytest.mark.parametrize("fail", FAILURES.values(), ids=FAILURES.keys())
 def test_failure_has_an_error_code_and_a_message(
-    laptop: Laptop, kind: Kind, fail: Callable[[Laptop, Kind], dict[str, Any]]
+    harness: Harness, kind: Kind, fail: Callable[[Harness, Kind], dict[str, Any]]
 ) -> None:
-    answer = fail(laptop, kind)
+    answer = fail(harness, kind)
 
     assert answer["Status"] == "FAILED"
     reason = re.match(r"(\w+): \w.+\.", answer["Reason"])

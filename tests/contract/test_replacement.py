@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from telephony import resources
-from tests.conftest import SMS, Laptop
+from tests.conftest import SMS, Harness
 from tests.contract.cloudformation import Stack
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind, template, with_failing_sibling
 from tests.contract.steps import (
@@ -45,8 +45,8 @@ def replacing(kind: Kind) -> dict[str, Any]:
 
 @pytest.mark.shows("update that requires replacement")
 @pytest.mark.parametrize("allowed", [None, "false", "another ID"])
-def test_replacement_is_refused_unless_it_is_allowed(laptop: Laptop, kind: Kind, allowed: str | None) -> None:
-    stack, first = deploy(laptop, kind)
+def test_replacement_is_refused_unless_it_is_allowed(harness: Harness, kind: Kind, allowed: str | None) -> None:
+    stack, first = deploy(harness, kind)
 
     another = resources.by_type(kind.type).properties.id_example
     changed = template(
@@ -54,39 +54,39 @@ def test_replacement_is_refused_unless_it_is_allowed(laptop: Laptop, kind: Kind,
     )
     assert_rolled_back(stack, changed, "NotUpdatable", first, "AllowReplacement", next(iter(kind.replacing)))
 
-    assert laptop.ids() == [first]
-    assert laptop.calls()[kind.buys] == 1
+    assert harness.ids() == [first]
+    assert harness.calls()[kind.buys] == 1
 
 
 @pytest.mark.shows("update that requires replacement", "cleanup after a replacement")
-def test_allowed_replacement_buys_one_and_releases_the_old_one_after_the_update(laptop: Laptop, kind: Kind) -> None:
-    stack, first = deploy(laptop, kind)
+def test_allowed_replacement_buys_one_and_releases_the_old_one_after_the_update(harness: Harness, kind: Kind) -> None:
+    stack, first = deploy(harness, kind)
 
-    made = laptop.calls_of(lambda: stack.deploy(template(replacing(kind), kind)))
+    made = harness.calls_of(lambda: stack.deploy(template(replacing(kind), kind)))
 
     assert stack.status == "UPDATE_COMPLETE", stack.reasons("Number")
     second = stack.physical_ids["Number"]
     assert second != first
-    assert laptop.ids() == [second]
+    assert harness.ids() == [second]
     assert (made[kind.buys], made[kind.releases]) == (1, 1)
     assert stack.sent("Number")[-1] == ("Delete", first)
 
 
-def test_replacement_allowed_by_id_is_allowed_once(laptop: Laptop, kind: Kind) -> None:
-    stack, first = deploy(laptop, kind)
+def test_replacement_allowed_by_id_is_allowed_once(harness: Harness, kind: Kind) -> None:
+    stack, first = deploy(harness, kind)
     allowed = {"AllowReplacement": first}
     assert stack.deploy(template(kind.properties | kind.replacing | allowed, kind)) == "UPDATE_COMPLETE"
     second = stack.physical_ids["Number"]
-    assert laptop.ids() == [second]
+    assert harness.ids() == [second]
 
     assert_rolled_back(stack, template(kind.properties | allowed, kind), "NotUpdatable", second)
 
-    assert laptop.ids() == [second]
-    assert laptop.calls()[kind.buys] == 2
+    assert harness.ids() == [second]
+    assert harness.calls()[kind.buys] == 2
 
 
-def test_every_changed_create_only_property_is_reported(laptop: Laptop) -> None:
-    physical_id = create(laptop, SMS_PHONE_NUMBER, properties=TOLL_FREE)
+def test_every_changed_create_only_property_is_reported(harness: Harness) -> None:
+    physical_id = create(harness, SMS_PHONE_NUMBER, properties=TOLL_FREE)
     changes: list[dict[str, Any]] = [
         {"IsoCountryCode": "CA"},
         {"NumberType": "SIMULATOR"},
@@ -97,45 +97,45 @@ def test_every_changed_create_only_property_is_reported(laptop: Laptop) -> None:
     ]
 
     for change in changes:
-        refused = update(laptop, SMS_PHONE_NUMBER, physical_id, TOLL_FREE | change, old_properties=TOLL_FREE)
+        refused = update(harness, SMS_PHONE_NUMBER, physical_id, TOLL_FREE | change, old_properties=TOLL_FREE)
         assert_reason(refused, "NotUpdatable", *change)
 
     assert_reason(refused, "NotUpdatable", "TOLL_FREE", "LONG_CODE", "US", "CA")
-    assert laptop.calls(SMS)["RequestPhoneNumber"] == 1
+    assert harness.calls(SMS)["RequestPhoneNumber"] == 1
 
 
 @pytest.mark.parametrize("declared", [True, False], ids=["still protected", "protection disabled in the same update"])
 @SMS_KINDS
-def test_protected_resource_is_not_replaced(laptop: Laptop, kind: Kind, declared: bool) -> None:
-    stack, first = deploy(laptop, kind, **PROTECTED)
+def test_protected_resource_is_not_replaced(harness: Harness, kind: Kind, declared: bool) -> None:
+    stack, first = deploy(harness, kind, **PROTECTED)
 
     changed = template(replacing(kind) | {"DeletionProtectionEnabled": declared}, kind)
     assert_rolled_back(stack, changed, "ResourceConflict", first, "protect")
 
-    assert laptop.ids() == [first]
-    assert laptop.calls()[kind.buys] == 1
+    assert harness.ids() == [first]
+    assert harness.calls()[kind.buys] == 1
 
 
 @SMS_KINDS
-def test_pooled_resource_is_not_replaced(laptop: Laptop, kind: Kind) -> None:
-    stack, first = deploy(laptop, kind)
-    pool = create_pool(laptop)
-    join_pool(laptop, pool, first)
-    bought = laptop.calls()[kind.buys]
+def test_pooled_resource_is_not_replaced(harness: Harness, kind: Kind) -> None:
+    stack, first = deploy(harness, kind)
+    pool = create_pool(harness)
+    join_pool(harness, pool, first)
+    bought = harness.calls()[kind.buys]
 
     assert_rolled_back(stack, template(replacing(kind), kind), "ResourceConflict", first, pool)
 
-    assert first in laptop.ids()
-    assert laptop.calls()[kind.buys] == bought
+    assert first in harness.ids()
+    assert harness.calls()[kind.buys] == bought
 
 
 # -- rollbacks ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.shows("rollback of a partly applied update")
-def test_rollback_restores_settings_of_update_that_failed_midway(laptop: Laptop) -> None:
+def test_rollback_restores_settings_of_update_that_failed_midway(harness: Harness) -> None:
     help_text = {"HELP": {"Message": "One."}}
-    stack, first = deploy(laptop, SMS_PHONE_NUMBER, OptOutListName="Default", MandatoryKeywords=help_text)
+    stack, first = deploy(harness, SMS_PHONE_NUMBER, OptOutListName="Default", MandatoryKeywords=help_text)
 
     # The keyword is changed before the unknown list is refused.
     changed = {"OptOutListName": "nowhere", "MandatoryKeywords": {"HELP": {"Message": "Two."}}}
@@ -143,24 +143,24 @@ def test_rollback_restores_settings_of_update_that_failed_midway(laptop: Laptop)
 
     assert stack.status == "UPDATE_ROLLBACK_COMPLETE"
     assert stack.physical_ids["Number"] == first
-    [keyword] = laptop.sms.describe_keywords(OriginationIdentity=first, Keywords=["HELP"])["Keywords"]
+    [keyword] = harness.sms.describe_keywords(OriginationIdentity=first, Keywords=["HELP"])["Keywords"]
     assert keyword["KeywordMessage"] == "One."
 
 
 @pytest.mark.parametrize("rollback_id", ["old", "new"])
 def test_rollback_returns_to_first_number_if_another_resource_fails(
-    laptop: Laptop, kind: Kind, rollback_id: Any
+    harness: Harness, kind: Kind, rollback_id: Any
 ) -> None:
-    laptop.cloudformation.failed_update_id = rollback_id
-    stack, first = deploy(laptop, kind)
+    harness.cloudformation.failed_update_id = rollback_id
+    stack, first = deploy(harness, kind)
 
     assert stack.deploy(with_failing_sibling(replacing(kind), kind)) == "UPDATE_ROLLBACK_COMPLETE"
 
-    assert laptop.calls()[kind.buys] == 2
+    assert harness.calls()[kind.buys] == 2
     assert stack.physical_ids["Number"] == first
-    assert laptop.ids() == [first]
+    assert harness.ids() == [first]
     assert stack.delete() == "DELETE_COMPLETE"
-    assert laptop.held() == {}
+    assert harness.held() == {}
 
 
 @pytest.mark.parametrize(
@@ -168,139 +168,139 @@ def test_rollback_returns_to_first_number_if_another_resource_fails(
     [(SMS_PHONE_NUMBER, False), (SMS_PHONE_NUMBER, True), (SMS_SENDER_ID, False)],
     ids=["number, protected", "number, in a pool", "sender ID, protected"],
 )
-def test_rollback_releases_replacement_that_is_protected_or_pooled(laptop: Laptop, kind: Kind, pooled: bool) -> None:
-    stack, _ = deploy(laptop, kind)
-    other = request_number(laptop)
-    before = sorted(laptop.ids())
+def test_rollback_releases_replacement_that_is_protected_or_pooled(harness: Harness, kind: Kind, pooled: bool) -> None:
+    stack, _ = deploy(harness, kind)
+    other = request_number(harness)
+    before = sorted(harness.ids())
 
-    more = {"PoolId": create_pool(laptop, other)} if pooled else PROTECTED
+    more = {"PoolId": create_pool(harness, other)} if pooled else PROTECTED
     stack.deploy(with_failing_sibling(replacing(kind) | more, kind))
 
     assert stack.status == "UPDATE_ROLLBACK_COMPLETE"
     assert stack.dropped == [], "CloudFormation dropped a number that is still billed"
-    assert sorted(laptop.ids()) == before
+    assert sorted(harness.ids()) == before
 
 
-def test_replacement_succeeds_after_its_first_attempt_was_rolled_back(laptop: Laptop, kind: Kind) -> None:
-    stack, first = deploy(laptop, kind)
+def test_replacement_succeeds_after_its_first_attempt_was_rolled_back(harness: Harness, kind: Kind) -> None:
+    stack, first = deploy(harness, kind)
     stack.deploy(with_failing_sibling(replacing(kind), kind))
 
     assert stack.deploy(template(replacing(kind), kind)) == "UPDATE_COMPLETE", stack.reasons("Number")
 
-    assert laptop.ids() == [stack.physical_ids["Number"]]
-    assert laptop.ids() != [first]
-    assert laptop.calls()[kind.buys] == 3
+    assert harness.ids() == [stack.physical_ids["Number"]]
+    assert harness.ids() != [first]
+    assert harness.calls()[kind.buys] == 3
 
 
 @pytest.mark.shows("replacement fails partway")
 @pytest.mark.parametrize(("rollback_id", "release_fails"), [("old", False), ("new", False), ("old", True)])
-def test_replacement_that_cannot_be_set_up_is_released(laptop: Laptop, rollback_id: Any, release_fails: bool) -> None:
-    laptop.cloudformation.failed_update_id = rollback_id
-    stack, first = deploy(laptop, SMS_PHONE_NUMBER)
-    laptop.telecom.fault(SMS, "UpdatePhoneNumber", "error", **DENIED)
+def test_replacement_that_cannot_be_set_up_is_released(harness: Harness, rollback_id: Any, release_fails: bool) -> None:
+    harness.cloudformation.failed_update_id = rollback_id
+    stack, first = deploy(harness, SMS_PHONE_NUMBER)
+    harness.telecom.fault(SMS, "UpdatePhoneNumber", "error", **DENIED)
     if release_fails:
-        laptop.telecom.fault(SMS, "ReleasePhoneNumber", "error", **DENIED)
+        harness.telecom.fault(SMS, "ReleasePhoneNumber", "error", **DENIED)
 
     changed = template(replacing(SMS_PHONE_NUMBER) | {"SelfManagedOptOutsEnabled": True})
     assert_rolled_back(stack, changed, "AccessDenied")
 
-    assert laptop.calls(SMS)["RequestPhoneNumber"] == 2
-    assert laptop.ids() == [first]
+    assert harness.calls(SMS)["RequestPhoneNumber"] == 2
+    assert harness.ids() == [first]
     if not release_fails:
         assert all(physical_id in ("", first) for _, physical_id in stack.sent("Number"))
 
 
-def test_refused_purchase_of_replacement_keeps_old_one_and_its_id(laptop: Laptop, kind: Kind) -> None:
-    stack, first = deploy(laptop, kind)
+def test_refused_purchase_of_replacement_keeps_old_one_and_its_id(harness: Harness, kind: Kind) -> None:
+    stack, first = deploy(harness, kind)
     quota = {"code": "ServiceQuotaExceededException", "message": "No more.", "status": 402}
-    fault(laptop, kind.buys, "error", **quota)
+    fault(harness, kind.buys, "error", **quota)
 
     assert_rolled_back(stack, template(replacing(kind), kind), "ServiceLimitExceeded")
 
-    assert laptop.ids() == [first]
+    assert harness.ids() == [first]
     assert all(physical_id in ("", first) for _, physical_id in stack.sent("Number"))
 
 
 @pytest.mark.shows("replacement response lost")
-def test_rollback_releases_replacement_whose_response_was_lost(laptop: Laptop, kind: Kind) -> None:
-    first = create(laptop, kind)
-    laptop.sink.fail_next(None, "403", 4)  # every attempt at the Update, and the continuation
+def test_rollback_releases_replacement_whose_response_was_lost(harness: Harness, kind: Kind) -> None:
+    first = create(harness, kind)
+    harness.sink.fail_next(None, "403", 4)  # every attempt at the Update, and the continuation
     changed = {"properties": replacing(kind), "old_properties": kind.properties}
-    laptop.post("Update", resource_type=kind.type, physical_id=first, **changed)
-    laptop.invoker.settle(30)
-    assert laptop.held() == {kind.held: 2}
+    harness.post("Update", resource_type=kind.type, physical_id=first, **changed)
+    harness.invoker.settle(30)
+    assert harness.held() == {kind.held: 2}
 
-    rolled_back = update(laptop, kind, first, kind.properties, old_properties=replacing(kind))
+    rolled_back = update(harness, kind, first, kind.properties, old_properties=replacing(kind))
 
     assert (rolled_back["Status"], rolled_back["PhysicalResourceId"]) == ("SUCCESS", first)
-    assert laptop.calls()[kind.buys] == 2
-    assert laptop.ids() == [first]
+    assert harness.calls()[kind.buys] == 2
+    assert harness.ids() == [first]
 
 
 @pytest.mark.shows("replacement response lost")
-def test_rollback_finds_unreported_replacement_in_another_country(laptop: Laptop) -> None:
+def test_rollback_finds_unreported_replacement_in_another_country(harness: Harness) -> None:
     elsewhere = {"IsoCountryCode": "CA", "NumberType": "LONG_CODE", "NumberCapabilities": ["SMS"]} | REPLACEABLE
-    first = create(laptop, SMS_PHONE_NUMBER, properties=TOLL_FREE)
+    first = create(harness, SMS_PHONE_NUMBER, properties=TOLL_FREE)
     # The purchase succeeds, its response is lost, and no later call succeeds, that of the continuation included.
-    laptop.telecom.fault(SMS, "RequestPhoneNumber", "lose_answer")
-    laptop.telecom.fault(SMS, "DescribePhoneNumbers", "error", after=1, times=99, **SERVER_ERROR)
-    laptop.telecom.fault(SMS, "RequestPhoneNumber", "error", times=99, **SERVER_ERROR)
+    harness.telecom.fault(SMS, "RequestPhoneNumber", "lose_answer")
+    harness.telecom.fault(SMS, "DescribePhoneNumbers", "error", after=1, times=99, **SERVER_ERROR)
+    harness.telecom.fault(SMS, "RequestPhoneNumber", "error", times=99, **SERVER_ERROR)
 
-    failed = update(laptop, SMS_PHONE_NUMBER, first, elsewhere, old_properties=TOLL_FREE)
+    failed = update(harness, SMS_PHONE_NUMBER, first, elsewhere, old_properties=TOLL_FREE)
     assert (failed["Status"], failed["PhysicalResourceId"]) == ("FAILED", first)
-    assert laptop.held() == {"phone_numbers": 2}
-    laptop.telecom.clear_faults()
+    assert harness.held() == {"phone_numbers": 2}
+    harness.telecom.clear_faults()
 
-    rolled_back = update(laptop, SMS_PHONE_NUMBER, first, TOLL_FREE, old_properties=elsewhere)
+    rolled_back = update(harness, SMS_PHONE_NUMBER, first, TOLL_FREE, old_properties=elsewhere)
     assert (rolled_back["Status"], rolled_back["PhysicalResourceId"]) == ("SUCCESS", first)
-    assert laptop.ids() == [first]
+    assert harness.ids() == [first]
 
 
-def test_rollback_during_purchase_of_replacement_returns_to_first_number(laptop: Laptop, kind: Kind) -> None:
+def test_rollback_during_purchase_of_replacement_returns_to_first_number(harness: Harness, kind: Kind) -> None:
     """Another resource failed, so that CloudFormation canceled the Update while it was running."""
-    first = create(laptop, kind)
+    first = create(harness, kind)
     fields: dict[str, Any] = {"resource_type": kind.type, "physical_id": first}
-    with hold_call(laptop, kind.buys) as purchase:
-        laptop.post("Update", properties=replacing(kind), old_properties=kind.properties, **fields)
+    with hold_call(harness, kind.buys) as purchase:
+        harness.post("Update", properties=replacing(kind), old_properties=kind.properties, **fields)
         purchase.wait()
-        rollback = laptop.post("Update", properties=kind.properties, old_properties=replacing(kind), **fields)
-        wait_until(lambda: canceled(laptop))
+        rollback = harness.post("Update", properties=kind.properties, old_properties=replacing(kind), **fields)
+        wait_until(lambda: canceled(harness))
         purchase.release()
-        rolled_back = laptop.response(rollback)
+        rolled_back = harness.response(rollback)
 
     assert (rolled_back["Status"], rolled_back["PhysicalResourceId"]) == ("SUCCESS", first)
-    assert laptop.calls()[kind.buys] == 2
-    assert laptop.ids() == [first]
+    assert harness.calls()[kind.buys] == 2
+    assert harness.ids() == [first]
 
 
-def test_replacement_delivered_after_its_rollback_leaves_nothing(laptop: Laptop, kind: Kind) -> None:
-    first = create(laptop, kind, issued_at=time.time() - 20)
-    update(laptop, kind, first, kind.properties, old_properties=replacing(kind))
+def test_replacement_delivered_after_its_rollback_leaves_nothing(harness: Harness, kind: Kind) -> None:
+    first = create(harness, kind, issued_at=time.time() - 20)
+    update(harness, kind, first, kind.properties, old_properties=replacing(kind))
 
-    late = update(laptop, kind, first, replacing(kind), issued_at=time.time() - 10)
+    late = update(harness, kind, first, replacing(kind), issued_at=time.time() - 10)
 
     assert late["Status"] == "FAILED"
-    assert laptop.ids() == [first], "CloudFormation never refers to the new one"
+    assert harness.ids() == [first], "CloudFormation never refers to the new one"
 
 
 # -- numbers that a policy retained ------------------------------------------------------------------------------------
 
 
-def test_number_retained_by_update_replace_policy_is_never_released(laptop: Laptop, kind: Kind) -> None:
-    stack = laptop.cloudformation.stack("numbers")
+def test_number_retained_by_update_replace_policy_is_never_released(harness: Harness, kind: Kind) -> None:
+    stack = harness.cloudformation.stack("numbers")
     stack.deploy(template(kind.properties, kind, UpdateReplacePolicy="Retain"))
     first = stack.physical_ids["Number"]
 
     assert stack.deploy(template(replacing(kind), kind, UpdateReplacePolicy="Retain")) == "UPDATE_COMPLETE"
-    assert sorted(laptop.ids()) == sorted([first, stack.physical_ids["Number"]])
+    assert sorted(harness.ids()) == sorted([first, stack.physical_ids["Number"]])
 
     assert stack.delete() == "DELETE_COMPLETE"
-    assert laptop.ids() == [first]
+    assert harness.ids() == [first]
 
 
-def retained(laptop: Laptop, kind: Kind) -> tuple[Stack, str, dict[str, Any]]:
+def retained(harness: Harness, kind: Kind) -> tuple[Stack, str, dict[str, Any]]:
     """A stack that retained Number, the ID of Number, and the resources that the stack still has."""
-    stack = laptop.cloudformation.stack("numbers")
+    stack = harness.cloudformation.stack("numbers")
     anchor = {"Type": "Custom::SmsPhoneNumber", "Properties": SIMULATOR | {"NumberCapabilities": ["VOICE", "SMS"]}}
     declared = template(kind.properties, kind, DeletionPolicy="Retain")["Resources"]
     stack.deploy({"Resources": declared | {"Anchor": anchor}})
@@ -310,47 +310,47 @@ def retained(laptop: Laptop, kind: Kind) -> tuple[Stack, str, dict[str, Any]]:
     return stack, kept, {"Anchor": anchor}
 
 
-def test_retained_number_stays_if_its_logical_id_is_reused_and_that_create_fails(laptop: Laptop, kind: Kind) -> None:
-    stack, kept, others = retained(laptop, kind)
+def test_retained_number_stays_if_its_logical_id_is_reused_and_that_create_fails(harness: Harness, kind: Kind) -> None:
+    stack, kept, others = retained(harness, kind)
 
     again = template(kind.properties | {"Colour": "red"}, kind)["Resources"]
     assert_rolled_back(stack, {"Resources": others | again}, "InvalidRequest", "Colour")
 
-    assert kept in laptop.ids()
+    assert kept in harness.ids()
 
 
-def test_retained_number_stays_if_its_logical_id_is_reused_and_that_create_is_canceled(laptop: Laptop) -> None:
-    kept = create(laptop, SMS_PHONE_NUMBER)
+def test_retained_number_stays_if_its_logical_id_is_reused_and_that_create_is_canceled(harness: Harness) -> None:
+    kept = create(harness, SMS_PHONE_NUMBER)
     fields: dict[str, Any] = {"resource_type": SMS_PHONE_NUMBER.type, "properties": SIMULATOR}
-    with hold_call(laptop, SMS_PHONE_NUMBER.buys) as purchase:
-        laptop.post("Create", **fields)
+    with hold_call(harness, SMS_PHONE_NUMBER.buys) as purchase:
+        harness.post("Create", **fields)
         purchase.wait()
-        deleted = laptop.post("Delete", physical_id=GENERATED_ID, **fields)
-        wait_until(lambda: canceled(laptop))
+        deleted = harness.post("Delete", physical_id=GENERATED_ID, **fields)
+        wait_until(lambda: canceled(harness))
         purchase.release()
-        assert laptop.response(deleted)["Status"] == "SUCCESS"
+        assert harness.response(deleted)["Status"] == "SUCCESS"
 
-    assert laptop.calls(SMS)["RequestPhoneNumber"] == 2
-    assert laptop.ids() == [kept]
+    assert harness.calls(SMS)["RequestPhoneNumber"] == 2
+    assert harness.ids() == [kept]
 
 
-def test_retained_number_does_not_take_the_place_of_a_replacement(laptop: Laptop) -> None:
+def test_retained_number_does_not_take_the_place_of_a_replacement(harness: Harness) -> None:
     """Returning to the properties of an earlier number still replaces, and so releases, the present one."""
-    stack, kept, others = retained(laptop, SMS_PHONE_NUMBER)
+    stack, kept, others = retained(harness, SMS_PHONE_NUMBER)
     assert stack.deploy({"Resources": others | template(VOICE)["Resources"]}) == "UPDATE_COMPLETE"
     second = stack.physical_ids["Number"]
 
     assert_rolled_back(stack, {"Resources": others | template(SIMULATOR)["Resources"]}, "NotUpdatable", second)
 
-    assert {kept, second} <= set(laptop.ids())
+    assert {kept, second} <= set(harness.ids())
 
 
-def backdate(laptop: Laptop, seconds: float) -> None:
+def backdate(harness: Harness, seconds: float) -> None:
     """Make every recorded purchase older."""
-    for row in laptop.purchases():
+    for row in harness.purchases():
         for name in ("issued_at", "opened_at", "response_accepted_at"):
-            laptop.dynamodb.update_item(
-                TableName=laptop.table,
+            harness.dynamodb.update_item(
+                TableName=harness.table,
                 Key={"pk": row["pk"], "sk": row["sk"]},
                 UpdateExpression="SET #name = :then",
                 ExpressionAttributeNames={"#name": name},
@@ -359,59 +359,59 @@ def backdate(laptop: Laptop, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("age", [7200, 14 * 86_400], ids=["hours", "weeks"])
-def test_retained_number_is_not_released_for_a_create_that_never_arrived(laptop: Laptop, age: int) -> None:
-    kept = create(laptop, SMS_PHONE_NUMBER)
-    backdate(laptop, age)
+def test_retained_number_is_not_released_for_a_create_that_never_arrived(harness: Harness, age: int) -> None:
+    kept = create(harness, SMS_PHONE_NUMBER)
+    backdate(harness, age)
 
-    assert delete(laptop, SMS_PHONE_NUMBER)["Status"] == "SUCCESS"
-    assert laptop.ids() == [kept]
+    assert delete(harness, SMS_PHONE_NUMBER)["Status"] == "SUCCESS"
+    assert harness.ids() == [kept]
 
 
 # -- late and failed requests ------------------------------------------------------------------------------------------
 
 
-def test_late_update_does_not_release_number_of_newer_update(laptop: Laptop) -> None:
+def test_late_update_does_not_release_number_of_newer_update(harness: Harness) -> None:
     kind = SMS_PHONE_NUMBER
-    first = create(laptop, kind, issued_at=time.time() - 60)
-    second = update(laptop, kind, first, replacing(kind))["PhysicalResourceId"]
+    first = create(harness, kind, issued_at=time.time() - 60)
+    second = update(harness, kind, first, replacing(kind))["PhysicalResourceId"]
 
-    update(laptop, kind, first, kind.properties | {"Trigger": "1"}, issued_at=time.time() - 30)
+    update(harness, kind, first, kind.properties | {"Trigger": "1"}, issued_at=time.time() - 30)
 
-    assert set(laptop.ids()) == {first, second}
+    assert set(harness.ids()) == {first, second}
 
 
-def test_protection_of_replacement_counts_after_a_skipped_rollback(laptop: Laptop) -> None:
+def test_protection_of_replacement_counts_after_a_skipped_rollback(harness: Harness) -> None:
     """The rollback to the first number failed; the operator skipped it and continued with the second number."""
     kind = SMS_PHONE_NUMBER
     before, after = SIMULATOR | {"SelfManagedOptOutsEnabled": "false"}, VOICE | {"AllowReplacement": "true"}
-    first = create(laptop, kind, properties=before)
-    second = update(laptop, kind, first, after, old_properties=before)["PhysicalResourceId"]
-    laptop.sms.update_phone_number(PhoneNumberId=first, SelfManagedOptOutsEnabled=True)
-    laptop.telecom.fault(SMS, "UpdatePhoneNumber", "error", **DENIED)
-    rolled_back = update(laptop, kind, second, before, old_properties=after)
+    first = create(harness, kind, properties=before)
+    second = update(harness, kind, first, after, old_properties=before)["PhysicalResourceId"]
+    harness.sms.update_phone_number(PhoneNumberId=first, SelfManagedOptOutsEnabled=True)
+    harness.telecom.fault(SMS, "UpdatePhoneNumber", "error", **DENIED)
+    rolled_back = update(harness, kind, second, before, old_properties=after)
     assert (rolled_back["Status"], rolled_back["PhysicalResourceId"]) == ("FAILED", second)
 
-    continued = update(laptop, kind, second, VOICE | PROTECTED, old_properties=before)
+    continued = update(harness, kind, second, VOICE | PROTECTED, old_properties=before)
     assert (continued["Status"], continued["PhysicalResourceId"]) == ("SUCCESS", second)
 
-    gone = delete(laptop, kind, second, properties=VOICE | PROTECTED)
+    gone = delete(harness, kind, second, properties=VOICE | PROTECTED)
     assert_reason(gone, "ResourceConflict", "DeletionProtectionEnabled")
-    assert second in laptop.ids()
+    assert second in harness.ids()
 
 
-def test_rollback_succeeds_if_replacement_cannot_be_released_and_its_delete_fails(laptop: Laptop) -> None:
+def test_rollback_succeeds_if_replacement_cannot_be_released_and_its_delete_fails(harness: Harness) -> None:
     """CloudFormation never got the response of the replacement, which has been registered since."""
     kind, began = SMS_PHONE_NUMBER, time.time()
-    first = create(laptop, kind, issued_at=began - 20)
-    second = update(laptop, kind, first, replacing(kind), issued_at=began - 10)["PhysicalResourceId"]
-    laptop.telecom.fault(SMS, "ReleasePhoneNumber", "error", **IN_REVIEW)
+    first = create(harness, kind, issued_at=began - 20)
+    second = update(harness, kind, first, replacing(kind), issued_at=began - 10)["PhysicalResourceId"]
+    harness.telecom.fault(SMS, "ReleasePhoneNumber", "error", **IN_REVIEW)
 
-    rolled_back = update(laptop, kind, first, kind.properties, old_properties=replacing(kind))
+    rolled_back = update(harness, kind, first, kind.properties, old_properties=replacing(kind))
 
     assert (rolled_back["Status"], rolled_back["PhysicalResourceId"]) == ("SUCCESS", first)
-    assert set(laptop.ids()) == {first, second}
-    laptop.telecom.fault(SMS, "ReleasePhoneNumber", "error", after=1, **IN_REVIEW)
-    refused = delete(laptop, kind, first)
+    assert set(harness.ids()) == {first, second}
+    harness.telecom.fault(SMS, "ReleasePhoneNumber", "error", after=1, **IN_REVIEW)
+    refused = delete(harness, kind, first)
     assert (refused["Status"], refused["PhysicalResourceId"]) == ("FAILED", first)
-    assert delete(laptop, kind, first)["Status"] == "SUCCESS"
-    assert laptop.ids() == []
+    assert delete(harness, kind, first)["Status"] == "SUCCESS"
+    assert harness.ids() == []

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import SECRET, SMS, Laptop
+from tests.conftest import SECRET, SMS, Harness
 from tests.contract.cloudformation import Stack
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, template
 from tests.contract.steps import PROTECTED, assert_rolled_back, create_pool, deploy, environment, request_number
@@ -22,25 +22,25 @@ TEAM = {"Tags": [{"Key": "team", "Value": "billing"}]}
 OPT_OUTS = {"SelfManagedOptOutsEnabled": True}
 
 
-def described(laptop: Laptop, physical_id: str) -> dict[str, Any]:
-    [number] = laptop.sms.describe_phone_numbers(PhoneNumberIds=[physical_id])["PhoneNumbers"]
+def described(harness: Harness, physical_id: str) -> dict[str, Any]:
+    [number] = harness.sms.describe_phone_numbers(PhoneNumberIds=[physical_id])["PhoneNumbers"]
     return dict(number)
 
 
-def tags(laptop: Laptop, physical_id: str) -> dict[str, str]:
-    arn = described(laptop, physical_id)["PhoneNumberArn"]
-    return {tag["Key"]: tag["Value"] for tag in laptop.sms.list_tags_for_resource(ResourceArn=arn)["Tags"]}
+def tags(harness: Harness, physical_id: str) -> dict[str, str]:
+    arn = described(harness, physical_id)["PhoneNumberArn"]
+    return {tag["Key"]: tag["Value"] for tag in harness.sms.list_tags_for_resource(ResourceArn=arn)["Tags"]}
 
 
-def keywords(laptop: Laptop, physical_id: str) -> dict[str, tuple[str, str]]:
-    found = laptop.sms.describe_keywords(OriginationIdentity=physical_id)["Keywords"]
+def keywords(harness: Harness, physical_id: str) -> dict[str, tuple[str, str]]:
+    found = harness.sms.describe_keywords(OriginationIdentity=physical_id)["Keywords"]
     return {item["Keyword"]: (item["KeywordMessage"], item["KeywordAction"]) for item in found}
 
 
-def test_ref_is_the_id_and_attributes_are_those_of_the_service(laptop: Laptop) -> None:
-    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, NumberType="TOLL_FREE", WaitForActive=True)
+def test_ref_is_the_id_and_attributes_are_those_of_the_service(harness: Harness) -> None:
+    stack, physical_id = deploy(harness, SMS_PHONE_NUMBER, NumberType="TOLL_FREE", WaitForActive=True)
 
-    number = described(laptop, physical_id)
+    number = described(harness, physical_id)
     assert stack.attributes["Number"] == {
         "Arn": number["PhoneNumberArn"],
         "PhoneNumberId": physical_id,
@@ -55,19 +55,19 @@ def test_ref_is_the_id_and_attributes_are_those_of_the_service(laptop: Laptop) -
 
 
 @pytest.mark.shows("number stays PENDING")
-def test_pending_number_is_a_success_with_its_status(laptop: Laptop) -> None:
-    laptop.telecom.configure(activation_seconds=86_400)
+def test_pending_number_is_a_success_with_its_status(harness: Harness) -> None:
+    harness.telecom.configure(activation_seconds=86_400)
 
-    stack, _ = deploy(laptop, SMS_PHONE_NUMBER)
+    stack, _ = deploy(harness, SMS_PHONE_NUMBER)
 
     assert stack.attributes["Number"]["Status"] == "PENDING"
-    assert laptop.calls(SMS) == {"RequestPhoneNumber": 1}
+    assert harness.calls(SMS) == {"RequestPhoneNumber": 1}
 
 
-def test_wait_for_active_waits_until_number_is_active(laptop: Laptop) -> None:
-    laptop.telecom.configure(activation_seconds=0.2)
+def test_wait_for_active_waits_until_number_is_active(harness: Harness) -> None:
+    harness.telecom.configure(activation_seconds=0.2)
 
-    stack, _ = deploy(laptop, SMS_PHONE_NUMBER, WaitForActive=True)
+    stack, _ = deploy(harness, SMS_PHONE_NUMBER, WaitForActive=True)
 
     assert stack.attributes["Number"]["Status"] == "ACTIVE"
 
@@ -87,30 +87,30 @@ def test_wait_for_active_waits_until_number_is_active(laptop: Laptop) -> None:
     ids=str,
 )
 def test_create_makes_one_call_and_those_for_settings_that_need_an_update(
-    laptop: Laptop, declared: dict[str, Any], calls: dict[str, int]
+    harness: Harness, declared: dict[str, Any], calls: dict[str, int]
 ) -> None:
-    deploy(laptop, SMS_PHONE_NUMBER, **declared)
+    deploy(harness, SMS_PHONE_NUMBER, **declared)
 
-    assert laptop.calls(SMS) == {"RequestPhoneNumber": 1} | calls
+    assert harness.calls(SMS) == {"RequestPhoneNumber": 1} | calls
 
 
-def test_create_sets_every_declared_property(laptop: Laptop) -> None:
-    laptop.sms.create_opt_out_list(OptOutListName="own")
+def test_create_sets_every_declared_property(harness: Harness) -> None:
+    harness.sms.create_opt_out_list(OptOutListName="own")
     settings = {"MessageType": "PROMOTIONAL", "OptOutListName": "own", "InternationalSendingEnabled": True}
     settings |= PROTECTED | OPT_OUTS
     declared = TOLL_FREE | settings | TWO_WAY | MANDATORY | TEAM | {"OptionalKeywords": [JOIN | {"Keyword": "join"}]}
 
-    _, physical_id = deploy(laptop, SMS_PHONE_NUMBER, **declared)
+    _, physical_id = deploy(harness, SMS_PHONE_NUMBER, **declared)
 
-    number = described(laptop, physical_id)
+    number = described(harness, physical_id)
     expected = settings | {"TwoWayEnabled": True, "TwoWayChannelArn": TOPIC, "TwoWayChannelRole": ROLE}
     assert {name: number[name] for name in expected} == expected
-    assert {name.upper(): value for name, value in keywords(laptop, physical_id).items()} == {
+    assert {name.upper(): value for name, value in keywords(harness, physical_id).items()} == {
         "HELP": ("Call us.", "AUTOMATIC_RESPONSE"),
         "STOP": ("Bye.", "OPT_OUT"),
         "JOIN": ("Welcome.", "OPT_IN"),
     }
-    assert tags(laptop, physical_id)["team"] == "billing"
+    assert tags(harness, physical_id)["team"] == "billing"
 
 
 IN_PLACE: list[tuple[dict[str, Any], dict[str, int]]] = [
@@ -136,12 +136,12 @@ IN_PLACE: list[tuple[dict[str, Any], dict[str, int]]] = [
 @pytest.mark.shows("update in place")
 @pytest.mark.parametrize(("change", "calls"), IN_PLACE, ids=str)
 def test_update_in_place_makes_one_read_and_the_calls_for_the_difference(
-    laptop: Laptop, change: dict[str, Any], calls: dict[str, int]
+    harness: Harness, change: dict[str, Any], calls: dict[str, int]
 ) -> None:
-    laptop.sms.create_opt_out_list(OptOutListName="own")
-    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, **TOLL_FREE)
+    harness.sms.create_opt_out_list(OptOutListName="own")
+    stack, physical_id = deploy(harness, SMS_PHONE_NUMBER, **TOLL_FREE)
 
-    made = laptop.calls_of(lambda: stack.deploy(template(TOLL_FREE | change)))
+    made = harness.calls_of(lambda: stack.deploy(template(TOLL_FREE | change)))
 
     assert stack.status == "UPDATE_COMPLETE", stack.reasons("Number")
     assert made == {f"{SMS}.{name}": n for name, n in ({"DescribePhoneNumbers": 1} | calls).items()}
@@ -149,124 +149,124 @@ def test_update_in_place_makes_one_read_and_the_calls_for_the_difference(
 
     # A second Update to the same properties changes nothing.
     writing = ("Update", "Put", "Tag", "Untag", "Delete", "Request", "Release")
-    again = laptop.calls_of(lambda: stack.deploy(template(TOLL_FREE | change | {"Trigger": "once more"})))
+    again = harness.calls_of(lambda: stack.deploy(template(TOLL_FREE | change | {"Trigger": "once more"})))
     assert not [name for name in again if name.removeprefix(f"{SMS}.").startswith(writing)]
 
 
 @pytest.mark.shows("update in place")
-def test_removed_property_keeps_its_value(laptop: Laptop) -> None:
-    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, **OPT_OUTS, **TEAM, OptionalKeywords=[JOIN])
+def test_removed_property_keeps_its_value(harness: Harness) -> None:
+    stack, physical_id = deploy(harness, SMS_PHONE_NUMBER, **OPT_OUTS, **TEAM, OptionalKeywords=[JOIN])
 
     assert stack.deploy(template(SIMULATOR)) == "UPDATE_COMPLETE"
 
-    assert described(laptop, physical_id)["SelfManagedOptOutsEnabled"] is True
-    assert "JOIN" in keywords(laptop, physical_id)
-    assert tags(laptop, physical_id)["team"] == "billing"
+    assert described(harness, physical_id)["SelfManagedOptOutsEnabled"] is True
+    assert "JOIN" in keywords(harness, physical_id)
+    assert tags(harness, physical_id)["team"] == "billing"
 
 
-def test_trigger_reverts_change_made_outside(laptop: Laptop) -> None:
-    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, **OPT_OUTS)
-    laptop.sms.update_phone_number(PhoneNumberId=physical_id, SelfManagedOptOutsEnabled=False)
+def test_trigger_reverts_change_made_outside(harness: Harness) -> None:
+    stack, physical_id = deploy(harness, SMS_PHONE_NUMBER, **OPT_OUTS)
+    harness.sms.update_phone_number(PhoneNumberId=physical_id, SelfManagedOptOutsEnabled=False)
 
     stack.deploy(template(SIMULATOR | OPT_OUTS | {"Trigger": {"any": ["value"]}}))
 
     assert stack.status == "UPDATE_COMPLETE"
-    assert described(laptop, physical_id)["SelfManagedOptOutsEnabled"] is True
+    assert described(harness, physical_id)["SelfManagedOptOutsEnabled"] is True
 
 
 @pytest.mark.shows("update in place")
-def test_undeclared_settings_keep_their_values_if_another_one_changes(laptop: Laptop) -> None:
-    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, **TOLL_FREE)
-    laptop.sms.update_phone_number(
+def test_undeclared_settings_keep_their_values_if_another_one_changes(harness: Harness) -> None:
+    stack, physical_id = deploy(harness, SMS_PHONE_NUMBER, **TOLL_FREE)
+    harness.sms.update_phone_number(
         PhoneNumberId=physical_id, SelfManagedOptOutsEnabled=True, TwoWayEnabled=True, TwoWayChannelArn=TOPIC
     )
 
     assert stack.deploy(template(TOLL_FREE | {"InternationalSendingEnabled": True})) == "UPDATE_COMPLETE"
 
-    number = described(laptop, physical_id)
+    number = described(harness, physical_id)
     names = ("InternationalSendingEnabled", "SelfManagedOptOutsEnabled", "TwoWayEnabled", "TwoWayChannelArn")
     assert [number[name] for name in names] == [True, True, True, TOPIC]
 
 
-def test_two_way_can_be_disabled(laptop: Laptop) -> None:
-    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, TwoWay={"Enabled": True, "ChannelArn": TOPIC})
+def test_two_way_can_be_disabled(harness: Harness) -> None:
+    stack, physical_id = deploy(harness, SMS_PHONE_NUMBER, TwoWay={"Enabled": True, "ChannelArn": TOPIC})
 
     assert stack.deploy(template(SIMULATOR | {"TwoWay": {"Enabled": False}})) == "UPDATE_COMPLETE"
 
-    assert described(laptop, physical_id)["TwoWayEnabled"] is False
+    assert described(harness, physical_id)["TwoWayEnabled"] is False
 
 
-def test_removed_keywords_are_deleted_and_mandatory_ones_stay(laptop: Laptop) -> None:
+def test_removed_keywords_are_deleted_and_mandatory_ones_stay(harness: Harness) -> None:
     leave = {"Keyword": "LEAVE", "Message": "Bye.", "Action": "OPT_OUT"}
-    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, OptionalKeywords=[JOIN, leave])
+    stack, physical_id = deploy(harness, SMS_PHONE_NUMBER, OptionalKeywords=[JOIN, leave])
 
     stack.deploy(template(SIMULATOR | {"OptionalKeywords": [leave | {"Message": "So long."}]}))
 
     assert stack.status == "UPDATE_COMPLETE", stack.reasons("Number")
-    found = keywords(laptop, physical_id)
+    found = keywords(harness, physical_id)
     assert set(found) == {"HELP", "STOP", "LEAVE"}
     assert found["LEAVE"] == ("So long.", "OPT_OUT")
 
 
-def test_ownership_tags_are_set_at_purchase_and_never_removed(laptop: Laptop) -> None:
-    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, **TEAM)
+def test_ownership_tags_are_set_at_purchase_and_never_removed(harness: Harness) -> None:
+    stack, physical_id = deploy(harness, SMS_PHONE_NUMBER, **TEAM)
     ownership = {
         "cfn-telephony:managed-by": "cfn-telephony",
         "cfn-telephony:stack-id": stack.stack_id,
         "cfn-telephony:logical-id": "Number",
         "cfn-telephony:request-id": stack.requests[0]["RequestId"],
     }
-    assert tags(laptop, physical_id) == ownership | {"team": "billing"}
+    assert tags(harness, physical_id) == ownership | {"team": "billing"}
 
     stack.deploy(template(SIMULATOR | {"Tags": [{"Key": "owner", "Value": "ada"}]}))
-    assert tags(laptop, physical_id) == ownership | {"owner": "ada"}
+    assert tags(harness, physical_id) == ownership | {"owner": "ada"}
 
     stack.deploy(template(SIMULATOR | {"Tags": []}))
-    assert tags(laptop, physical_id) == ownership
+    assert tags(harness, physical_id) == ownership
 
 
-def test_tags_added_outside_stay_unless_tags_are_declared(laptop: Laptop) -> None:
-    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER)
-    arn = described(laptop, physical_id)["PhoneNumberArn"]
-    laptop.sms.tag_resource(ResourceArn=arn, Tags=[{"Key": "theirs", "Value": "1"}])
+def test_tags_added_outside_stay_unless_tags_are_declared(harness: Harness) -> None:
+    stack, physical_id = deploy(harness, SMS_PHONE_NUMBER)
+    arn = described(harness, physical_id)["PhoneNumberArn"]
+    harness.sms.tag_resource(ResourceArn=arn, Tags=[{"Key": "theirs", "Value": "1"}])
 
     stack.deploy(template(SIMULATOR | {"Trigger": "1"}))
-    assert tags(laptop, physical_id)["theirs"] == "1"
+    assert tags(harness, physical_id)["theirs"] == "1"
 
     stack.deploy(template(SIMULATOR | {"Tags": []}))
-    assert "theirs" not in tags(laptop, physical_id)
+    assert "theirs" not in tags(harness, physical_id)
 
 
 @pytest.mark.parametrize("protected", [False, True])
-def test_number_joins_its_pool_at_purchase_or_after_its_settings(laptop: Laptop, protected: bool) -> None:
-    pool = create_pool(laptop)
+def test_number_joins_its_pool_at_purchase_or_after_its_settings(harness: Harness, protected: bool) -> None:
+    pool = create_pool(harness)
 
-    made = laptop.calls_of(lambda: deploy(laptop, SMS_PHONE_NUMBER, PoolId=pool, DeletionProtectionEnabled=protected))
+    made = harness.calls_of(lambda: deploy(harness, SMS_PHONE_NUMBER, PoolId=pool, DeletionProtectionEnabled=protected))
 
-    stack = laptop.cloudformation.stack("numbers")
-    number = described(laptop, stack.physical_ids["Number"])
+    stack = harness.cloudformation.stack("numbers")
+    number = described(harness, stack.physical_ids["Number"])
     assert (number["PoolId"], number["DeletionProtectionEnabled"]) == (pool, protected)
     assert stack.attributes["Number"]["PoolId"] == pool
     if not protected:
         assert made == {f"{SMS}.RequestPhoneNumber": 1}
 
 
-def test_arn_of_pool_or_opt_out_list_equals_its_id(laptop: Laptop) -> None:
-    pool, prefix = create_pool(laptop), "arn:aws:sms-voice:us-east-1:123456789012"
+def test_arn_of_pool_or_opt_out_list_equals_its_id(harness: Harness) -> None:
+    pool, prefix = create_pool(harness), "arn:aws:sms-voice:us-east-1:123456789012"
     arns = {"PoolId": f"{prefix}:pool/{pool}", "OptOutListName": f"{prefix}:opt-out-list/Default"}
-    stack, _ = deploy(laptop, SMS_PHONE_NUMBER, **arns)
+    stack, _ = deploy(harness, SMS_PHONE_NUMBER, **arns)
     assert stack.attributes["Number"]["PoolId"] == pool
 
-    made = laptop.calls_of(lambda: stack.deploy(template(SIMULATOR | arns | {"Trigger": "1"})))
+    made = harness.calls_of(lambda: stack.deploy(template(SIMULATOR | arns | {"Trigger": "1"})))
 
     assert made == {f"{SMS}.DescribePhoneNumbers": 1}
 
 
-def test_changed_pool_id_moves_the_number(laptop: Laptop) -> None:
-    second = create_pool(laptop)
-    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, PoolId=create_pool(laptop))
+def test_changed_pool_id_moves_the_number(harness: Harness) -> None:
+    second = create_pool(harness)
+    stack, physical_id = deploy(harness, SMS_PHONE_NUMBER, PoolId=create_pool(harness))
 
-    made = laptop.calls_of(lambda: stack.deploy(template(SIMULATOR | {"PoolId": second})))
+    made = harness.calls_of(lambda: stack.deploy(template(SIMULATOR | {"PoolId": second})))
 
     assert stack.status == "UPDATE_COMPLETE", stack.reasons("Number")
     assert made == {
@@ -278,51 +278,51 @@ def test_changed_pool_id_moves_the_number(laptop: Laptop) -> None:
     assert stack.attributes["Number"]["PoolId"] == second
 
 
-def test_rollback_returns_number_to_first_pool_if_second_refuses_it(laptop: Laptop) -> None:
-    laptop.sms.create_opt_out_list(OptOutListName="own")
-    other = create_pool(laptop, request_number(laptop, OptOutListName="own"))
-    first = create_pool(laptop)
-    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, PoolId=first)
+def test_rollback_returns_number_to_first_pool_if_second_refuses_it(harness: Harness) -> None:
+    harness.sms.create_opt_out_list(OptOutListName="own")
+    other = create_pool(harness, request_number(harness, OptOutListName="own"))
+    first = create_pool(harness)
+    stack, physical_id = deploy(harness, SMS_PHONE_NUMBER, PoolId=first)
 
     changed = template(SIMULATOR | {"PoolId": other})
     assert_rolled_back(stack, changed, "ResourceConflict", "OPT_OUT_LIST_MISMATCH", "OptOutListName")
 
-    assert described(laptop, physical_id)["PoolId"] == first
+    assert described(harness, physical_id)["PoolId"] == first
 
 
-def test_settings_of_pooled_number_cannot_be_changed(laptop: Laptop) -> None:
-    pool = {"PoolId": create_pool(laptop)}
-    stack, _ = deploy(laptop, SMS_PHONE_NUMBER, **pool)
+def test_settings_of_pooled_number_cannot_be_changed(harness: Harness) -> None:
+    pool = {"PoolId": create_pool(harness)}
+    stack, _ = deploy(harness, SMS_PHONE_NUMBER, **pool)
 
     facts = ("UpdatePhoneNumber", "PHONE_NUMBER_ASSOCIATED_TO_POOL")
     assert_rolled_back(stack, template(SIMULATOR | pool | OPT_OUTS), "ResourceConflict", *facts)
 
 
-def ten_dlc(laptop: Laptop) -> dict[str, Any]:
-    created = laptop.sms.create_registration(RegistrationType="US_TEN_DLC_CAMPAIGN_REGISTRATION")
+def ten_dlc(harness: Harness) -> dict[str, Any]:
+    created = harness.sms.create_registration(RegistrationType="US_TEN_DLC_CAMPAIGN_REGISTRATION")
     return {"NumberType": "TEN_DLC", "RegistrationId": created["RegistrationId"]}
 
 
-def test_number_preference_applies_at_purchase_only(laptop: Laptop) -> None:
-    declared = ten_dlc(laptop)
+def test_number_preference_applies_at_purchase_only(harness: Harness) -> None:
+    declared = ten_dlc(harness)
 
     def preferring(digits: str) -> dict[str, Any]:
         return declared | {"NumberPreference": [{"PreferenceType": ["EndsWith"], "Filter": [digits]}]}
 
-    stack, _ = deploy(laptop, SMS_PHONE_NUMBER, **preferring("0123"))
+    stack, _ = deploy(harness, SMS_PHONE_NUMBER, **preferring("0123"))
     assert stack.attributes["Number"]["PhoneNumber"].endswith("0123")
     assert stack.attributes["Number"]["RegistrationId"] == declared["RegistrationId"]
 
-    made = laptop.calls_of(lambda: stack.deploy(template(SIMULATOR | preferring("0777"))))
+    made = harness.calls_of(lambda: stack.deploy(template(SIMULATOR | preferring("0777"))))
 
     assert stack.status == "UPDATE_COMPLETE"
     assert made == {f"{SMS}.DescribePhoneNumbers": 1}
 
 
 @pytest.mark.parametrize("registered", [True, False], ids=["registration removed", "capabilities in another order"])
-def test_equivalent_declaration_does_not_replace_the_number(laptop: Laptop, registered: bool) -> None:
-    declared = ten_dlc(laptop) if registered else TOLL_FREE | {"NumberCapabilities": ["SMS", "VOICE"]}
-    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, **declared)
+def test_equivalent_declaration_does_not_replace_the_number(harness: Harness, registered: bool) -> None:
+    declared = ten_dlc(harness) if registered else TOLL_FREE | {"NumberCapabilities": ["SMS", "VOICE"]}
+    stack, physical_id = deploy(harness, SMS_PHONE_NUMBER, **declared)
 
     change = {"RegistrationId": None} if registered else {"NumberCapabilities": ["VOICE", "SMS"]}
     assert stack.deploy(template(SIMULATOR | declared | change)) == "UPDATE_COMPLETE"
@@ -331,23 +331,23 @@ def test_equivalent_declaration_does_not_replace_the_number(laptop: Laptop, regi
 
 
 @pytest.mark.shows("role not yet assumable")
-def test_new_role_is_waited_for(laptop: Laptop) -> None:
-    laptop.telecom.configure(role_propagation_seconds=0.2)
+def test_new_role_is_waited_for(harness: Harness) -> None:
+    harness.telecom.configure(role_propagation_seconds=0.2)
 
     with environment(RETRY_PERIOD_SECONDS="30"):
-        deploy(laptop, SMS_PHONE_NUMBER, **TWO_WAY)
+        deploy(harness, SMS_PHONE_NUMBER, **TWO_WAY)
 
-    assert laptop.held() == {"phone_numbers": 1}
+    assert harness.held() == {"phone_numbers": 1}
 
 
 @pytest.mark.shows("role not yet assumable")
-def test_create_fails_if_role_never_works(laptop: Laptop) -> None:
-    laptop.telecom.configure(role_propagation_seconds=86_400)
-    stack, facts = laptop.cloudformation.stack("numbers"), ("RESOURCE_NOT_ACCESSIBLE", "TwoWay.ChannelRole")
+def test_create_fails_if_role_never_works(harness: Harness) -> None:
+    harness.telecom.configure(role_propagation_seconds=86_400)
+    stack, facts = harness.cloudformation.stack("numbers"), ("RESOURCE_NOT_ACCESSIBLE", "TwoWay.ChannelRole")
 
     assert_rolled_back(stack, template(SIMULATOR | TWO_WAY), "AccessDenied", *facts)
 
-    assert laptop.held() == {}
+    assert harness.held() == {}
 
 
 def declares_secrets(secret: str) -> dict[str, Any]:
@@ -370,9 +370,9 @@ def declares_secrets(secret: str) -> dict[str, Any]:
     ],
     ids=["update", "refused replacement", "unknown property", "delete"],
 )
-def test_no_echo_value_reaches_only_the_service(laptop: Laptop, act: Callable[[Stack], str]) -> None:
-    """The laptop fixture searches the responses, the log and the table."""
-    stack, physical_id = deploy(laptop, SMS_PHONE_NUMBER, **declares_secrets(SECRET))
-    assert keywords(laptop, physical_id)["HELP"][0] == SECRET
+def test_no_echo_value_reaches_only_the_service(harness: Harness, act: Callable[[Stack], str]) -> None:
+    """The harness fixture searches the responses, the log and the table."""
+    stack, physical_id = deploy(harness, SMS_PHONE_NUMBER, **declares_secrets(SECRET))
+    assert keywords(harness, physical_id)["HELP"][0] == SECRET
 
     act(stack)

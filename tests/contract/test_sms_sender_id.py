@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import SECRET, SMS, Laptop
+from tests.conftest import SECRET, SMS, Harness
 from tests.contract.declarations import SMS_SENDER_ID, template
 from tests.contract.steps import (
     OTHER_STACK,
@@ -28,21 +28,21 @@ EXISTS = pytest.mark.parametrize(
 """The two behaviors of the service for a sender ID that exists already."""
 
 
-def described(laptop: Laptop) -> dict[str, Any]:
+def described(harness: Harness) -> dict[str, Any]:
     acme: Any = [{"SenderId": "ACME", "IsoCountryCode": "GB"}]
-    [found] = laptop.sms.describe_sender_ids(SenderIds=acme)["SenderIds"]
+    [found] = harness.sms.describe_sender_ids(SenderIds=acme)["SenderIds"]
     return dict(found)
 
 
-def tags(laptop: Laptop) -> dict[str, str]:
-    found = laptop.sms.list_tags_for_resource(ResourceArn=described(laptop)["SenderIdArn"])["Tags"]
+def tags(harness: Harness) -> dict[str, str]:
+    found = harness.sms.list_tags_for_resource(ResourceArn=described(harness)["SenderIdArn"])["Tags"]
     return {tag["Key"]: tag["Value"] for tag in found}
 
 
-def test_ref_is_country_and_sender_id_and_attributes_are_those_of_the_service(laptop: Laptop) -> None:
-    stack, _ = deploy(laptop, SMS_SENDER_ID)
+def test_ref_is_country_and_sender_id_and_attributes_are_those_of_the_service(harness: Harness) -> None:
+    stack, _ = deploy(harness, SMS_SENDER_ID)
 
-    found = described(laptop)
+    found = described(harness)
     assert stack.physical_ids["Number"] == "GB|ACME"
     assert stack.attributes["Number"] == {
         "Arn": found["SenderIdArn"],
@@ -68,122 +68,122 @@ def test_ref_is_country_and_sender_id_and_attributes_are_those_of_the_service(la
     ids=str,
 )
 def test_update_in_place_makes_one_read_and_the_calls_for_the_difference(
-    laptop: Laptop, change: dict[str, Any], calls: dict[str, int]
+    harness: Harness, change: dict[str, Any], calls: dict[str, int]
 ) -> None:
-    stack, _ = deploy(laptop, SMS_SENDER_ID)
+    stack, _ = deploy(harness, SMS_SENDER_ID)
 
-    made = laptop.calls_of(lambda: stack.deploy(template(ACME | change, SMS_SENDER_ID)))
+    made = harness.calls_of(lambda: stack.deploy(template(ACME | change, SMS_SENDER_ID)))
 
     assert stack.status == "UPDATE_COMPLETE", stack.reasons("Number")
     assert made == {f"{SMS}.{name}": n for name, n in ({"DescribeSenderIds": 1} | calls).items()}
     assert stack.physical_ids["Number"] == "GB|ACME"
 
 
-def test_message_types_are_requested_and_compared_without_order_or_case(laptop: Laptop) -> None:
-    stack, _ = deploy(laptop, SMS_SENDER_ID, MessageTypes=["TRANSACTIONAL", "PROMOTIONAL"])
-    assert sorted(name.upper() for name in described(laptop)["MessageTypes"]) == ["PROMOTIONAL", "TRANSACTIONAL"]
+def test_message_types_are_requested_and_compared_without_order_or_case(harness: Harness) -> None:
+    stack, _ = deploy(harness, SMS_SENDER_ID, MessageTypes=["TRANSACTIONAL", "PROMOTIONAL"])
+    assert sorted(name.upper() for name in described(harness)["MessageTypes"]) == ["PROMOTIONAL", "TRANSACTIONAL"]
 
     stack.deploy(template(ACME | {"MessageTypes": ["PROMOTIONAL", "TRANSACTIONAL"]}, SMS_SENDER_ID))
 
     assert stack.status == "UPDATE_COMPLETE", stack.reasons("Number")
-    assert laptop.calls(SMS)["RequestSenderId"] == 1
+    assert harness.calls(SMS)["RequestSenderId"] == 1
 
 
 @pytest.mark.parametrize("allowed", [None, True, "GB|ACME"])
-def test_replacement_by_same_sender_id_is_refused_even_if_allowed(laptop: Laptop, allowed: object) -> None:
-    stack, _ = deploy(laptop, SMS_SENDER_ID)
+def test_replacement_by_same_sender_id_is_refused_even_if_allowed(harness: Harness, allowed: object) -> None:
+    stack, _ = deploy(harness, SMS_SENDER_ID)
 
     changed = template(ACME | {"MessageTypes": ["PROMOTIONAL"], "AllowReplacement": allowed}, SMS_SENDER_ID)
     assert_rolled_back(stack, changed, "NotUpdatable", "MessageTypes", "GB|ACME")
 
     assert "AllowReplacement" not in stack.reasons("Number")[0], "it does not help here"
-    assert laptop.ids() == ["GB|ACME"]
-    assert laptop.calls(SMS)["RequestSenderId"] == 1
+    assert harness.ids() == ["GB|ACME"]
+    assert harness.calls(SMS)["RequestSenderId"] == 1
 
 
-def test_another_country_is_another_sender_id(laptop: Laptop) -> None:
-    stack, _ = deploy(laptop, SMS_SENDER_ID)
+def test_another_country_is_another_sender_id(harness: Harness) -> None:
+    stack, _ = deploy(harness, SMS_SENDER_ID)
 
     stack.deploy(template(ACME | {"IsoCountryCode": "FR", "AllowReplacement": "GB|ACME"}, SMS_SENDER_ID))
 
     assert stack.status == "UPDATE_COMPLETE", stack.reasons("Number")
-    assert laptop.ids() == ["FR|ACME"]
+    assert harness.ids() == ["FR|ACME"]
 
 
-def test_replacement_can_return_to_first_sender_id(laptop: Laptop) -> None:
+def test_replacement_can_return_to_first_sender_id(harness: Harness) -> None:
     """GB|ACME, GB|ACME2, GB|ACME: the history of the first GB|ACME does not apply to the second."""
-    stack, _ = deploy(laptop, SMS_SENDER_ID)
+    stack, _ = deploy(harness, SMS_SENDER_ID)
     stack.deploy(template(ACME | REPLACEABLE | {"SenderId": "ACME2"}, SMS_SENDER_ID))
-    assert laptop.ids() == ["GB|ACME2"]
+    assert harness.ids() == ["GB|ACME2"]
 
     stack.deploy(template(ACME | REPLACEABLE, SMS_SENDER_ID))
 
     assert stack.status == "UPDATE_COMPLETE", stack.reasons("Number")
-    assert laptop.ids() == ["GB|ACME"]
+    assert harness.ids() == ["GB|ACME"]
     assert stack.delete() == "DELETE_COMPLETE"
-    assert laptop.held() == {}
+    assert harness.held() == {}
 
 
 @pytest.mark.shows("sender ID exists and belongs to another owner")
 @EXISTS
 @pytest.mark.parametrize("protected", [False, True])
 def test_unmanaged_sender_id_is_refused_and_its_delete_does_nothing(
-    laptop: Laptop, behaviors: frozenset[str], protected: bool
+    harness: Harness, behaviors: frozenset[str], protected: bool
 ) -> None:
-    laptop.telecom.configure(on=behaviors)
-    laptop.sms.request_sender_id(SenderId="ACME", IsoCountryCode="GB", DeletionProtectionEnabled=protected)
+    harness.telecom.configure(on=behaviors)
+    harness.sms.request_sender_id(SenderId="ACME", IsoCountryCode="GB", DeletionProtectionEnabled=protected)
 
     declared = template(ACME | PROTECTED, SMS_SENDER_ID)
-    assert_rolled_back(laptop.cloudformation.stack("numbers"), declared, "AlreadyExists", "ACME", "GB")
+    assert_rolled_back(harness.cloudformation.stack("numbers"), declared, "AlreadyExists", "ACME", "GB")
 
-    assert laptop.ids() == ["GB|ACME"]
-    assert is_protected(laptop, SMS_SENDER_ID, "GB|ACME") is protected
-    assert "ReleaseSenderId" not in laptop.calls(SMS)
-    assert tags(laptop) == {}
+    assert harness.ids() == ["GB|ACME"]
+    assert is_protected(harness, SMS_SENDER_ID, "GB|ACME") is protected
+    assert "ReleaseSenderId" not in harness.calls(SMS)
+    assert tags(harness) == {}
 
 
 @pytest.mark.shows("sender ID exists and belongs to another owner")
 @EXISTS
 @pytest.mark.parametrize("other", [{"stack_id": OTHER_STACK}, {"logical_id": "Twin"}], ids=["stacks", "resources"])
 def test_two_resources_cannot_have_the_same_sender_id(
-    laptop: Laptop, behaviors: frozenset[str], other: dict[str, str]
+    harness: Harness, behaviors: frozenset[str], other: dict[str, str]
 ) -> None:
-    laptop.telecom.configure(on=behaviors)
-    first = create(laptop, SMS_SENDER_ID)
+    harness.telecom.configure(on=behaviors)
+    first = create(harness, SMS_SENDER_ID)
 
-    refused = send_create(laptop, SMS_SENDER_ID, **other)
+    refused = send_create(harness, SMS_SENDER_ID, **other)
 
     assert_reason(refused, "AlreadyExists", "ACME", "GB")
-    assert delete(laptop, SMS_SENDER_ID, refused["PhysicalResourceId"], **other)["Status"] == "SUCCESS"
-    assert laptop.ids() == [first]
-    assert delete(laptop, SMS_SENDER_ID, first)["Status"] == "SUCCESS"
-    assert laptop.held() == {}
+    assert delete(harness, SMS_SENDER_ID, refused["PhysicalResourceId"], **other)["Status"] == "SUCCESS"
+    assert harness.ids() == [first]
+    assert delete(harness, SMS_SENDER_ID, first)["Status"] == "SUCCESS"
+    assert harness.held() == {}
 
 
-def test_own_sender_id_is_recognized_after_a_lost_response(laptop: Laptop) -> None:
-    laptop.telecom.configure(on=frozenset({"sms.sender_id.exists"}), forget_tokens=True)
-    laptop.telecom.fault(SMS, "RequestSenderId", "lose_answer")
+def test_own_sender_id_is_recognized_after_a_lost_response(harness: Harness) -> None:
+    harness.telecom.configure(on=frozenset({"sms.sender_id.exists"}), forget_tokens=True)
+    harness.telecom.fault(SMS, "RequestSenderId", "lose_answer")
 
-    assert create(laptop, SMS_SENDER_ID) == "GB|ACME"
+    assert create(harness, SMS_SENDER_ID) == "GB|ACME"
 
 
-def test_replacement_by_existing_sender_id_keeps_the_present_one(laptop: Laptop) -> None:
-    laptop.sms.request_sender_id(SenderId="TAKEN", IsoCountryCode="GB")
-    stack, _ = deploy(laptop, SMS_SENDER_ID)
+def test_replacement_by_existing_sender_id_keeps_the_present_one(harness: Harness) -> None:
+    harness.sms.request_sender_id(SenderId="TAKEN", IsoCountryCode="GB")
+    stack, _ = deploy(harness, SMS_SENDER_ID)
 
     changed = template(ACME | REPLACEABLE | {"SenderId": "Taken"}, SMS_SENDER_ID)
     assert_rolled_back(stack, changed, "AlreadyExists", "TAKEN", "GB")
 
-    assert sorted(laptop.ids()) == ["GB|ACME", "GB|TAKEN"]
+    assert sorted(harness.ids()) == ["GB|ACME", "GB|TAKEN"]
     assert stack.physical_ids["Number"] == "GB|ACME"
 
 
-def test_ownership_tags_stay_if_declared_tags_are_removed(laptop: Laptop) -> None:
-    stack, _ = deploy(laptop, SMS_SENDER_ID, Tags=[{"Key": "code", "Value": SECRET}])
-    ownership = {key for key in tags(laptop) if key.startswith("cfn-telephony:")}
+def test_ownership_tags_stay_if_declared_tags_are_removed(harness: Harness) -> None:
+    stack, _ = deploy(harness, SMS_SENDER_ID, Tags=[{"Key": "code", "Value": SECRET}])
+    ownership = {key for key in tags(harness) if key.startswith("cfn-telephony:")}
     assert len(ownership) == 4
-    assert tags(laptop)["code"] == SECRET
+    assert tags(harness)["code"] == SECRET
 
     stack.deploy(template(ACME | {"Tags": []}, SMS_SENDER_ID))
 
-    assert set(tags(laptop)) == ownership
+    assert set(tags(harness)) == ownership

@@ -20,7 +20,7 @@ from telephony.errors import TelephonyError, ThrottledError
 from telephony.handlers import sweep
 from telephony.lifecycle import ledger
 from telephony.model.validation import parse
-from tests.conftest import CONNECT, SMS, STACK_ID, Context, Laptop
+from tests.conftest import CONNECT, SMS, STACK_ID, Context, Harness
 from tests.contract.cloudformation import Stack
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, Kind, template
 from tests.contract.steps import (
@@ -132,8 +132,8 @@ def _error(code: str, message: str) -> tuple[int, str]:
 
 
 @pytest.fixture
-def stacks(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> Iterator[StacksApi]:
-    del laptop  # whose container runs the sweep
+def stacks(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> Iterator[StacksApi]:
+    del harness  # whose container runs the sweep
     with StacksApi() as api:
         monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", api.url)
         services.cloudformation.cache_clear()
@@ -162,45 +162,45 @@ def a_day_later() -> Any:
     return time_machine.travel(clock.now() + 86_401)
 
 
-def deployed(laptop: Laptop, kind: Kind, **attributes: Any) -> Stack:
+def deployed(harness: Harness, kind: Kind, **attributes: Any) -> Stack:
     """A stack with one resource; attributes are its policies."""
-    stack = laptop.cloudformation.stack("swept")
+    stack = harness.cloudformation.stack("swept")
     assert stack.deploy(template(kind.properties, kind, **attributes)) == "CREATE_COMPLETE", stack.reasons("Number")
     return stack
 
 
-def deleted_stack(laptop: Laptop, kind: Kind) -> Stack:
+def deleted_stack(harness: Harness, kind: Kind) -> Stack:
     """A deleted stack that retained its resource."""
-    stack = deployed(laptop, kind, **RETAINED)
+    stack = deployed(harness, kind, **RETAINED)
     assert stack.delete() == "DELETE_COMPLETE"
     return stack
 
 
-def suspect(laptop: Laptop, kind: Kind, *, deleted: bool) -> str:
+def late_purchase(harness: Harness, kind: Kind, *, deleted: bool) -> str:
     """Return the ID of a number whose purchase took effect after the provider had recorded its result as unknown."""
-    unknown_purchase(laptop, kind, deleted=deleted)
+    unknown_purchase(harness, kind, deleted=deleted)
     [record] = [one for one in ledger.unknown_purchases() if one.resource_type == kind.type]
     resource = resources.by_type(kind.type)
     return resource.acquire(parse(resource.properties, kind.properties), record.identity).physical_id
 
 
-def unknown_purchase(laptop: Laptop, kind: Kind, *, deleted: bool) -> dict[str, Any]:
+def unknown_purchase(harness: Harness, kind: Kind, *, deleted: bool) -> dict[str, Any]:
     """Return the ledger record of a purchase whose result is unknown; deleted: its Delete has succeeded."""
-    fault(laptop, kind.buys, "reset")
-    fault(laptop, kind.buys, "error", **DENIED)
-    failed = send_create(laptop, kind, logical_id=kind.operation)
+    fault(harness, kind.buys, "reset")
+    fault(harness, kind.buys, "error", **DENIED)
+    failed = send_create(harness, kind, logical_id=kind.operation)
     assert failed["Status"] == "FAILED"
     if deleted:
-        gone = delete(laptop, kind, failed["PhysicalResourceId"], logical_id=kind.operation)
+        gone = delete(harness, kind, failed["PhysicalResourceId"], logical_id=kind.operation)
         assert gone["Status"] == "SUCCESS"
-    [record] = [row for row in laptop.purchases() if row["sk"]["S"] == f"purchase#{failed['RequestId']}"]
+    [record] = [row for row in harness.purchases() if row["sk"]["S"] == f"purchase#{failed['RequestId']}"]
     assert record["purchase_state"] == {"S": "UNKNOWN"}
     assert record["canceled"] == {"BOOL": deleted}
     return record
 
 
-def state(laptop: Laptop) -> str:
-    [record] = laptop.purchases()
+def state(harness: Harness) -> str:
+    [record] = harness.purchases()
     return str(record["purchase_state"]["S"])
 
 
@@ -208,75 +208,75 @@ def state(laptop: Laptop) -> str:
 
 
 @pytest.mark.usefixtures("release")
-def test_number_of_existing_stack_is_no_finding(laptop: Laptop, kind: Kind, stacks: StacksApi) -> None:
-    stacks.know(deployed(laptop, kind))
+def test_number_of_existing_stack_is_no_finding(harness: Harness, kind: Kind, stacks: StacksApi) -> None:
+    stacks.know(deployed(harness, kind))
 
     assert run() == NOTHING
 
-    assert laptop.held() == {kind.held: 1}
+    assert harness.held() == {kind.held: 1}
     assert stacks.calls == ["DescribeStacks", "DescribeStackResource"]
 
 
 @pytest.mark.usefixtures("release")
-def test_unmanaged_number_is_ignored(laptop: Laptop, stacks: StacksApi) -> None:
-    request_number(laptop, Tags=[{"Key": "cfn-telephony", "Value": "no"}])
-    laptop.sms.request_sender_id(SenderId="OTHERS", IsoCountryCode="GB")
+def test_unmanaged_number_is_ignored(harness: Harness, stacks: StacksApi) -> None:
+    request_number(harness, Tags=[{"Key": "cfn-telephony", "Value": "no"}])
+    harness.sms.request_sender_id(SenderId="OTHERS", IsoCountryCode="GB")
 
     assert run() == NOTHING
 
-    assert laptop.held() == {"phone_numbers": 1, "sender_ids": 1}
+    assert harness.held() == {"phone_numbers": 1, "sender_ids": 1}
     assert stacks.calls == []
 
 
 @pytest.mark.usefixtures("release")
 @pytest.mark.parametrize("described", [True, False])
 def test_number_retained_from_deleted_stack_is_reported_and_never_released(
-    laptop: Laptop, kind: Kind, stacks: StacksApi, described: bool
+    harness: Harness, kind: Kind, stacks: StacksApi, described: bool
 ) -> None:
-    stack = deleted_stack(laptop, kind)
+    stack = deleted_stack(harness, kind)
     if described:
         stacks.know(stack)
 
     assert run() == NOTHING | {"STACK_DELETED": 1}
 
-    assert laptop.held() == {kind.held: 1}
-    assert state(laptop) == "READY"
+    assert harness.held() == {kind.held: 1}
+    assert state(harness) == "READY"
 
 
 @pytest.mark.usefixtures("release")
 def test_number_retained_by_replacement_is_reported_and_never_released(
-    laptop: Laptop, kind: Kind, stacks: StacksApi
+    harness: Harness, kind: Kind, stacks: StacksApi
 ) -> None:
-    stack = deployed(laptop, kind, **RETAINED)
+    stack = deployed(harness, kind, **RETAINED)
     changed = template(kind.properties | kind.replacing | REPLACEABLE, kind, **RETAINED)
     assert stack.deploy(changed) == "UPDATE_COMPLETE", stack.reasons("Number")
     stacks.know(stack)
 
     assert run() == NOTHING | {"NOT_REFERENCED": 1}
 
-    assert laptop.held() == {kind.held: 2}
+    assert harness.held() == {kind.held: 2}
 
 
 @pytest.mark.usefixtures("release")
 def test_number_of_removed_resource_is_reported_and_never_released(
-    laptop: Laptop, kind: Kind, stacks: StacksApi
+    harness: Harness, kind: Kind, stacks: StacksApi
 ) -> None:
-    stacks.stacks[deployed(laptop, kind).stack_id] = ("UPDATE_COMPLETE", {"Other": "other"})
+    stacks.stacks[deployed(harness, kind).stack_id] = ("UPDATE_COMPLETE", {"Other": "other"})
 
     assert run() == NOTHING | {"NOT_REFERENCED": 1}
 
-    assert laptop.held() == {kind.held: 1}
+    assert harness.held() == {kind.held: 1}
 
 
 @pytest.mark.parametrize("status", ["CREATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "DELETE_IN_PROGRESS"])
-def test_stack_with_an_operation_in_progress_is_skipped(laptop: Laptop, stacks: StacksApi, status: str) -> None:
-    stacks.stacks[deployed(laptop, SMS_PHONE_NUMBER).stack_id] = (status, {})
+def test_stack_with_an_operation_in_progress_is_skipped(harness: Harness, stacks: StacksApi, status: str) -> None:
+    stacks.stacks[deployed(harness, SMS_PHONE_NUMBER).stack_id] = (status, {})
 
     assert run() == NOTHING
 
 
-def test_each_stack_is_described_once(laptop: Laptop, stacks: StacksApi) -> None:
-    stack = laptop.cloudformation.stack("swept")
+def test_each_stack_is_described_once(harness: Harness, stacks: StacksApi) -> None:
+    stack = harness.cloudformation.stack("swept")
     number = template(SIMULATOR)["Resources"]["Number"]
     stack.deploy({"Resources": dict.fromkeys(("One", "Two", "Three"), number)})
     stacks.know(stack)
@@ -287,14 +287,14 @@ def test_each_stack_is_described_once(laptop: Laptop, stacks: StacksApi) -> None
 
 
 @pytest.mark.usefixtures("stacks")
-def test_every_page_is_read(laptop: Laptop) -> None:
-    laptop.telecom.configure(sender_ids=200)
+def test_every_page_is_read(harness: Harness) -> None:
+    harness.telecom.configure(sender_ids=200)
     tags: Any = [
         {"Key": f"cfn-telephony:{key}", "Value": value}
         for key, value in {"managed-by": "cfn-telephony", "stack-id": STACK_ID, "logical-id": "Number"}.items()
     ]
     for index in range(101):
-        laptop.sms.request_sender_id(SenderId=f"ACME{index}", IsoCountryCode="GB", Tags=tags)
+        harness.sms.request_sender_id(SenderId=f"ACME{index}", IsoCountryCode="GB", Tags=tags)
 
     assert run() == NOTHING | {"STACK_DELETED": 101}
 
@@ -304,25 +304,25 @@ def test_every_page_is_read(laptop: Laptop) -> None:
 
 @pytest.mark.usefixtures("release", "stacks")
 @pytest.mark.parametrize("deleted", [False, True])
-def test_unknown_purchase_without_number_is_closed_after_a_day(laptop: Laptop, kind: Kind, deleted: bool) -> None:
-    unknown_purchase(laptop, kind, deleted=deleted)
+def test_unknown_purchase_without_number_is_closed_after_a_day(harness: Harness, kind: Kind, deleted: bool) -> None:
+    unknown_purchase(harness, kind, deleted=deleted)
 
     assert run() == NOTHING | {"UNKNOWN_PURCHASE_OPEN": 1}
-    assert state(laptop) == "UNKNOWN"
+    assert state(harness) == "UNKNOWN"
     with a_day_later():
         assert run() == NOTHING
         assert run() == NOTHING
 
-    assert state(laptop) == "REFUSED"
+    assert state(harness) == "REFUSED"
 
 
 @pytest.mark.shows("tags visible late")
 @pytest.mark.usefixtures("stacks")
 @pytest.mark.parametrize("deleted", [False, True])
 def test_late_number_is_released_only_if_deleted_and_allowed(
-    laptop: Laptop, kind: Kind, release: bool, deleted: bool
+    harness: Harness, kind: Kind, release: bool, deleted: bool
 ) -> None:
-    physical_id = suspect(laptop, kind, deleted=deleted)
+    physical_id = late_purchase(harness, kind, deleted=deleted)
 
     if release and deleted:
         assert run() == NOTHING | {"UNKNOWN_PURCHASE_RELEASED": 1}
@@ -330,69 +330,69 @@ def test_late_number_is_released_only_if_deleted_and_allowed(
     else:
         assert run() == NOTHING | {"UNKNOWN_PURCHASE_FOUND": 1}
 
-    assert laptop.ids() == ([] if release and deleted else [physical_id])
-    assert state(laptop) == ("RELEASED" if release and deleted else "UNKNOWN")
+    assert harness.ids() == ([] if release and deleted else [physical_id])
+    assert state(harness) == ("RELEASED" if release and deleted else "UNKNOWN")
 
 
 @pytest.mark.shows("tags visible late")
 @pytest.mark.usefixtures("stacks", "may_release")
-def test_number_whose_tags_appear_after_its_delete_is_released(laptop: Laptop, kind: Kind) -> None:
-    laptop.telecom.configure(tags_lag_seconds=120)
-    lose_purchase(laptop, kind)
-    failed = send_create(laptop, kind)
-    gone = delete(laptop, kind, failed["PhysicalResourceId"])
+def test_number_whose_tags_appear_after_its_delete_is_released(harness: Harness, kind: Kind) -> None:
+    harness.telecom.configure(tags_lag_seconds=120)
+    lose_purchase(harness, kind)
+    failed = send_create(harness, kind)
+    gone = delete(harness, kind, failed["PhysicalResourceId"])
 
-    assert (failed["Status"], gone["Status"], state(laptop)) == ("FAILED", "SUCCESS", "UNKNOWN")
-    assert laptop.held() == {kind.held: 1}
+    assert (failed["Status"], gone["Status"], state(harness)) == ("FAILED", "SUCCESS", "UNKNOWN")
+    assert harness.held() == {kind.held: 1}
     assert run()["UNKNOWN_PURCHASE_OPEN"] == 1
 
-    laptop.telecom.clock.advance(120)
+    harness.telecom.clock.advance(120)
     assert run() == NOTHING | {"UNKNOWN_PURCHASE_RELEASED": 1}
-    assert laptop.held() == {}
+    assert harness.held() == {}
 
 
 @pytest.mark.usefixtures("stacks", "may_release")
 @SMS_KINDS
-def test_late_number_is_released_despite_protection_and_pool(laptop: Laptop, kind: Kind) -> None:
-    physical_id = suspect(laptop, kind, deleted=True)
-    other = request_number(laptop)
-    protect(laptop, physical_id)
-    join_pool(laptop, create_pool(laptop, other), physical_id)
+def test_late_number_is_released_despite_protection_and_pool(harness: Harness, kind: Kind) -> None:
+    physical_id = late_purchase(harness, kind, deleted=True)
+    other = request_number(harness)
+    protect(harness, physical_id)
+    join_pool(harness, create_pool(harness, other), physical_id)
 
     assert run() == NOTHING | {"UNKNOWN_PURCHASE_RELEASED": 1}
 
-    assert laptop.ids() == [other]
+    assert harness.ids() == [other]
 
 
 @pytest.mark.usefixtures("stacks")
 def test_unreported_replacement_in_deleted_stack_is_an_unknown_purchase(
-    laptop: Laptop, kind: Kind, release: bool
+    harness: Harness, kind: Kind, release: bool
 ) -> None:
-    first = create(laptop, kind)
-    second = update(laptop, kind, first, kind.properties | kind.replacing | REPLACEABLE)["PhysicalResourceId"]
-    [record] = [row for row in laptop.purchases() if row["physical_id"]["S"] == second]
+    first = create(harness, kind)
+    second = update(harness, kind, first, kind.properties | kind.replacing | REPLACEABLE)["PhysicalResourceId"]
+    [record] = [row for row in harness.purchases() if row["physical_id"]["S"] == second]
     # As if no response to the Update had been accepted: the stack is deleted with the first number, the only one known.
-    laptop.dynamodb.update_item(
-        TableName=laptop.table,
+    harness.dynamodb.update_item(
+        TableName=harness.table,
         Key={"pk": record["pk"], "sk": record["sk"]},
         UpdateExpression="REMOVE response_accepted_at",
     )
-    delete(laptop, kind, first)
+    delete(harness, kind, first)
 
     assert run() == NOTHING | {"UNKNOWN_PURCHASE_RELEASED" if release else "UNKNOWN_PURCHASE_FOUND": 1}
 
-    assert laptop.held() == ({} if release else {kind.held: 1})
+    assert harness.held() == ({} if release else {kind.held: 1})
 
 
 @pytest.mark.usefixtures("stacks", "may_release")
 def test_retained_number_is_not_released_however_late_its_create_was_answered(
-    laptop: Laptop, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The response was in time for CloudFormation, but within the provider's margin before the ServiceTimeout."""
     with (
         environment(SERVICE_TIMEOUT_MARGIN_SECONDS="120"),
-        short_invocations(laptop, 4000) as unhurried,
-        hold_call(laptop, SMS_PHONE_NUMBER.buys) as purchase,
+        short_invocations(harness, 4000) as unhurried,
+        hold_call(harness, SMS_PHONE_NUMBER.buys) as purchase,
     ):
         created = unhurried.post("Create", resource_type=SMS_PHONE_NUMBER.type, properties=SIMULATOR)
         purchase.wait()
@@ -402,24 +402,24 @@ def test_retained_number_is_not_released_however_late_its_create_was_answered(
 
     assert run() == NOTHING | {"STACK_DELETED": 1}
 
-    assert laptop.held() == {"phone_numbers": 1}
+    assert harness.held() == {"phone_numbers": 1}
 
 
 # -- failures ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("stacks", "may_release")
-def test_next_sweep_repeats_a_failed_release(laptop: Laptop, kind: Kind) -> None:
-    suspect(laptop, kind, deleted=True)
-    fault(laptop, kind.releases, "throttle", times=99)
+def test_next_sweep_repeats_a_failed_release(harness: Harness, kind: Kind) -> None:
+    late_purchase(harness, kind, deleted=True)
+    fault(harness, kind.releases, "throttle", times=99)
 
     found = run()
     assert (found["UNKNOWN_PURCHASE_OPEN"], found["UNKNOWN_PURCHASE_RELEASED"]) == (1, 0)
-    assert laptop.held() == {kind.held: 1}
-    laptop.telecom.clear_faults()
+    assert harness.held() == {kind.held: 1}
+    harness.telecom.clear_faults()
 
     assert run() == NOTHING | {"UNKNOWN_PURCHASE_RELEASED": 1}
-    assert laptop.held() == {}
+    assert harness.held() == {}
 
 
 @pytest.mark.parametrize(
@@ -433,21 +433,21 @@ def test_next_sweep_repeats_a_failed_release(laptop: Laptop, kind: Kind) -> None
     ],
 )
 def test_throttled_sweep_fails_and_the_next_one_succeeds(
-    laptop: Laptop, stacks: StacksApi, service: str, operation: str
+    harness: Harness, stacks: StacksApi, service: str, operation: str
 ) -> None:
-    deleted_stack(laptop, SMS_PHONE_NUMBER)
-    laptop.telecom.fault(service, operation, "throttle", times=99)
+    deleted_stack(harness, SMS_PHONE_NUMBER)
+    harness.telecom.fault(service, operation, "throttle", times=99)
 
     with pytest.raises(TelephonyError):
         run()
-    laptop.telecom.clear_faults()
+    harness.telecom.clear_faults()
 
     assert run() == NOTHING | {"STACK_DELETED": 1}
     assert stacks.calls[-1] == "DescribeStacks"
 
 
-def test_throttled_cloudformation_is_not_taken_for_a_deleted_stack(laptop: Laptop, stacks: StacksApi) -> None:
-    stacks.know(deployed(laptop, SMS_PHONE_NUMBER))
+def test_throttled_cloudformation_is_not_taken_for_a_deleted_stack(harness: Harness, stacks: StacksApi) -> None:
+    stacks.know(deployed(harness, SMS_PHONE_NUMBER))
     stacks.throttles = 99
 
     with pytest.raises(ThrottledError):
@@ -457,10 +457,10 @@ def test_throttled_cloudformation_is_not_taken_for_a_deleted_stack(laptop: Lapto
     assert run() == NOTHING
 
 
-def test_sweep_retries_throttled_calls(laptop: Laptop, stacks: StacksApi) -> None:
-    deleted_stack(laptop, SMS_PHONE_NUMBER)
-    laptop.telecom.fault(SMS, "DescribePhoneNumbers", "throttle", times=2)
-    laptop.telecom.fault(SMS, "ListTagsForResource", "throttle", times=2)
+def test_sweep_retries_throttled_calls(harness: Harness, stacks: StacksApi) -> None:
+    deleted_stack(harness, SMS_PHONE_NUMBER)
+    harness.telecom.fault(SMS, "DescribePhoneNumbers", "throttle", times=2)
+    harness.telecom.fault(SMS, "ListTagsForResource", "throttle", times=2)
     stacks.throttles = 2
 
     assert run() == NOTHING | {"STACK_DELETED": 1}
@@ -468,49 +468,49 @@ def test_sweep_retries_throttled_calls(laptop: Laptop, stacks: StacksApi) -> Non
 
 @pytest.mark.usefixtures("stacks")
 def test_findings_are_logged_and_counted_in_the_metric_of_the_alarm(
-    laptop: Laptop, capsys: pytest.CaptureFixture[str], written: list[str]
+    harness: Harness, capsys: pytest.CaptureFixture[str], log_lines: list[str]
 ) -> None:
-    deleted_stack(laptop, SMS_PHONE_NUMBER)
+    deleted_stack(harness, SMS_PHONE_NUMBER)
     capsys.readouterr()
 
     run()
 
     metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"SweepFindings"' in line]
     assert [(metric["Finding"], metric["SweepFindings"]) for metric in metrics] == [("STACK_DELETED", [1.0])]
-    [logged] = [line for line in written if '"STACK_DELETED"' in line and '"found"' in line]
-    assert laptop.ids()[0] in logged
+    [logged] = [line for line in log_lines if '"STACK_DELETED"' in line and '"found"' in line]
+    assert harness.ids()[0] in logged
 
 
-def unanswered_create(laptop: Laptop) -> None:
-    laptop.sink.fail_next(None, "403", 4)
-    laptop.post("Create", resource_type=SMS_PHONE_NUMBER.type, properties=SIMULATOR)
-    laptop.invoker.settle(30)
+def unanswered_create(harness: Harness) -> None:
+    harness.sink.fail_next(None, "403", 4)
+    harness.post("Create", resource_type=SMS_PHONE_NUMBER.type, properties=SIMULATOR)
+    harness.invoker.settle(30)
 
 
 @pytest.mark.usefixtures("stacks", "may_release")
-def test_number_that_its_delete_could_not_release_is_released_later(laptop: Laptop) -> None:
-    unanswered_create(laptop)
-    laptop.telecom.fault(SMS, "ReleasePhoneNumber", "error", times=9, **IN_REVIEW)
-    assert delete(laptop, SMS_PHONE_NUMBER)["Status"] == "FAILED"
-    assert state(laptop) == "READY"
-    laptop.telecom.clear_faults()
+def test_number_that_its_delete_could_not_release_is_released_later(harness: Harness) -> None:
+    unanswered_create(harness)
+    harness.telecom.fault(SMS, "ReleasePhoneNumber", "error", times=9, **IN_REVIEW)
+    assert delete(harness, SMS_PHONE_NUMBER)["Status"] == "FAILED"
+    assert state(harness) == "READY"
+    harness.telecom.clear_faults()
 
     with a_day_later():
         assert run()["UNKNOWN_PURCHASE_RELEASED"] == 1
 
-    assert (laptop.held(), state(laptop)) == ({}, "RELEASED")
+    assert (harness.held(), state(harness)) == ({}, "RELEASED")
 
 
 @pytest.mark.usefixtures("stacks")
-def test_canceled_purchase_is_closed_if_its_number_is_gone(laptop: Laptop) -> None:
-    unanswered_create(laptop)
-    laptop.telecom.fault("dynamodb", "UpdateItem", "error", code="ResourceNotFoundException", after=2, times=9)
-    laptop.post("Delete", resource_type=SMS_PHONE_NUMBER.type, properties=SIMULATOR, physical_id=GENERATED_ID)
-    laptop.invoker.settle(30)
-    laptop.telecom.clear_faults()
-    assert (laptop.held(), state(laptop), canceled(laptop)) == ({}, "READY", True)
+def test_canceled_purchase_is_closed_if_its_number_is_gone(harness: Harness) -> None:
+    unanswered_create(harness)
+    harness.telecom.fault("dynamodb", "UpdateItem", "error", code="ResourceNotFoundException", after=2, times=9)
+    harness.post("Delete", resource_type=SMS_PHONE_NUMBER.type, properties=SIMULATOR, physical_id=GENERATED_ID)
+    harness.invoker.settle(30)
+    harness.telecom.clear_faults()
+    assert (harness.held(), state(harness), canceled(harness)) == ({}, "READY", True)
 
     with a_day_later():
         assert run() == NOTHING
 
-    assert state(laptop) == "RELEASED"
+    assert state(harness) == "RELEASED"
