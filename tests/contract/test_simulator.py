@@ -248,7 +248,6 @@ class TestCreate:
         assert sent == {"ServiceToken": sent["ServiceToken"], "Size": "1", **resolved}
 
     def test_rollback_deletes_a_failed_create_by_its_id(self, cfn: CloudFormation, probe: Probe) -> None:
-        cfn.rollback_delay = 0.2
         stack = cfn.stack("example")
         probe.on("Create", "A", with_id("half-made", failed))
         assert stack.deploy(template(A=resource(), B=resource(needs="A"))) == "ROLLBACK_COMPLETE"
@@ -256,8 +255,6 @@ class TestCreate:
         assert stack.sent("B") == []
         text = "Received response status [FAILED] from custom resource. Message returned: no luck"
         assert stack.reasons("A") == [f"{text} (RequestId: {stack.requests[0]['RequestId']})"]
-        at = {entry.status: entry.time for entry in stack.events if entry.logical_id == "A"}
-        assert at["DELETE_IN_PROGRESS"] - at["CREATE_FAILED"] >= 0.2
         with pytest.raises(ValidationError, match="ROLLBACK_COMPLETE"):
             stack.deploy(template(A=resource()))
 

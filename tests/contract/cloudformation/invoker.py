@@ -13,16 +13,15 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 from uuid import uuid4
 
 from tests.contract.cloudformation.destination import failure_record, sqs_event
 from tests.contract.cloudformation.events import ACCOUNT, REGION
 
 Event = dict[str, Any]
-Delivery = Literal["twice", "together", "late"]
-"""`twice`: redelivered after the first delivery ends. `together`: delivered twice at the same time. `late`: delivered
-`seconds` after the invocation is accepted."""
+Delivery = Literal["twice", "together"]
+"""`twice`: redelivered after the first delivery ends. `together`: delivered twice at the same time."""
 
 _CLOSE_SECONDS = 10.0
 
@@ -61,12 +60,6 @@ class Invocation:
         return f"{request}, attempt {self.attempt}, is still running:\n{''.join(traceback.format_stack(frame))}"
 
 
-class _Disturbance(NamedTuple):
-    delivery: Delivery
-    when: Callable[[Event], bool]
-    seconds: float
-
-
 class AsyncInvoker:
     """Runs `handler(event, context)` in threads. Use as a context manager.
 
@@ -99,7 +92,7 @@ class AsyncInvoker:
         """The SQS events of the on-failure queue."""
         self.destination_errors: list[BaseException] = []
         """The exceptions of the on-failure consumer. SQS would redeliver; the simulator doesn't."""
-        self._disturbances: list[_Disturbance] = []
+        self._duplicates: list[Delivery] = []
         self._defect: BaseException | None = None
         self._defect_raised = False
 
@@ -114,31 +107,22 @@ class AsyncInvoker:
             if error is None:
                 raise
 
-    def disturb(
-        self, delivery: Delivery, when: Callable[[Event], bool] = lambda _: True, *, seconds: float = 0.2
-    ) -> None:
-        """Deliver the next event for which `when(event)` is true as `delivery` says."""
-        self._disturbances.append(_Disturbance(delivery, when, seconds))
+    def disturb(self, delivery: Delivery) -> None:
+        """Deliver the next event as `delivery` says."""
+        self._duplicates.append(delivery)
 
     def invoke(self, event: Event) -> str:
         """Accept the event and return its request ID at once, as Lambda does with status 202."""
         request_id = str(uuid4())
         deliver = partial(self._deliver, json.dumps(event), request_id)
         with self._idle:
-            disturbance = next((one for one in self._disturbances if one.when(event)), None)
-            if disturbance:
-                self._disturbances.remove(disturbance)
-        match disturbance:
-            case None:
-                self._start(deliver)
-            case _Disturbance("twice"):
-                self._start(deliver, deliver)
-            case _Disturbance("together"):
-                meet = partial(threading.Barrier(2).wait, _CLOSE_SECONDS)
-                self._start(meet, deliver)
-                self._start(meet, deliver)
-            case _Disturbance("late"):
-                self._start(partial(self._closing.wait, disturbance.seconds), deliver)
+            delivery = self._duplicates.pop(0) if self._duplicates else None
+        if delivery == "together":
+            meet = partial(threading.Barrier(2).wait, _CLOSE_SECONDS)
+            self._start(meet, deliver)
+            self._start(meet, deliver)
+        else:
+            self._start(*[deliver] * (2 if delivery == "twice" else 1))
         return request_id
 
     def settle(self, timeout: float = 20.0) -> None:

@@ -59,9 +59,8 @@ class Resource:
 class CloudFormation:
     """Creates stacks whose resources all belong to the provider behind `invoker`.
 
-    `time_scale`: real seconds per second of ServiceTimeout. `rollback_delay`: real seconds between a failure and the
-    rollback's first request (cloudformation-coverage-roadmap issue 1730 shows 2). `failed_update_id`: which ID a
-    rollback Update names after an Update that returned FAILED with another ID, see `Stack.deploy`.
+    `time_scale`: real seconds per second of ServiceTimeout. `failed_update_id`: which ID a rollback Update names after
+    an Update that returned FAILED with another ID, see `Stack.deploy`.
     """
 
     def __init__(
@@ -70,13 +69,11 @@ class CloudFormation:
         sink: ResponseSink,
         *,
         time_scale: float = 1.0,
-        rollback_delay: float = 0.0,
         failed_update_id: FailedUpdateId = "old",
     ) -> None:
         self.invoker = invoker
         self.sink = sink
         self.time_scale = time_scale
-        self.rollback_delay = rollback_delay
         self.failed_update_id: FailedUpdateId = failed_update_id
         self._stacks: dict[str, Stack] = {}
 
@@ -181,7 +178,6 @@ class Stack:
         if self._provision(declared, cancels=True):
             return self._move("CREATE_COMPLETE")
         self._move("ROLLBACK_IN_PROGRESS")
-        time.sleep(self._cfn.rollback_delay)
         discarded = self._discard([*map(self._held, self._resources)])
         return self._move("ROLLBACK_COMPLETE" if discarded else "ROLLBACK_FAILED")
 
@@ -197,7 +193,6 @@ class Stack:
 
     def _roll_back(self, before: dict[str, Declaration]) -> str:
         self._move("UPDATE_ROLLBACK_IN_PROGRESS")
-        time.sleep(self._cfn.rollback_delay)
         originals = [held for held in self._leftovers if held.replaced]
         self._leftovers = [held for held in self._leftovers if not held.replaced]
         if not self._provision(before):
