@@ -39,20 +39,20 @@ class TelecomConnectBackend(PhoneNumbers):
 
     def tag_resource(self, resource_arn: str, tags: dict[str, str]) -> None:
         """Add or change tags."""
-        if ":phone-number/" not in resource_arn:
+        if ":phone-number/" in resource_arn:
+            number = self.number_of(resource_arn)
+            self.write_number_tags(number, number.tags.written | tags)
+        else:
             super().tag_resource(resource_arn, tags)
-            return
-        number = self.number_of(resource_arn)
-        self.write_number_tags(number, number.tags.written | tags)
 
     def untag_resource(self, resource_arn: str, tag_keys: list[str]) -> None:
         """Remove tags; unknown keys are ignored."""
-        if ":phone-number/" not in resource_arn:
+        if ":phone-number/" in resource_arn:
+            number = self.number_of(resource_arn)
+            rest = {key: value for key, value in number.tags.written.items() if key not in tag_keys}
+            self.write_number_tags(number, rest)
+        else:
             super().untag_resource(resource_arn, tag_keys)
-            return
-        number = self.number_of(resource_arn)
-        rest = {key: value for key, value in number.tags.written.items() if key not in tag_keys}
-        self.write_number_tags(number, rest)
 
     def list_tags_for_resource(self, resource_arn: str) -> dict[str, str]:
         """Return the tags that are visible now."""

@@ -134,8 +134,6 @@ class SenderId(Record):
     country: str
     message_types: list[str]
     protected: bool = False
-    registered: bool = False
-    registration_id: str | None = None
 
     def response(self) -> Json:
         """Return the members that Request, Update, Release and Describe share."""
@@ -145,8 +143,12 @@ class SenderId(Record):
             "IsoCountryCode": self.country,
             "MessageTypes": self.message_types,
             "MonthlyLeasingPrice": "0.00",
-            "Registered": self.registered,
+            "Registered": False,
         }
+
+    def described(self) -> Json:
+        """Return the members that Request, Update and Describe share."""
+        return self.response() | {"DeletionProtectionEnabled": self.protected}
 
 
 @dataclass(kw_only=True)

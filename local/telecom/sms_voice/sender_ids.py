@@ -3,7 +3,7 @@
 import math
 
 from local.telecom.behaviours import behaves
-from local.telecom.rules import Json, idempotent, present
+from local.telecom.rules import Json, idempotent
 from local.telecom.sms_voice.exceptions import Conflict, QuotaExceeded, Validation
 from local.telecom.sms_voice.records import SenderId
 from local.telecom.sms_voice.state import State
@@ -28,7 +28,7 @@ class SenderIds(State):
         held = self.sender_ids.get((name, country))
         if held:
             self.reject_if(held, Conflict("sms.sender_id.exists", "RESOURCE_ALREADY_EXISTS", held))
-            return self._requested(held)
+            return held.described() | held.tags_response()
         released = self.sender_ids_released.get((name, country), -math.inf)
         self.reject_if(
             now < released + self.options.sender_id_release_seconds,
@@ -45,20 +45,13 @@ class SenderIds(State):
             protected=parameters.get("DeletionProtectionEnabled", False),
         )
         self.sender_ids[name, country] = sender
-        return self._requested(sender)
-
-    def _requested(self, sender: SenderId) -> Json:
-        return sender.response() | {"DeletionProtectionEnabled": sender.protected} | sender.tags_response()
+        return sender.described() | sender.tags_response()
 
     def update_sender_id(self, parameters: Json) -> Json:
         """Change deletion protection, the only setting that can change."""
         sender = self.sender_id_of(parameters)
         sender.protected = parameters.get("DeletionProtectionEnabled", sender.protected)
-        return self._updated(sender)
-
-    def _updated(self, sender: SenderId) -> Json:
-        settings = present(DeletionProtectionEnabled=sender.protected, RegistrationId=sender.registration_id)
-        return sender.response() | settings
+        return sender.described()
 
     def release_sender_id(self, parameters: Json) -> Json:
         """Release a sender ID."""
@@ -68,14 +61,14 @@ class SenderIds(State):
         self.reject_if(pooled, Conflict("sms.sender_id.pool", "SENDER_ID_ASSOCIATED_TO_POOL", sender))
         del self.sender_ids[sender.id, sender.country]
         self.sender_ids_released[sender.id, sender.country] = self.clock.now()
-        return sender.response() | present(RegistrationId=sender.registration_id)
+        return sender.response()
 
     @behaves("sms.sender_id.mixed_case")
     def describe_sender_ids(self, parameters: Json) -> Json:
         """Return sender IDs by name and country, or all that match the filters."""
         self.check_owner(parameters, "SenderIds")
         named = [self.sender_id_of(key) for key in parameters.get("SenderIds", [])]
-        described = self.describe("SenderIds", named or self.sender_ids.values(), self._updated, parameters)
+        described = self.describe("SenderIds", named or self.sender_ids.values(), SenderId.described, parameters)
         if self.enabled("sms.sender_id.mixed_case"):
             for one in described["SenderIds"]:
                 one["MessageTypes"] = [name.capitalize() for name in one["MessageTypes"]]
