@@ -86,7 +86,7 @@ class PhoneNumbers(State):
             (simulator and not us, "sms.number.simulator_country", "IsoCountryCode", "must be US"),
             (ten_dlc and not us, "sms.number.ten_dlc_country", "IsoCountryCode", "must be US"),
             (us_long_code, "sms.number.us_long_code", "NumberType", "must be TEN_DLC or TOLL_FREE in US"),
-            (mms_abroad, "sms.number.mms_country", "NumberCapabilities", "requires US or CA"),
+            (mms_abroad, "sms.number.mms_country", "NumberCapabilities", "MMS requires US or CA"),
         ):
             self.invalid_if(invalid, behaviour, _INVALID, field, rule)
         missing = ten_dlc and not parameters.get("RegistrationId")

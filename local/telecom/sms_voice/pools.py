@@ -83,16 +83,9 @@ class Pools(PhoneNumbers, SenderIds):
     def list_pool_origination_identities(self, parameters: Json) -> Json:
         """Return the members of a pool in the order of joining."""
         pool = self.pool_of(parameters["PoolId"])
-        members = [
-            (
-                pool.members[identity.arn],
-                _identity_members(identity)
-                | present(NumberCapabilities=identity.capabilities, PhoneNumber=getattr(identity, "number", None)),
-            )
-            for identity in self._members(pool)
-        ]
-        page, more = self.page(matching(members, parameters), parameters)
-        return {"PoolArn": pool.arn, "PoolId": pool.id, "OriginationIdentities": page} | more
+        found = matching(self._members(pool), _listed, parameters)
+        page, more = self.page([(pool.members[identity.arn], identity) for identity in found], parameters)
+        return {"PoolArn": pool.arn, "PoolId": pool.id, "OriginationIdentities": list(map(_listed, page))} | more
 
     def _check_joins(self, identity: Identity, pool: Pool) -> None:
         """Raise if the identity can't join the pool. A number that is requested with a PoolId joins before ACTIVE."""
@@ -150,6 +143,11 @@ class Pools(PhoneNumbers, SenderIds):
 def _identity_members(identity: Identity) -> Json:
     country = identity.country
     return {"OriginationIdentityArn": identity.arn, "OriginationIdentity": identity.id, "IsoCountryCode": country}
+
+
+def _listed(identity: Identity) -> Json:
+    number = getattr(identity, "number", None)
+    return _identity_members(identity) | present(NumberCapabilities=identity.capabilities, PhoneNumber=number)
 
 
 def _comparisons(identity: Identity, pool: Pool) -> list[tuple[str, bool]]:

@@ -126,19 +126,15 @@ class State(Rules, BaseBackend):  # type: ignore[misc]
         self, member: str, held: Iterable[Item], response: Callable[[Item], Json], parameters: Json
     ) -> Json:
         """Return the response of a Describe operation: a page of the resources that match the filters."""
-        visible = [] if parameters.get("Owner") == "SHARED" else held
-        page, more = self.page(matching([(item.serial, response(item)) for item in visible], parameters), parameters)
-        return {member: page} | more
+        found = [] if parameters.get("Owner") == "SHARED" else matching(held, response, parameters)
+        page, more = self.page([(item.serial, item) for item in found], parameters)
+        return {member: list(map(response, page))} | more
 
 
-def matching(described: list[tuple[int, Json]], parameters: Json) -> list[tuple[int, Json]]:
-    """Return the (serial, response) pairs that match the request's filters."""
+def matching[Item](items: Iterable[Item], response: Callable[[Item], Json], parameters: Json) -> list[Item]:
+    """Return the items whose response matches the request's filters."""
     filters = parameters.get("Filters", [])
-    return [
-        (serial, members)
-        for serial, members in described
-        if all(_values(members, one["Name"]) & set(one["Values"]) for one in filters)
-    ]
+    return [item for item in items if all(_values(response(item), one["Name"]) & set(one["Values"]) for one in filters)]
 
 
 def _values(members: Json, name: str) -> set[str]:
