@@ -15,7 +15,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -202,19 +202,16 @@ class LocalAws:
 def processes(directory: Path) -> dict[int, int]:
     """Return ID and group of the processes of the LocalAws in this directory, which their command lines contain."""
     if Path("/proc/self/cmdline").exists():
-        return dict(_processes_in_proc(str(directory)))
+        found = {}
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # The process can end at any time.
+                if str(directory).encode() in (process / "cmdline").read_bytes():
+                    found[int(process.name)] = os.getpgid(int(process.name))
+        return found
     command = ["ps", "-A", "-ww", "-o", "pid=,pgid=,command="]
     listing = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
     rows = [line.split(None, 2) for line in listing.stdout.splitlines()]
     return {int(row[0]): int(row[1]) for row in rows if str(directory) in row[-1]}
-
-
-def _processes_in_proc(directory: str) -> Iterator[tuple[int, int]]:
-    for process in Path("/proc").glob("[0-9]*"):
-        # The process can end at any time.
-        with contextlib.suppress(OSError):
-            if directory.encode() in (process / "cmdline").read_bytes():
-                yield int(process.name), os.getpgid(int(process.name))
 
 
 def stop(process_group: int, directory: Path) -> None:

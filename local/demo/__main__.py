@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.aws import ROOT, StartError
+from local.aws import ROOT, StartError, processes, stop
 from local.demo import background
 from local.demo.display import Display
 from local.demo.expectations import StepFailed
@@ -40,12 +40,13 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     into: Path = parsed.into.resolve()
     into.mkdir(parents=True, exist_ok=True)
-    previous = background.BackgroundDemo.read(into)
-    if previous and not parsed.down and previous.is_running():
+    previous = background.read(into)
+    if previous and not parsed.down and processes(previous[1]):
         print("A demo is already running. Run `make demo-down` to stop it.", file=sys.stderr)
         return 2
     if previous:
-        previous.stop(into)
+        stop(*previous)
+        background.forget(into)
     if parsed.down:
         print("The demo is stopped." if previous else "No demo is running.")
         return 0
@@ -103,7 +104,7 @@ def run_step(step: Step, demo: Demo, display: Display) -> bool:
 
 def _print_instructions(demo: Demo, display: Display) -> None:
     exports = background.exports(demo.aws)
-    environment = background.environment_file(demo.into)
+    environment = demo.into / background.ENVIRONMENT
     environment.write_text(exports)
     deploy = [
         *("sam", "deploy", "--template-file", str(EXAMPLES / f"{CENTER}.yaml")),

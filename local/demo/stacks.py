@@ -66,8 +66,7 @@ class Stacks:
     def resources(self, name: str) -> list[tuple[str, str, str]]:
         """Return logical ID, type and Ref of each resource."""
         listed = self._cloudformation.describe_stack_resources(StackName=self._ids[name])["StackResources"]
-        members = ("LogicalResourceId", "ResourceType", "PhysicalResourceId")
-        return [(resource[members[0]], resource[members[1]], resource[members[2]]) for resource in listed]
+        return [(one["LogicalResourceId"], one["ResourceType"], one["PhysicalResourceId"]) for one in listed]
 
     def ref(self, name: str, logical_id: str) -> str:
         """Return the Ref of a resource."""

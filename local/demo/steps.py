@@ -136,7 +136,7 @@ def start(demo: Demo) -> str:
     """Start the local AWS, and a server for the responses to events that are not sent by a stack."""
     demo.resources.callback(background.forget, demo.into)
     demo.aws = demo.resources.enter_context(LocalAws())
-    background.BackgroundDemo.record(demo.aws, demo.into)
+    background.record(demo.aws, demo.into)
     demo.stacks = Stacks(demo.aws)
     certificate = demo.aws.directory / "server"
     demo.responses = demo.resources.enter_context(ResponseServer(f"{certificate}.crt", f"{certificate}.key"))

@@ -13,7 +13,6 @@ def main(arguments: list[str] | None = None) -> None:
     """Serve until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m local.telecom", description=__doc__)
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--cert", help="PEM file with the server's certificate; enables HTTPS")
     parser.add_argument("--key", help="PEM file with the private key")
     parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="see options.py")
@@ -28,7 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
     if parsed.cert:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(parsed.cert, parsed.key)
-    with TelecomServer(options, context, host=parsed.host, port=parsed.port) as server:
+    with TelecomServer(options, context, port=parsed.port) as server:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: sys.exit(0))
         urls = {"sms_voice": server.url, "connect": server.url, "page": f"{server.url}/_telecom"}

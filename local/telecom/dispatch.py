@@ -24,6 +24,7 @@ from local.telecom.connect.responses import TelecomConnectResponse
 from local.telecom.errors import ModelledError
 from local.telecom.faults import Fault
 from local.telecom.modelled import error_response
+from local.telecom.rules import present
 from local.telecom.sms_voice.responses import SmsVoiceResponse
 
 type Answer = tuple[int, Mapping[str, Any], bytes]
@@ -102,13 +103,10 @@ def answer(service: Service, request: Request) -> Answer:
 
 def fault_response(service: Service, operation: str, fault: Fault) -> Answer:
     """Return the error that the fault specifies, in the service's wire format."""
-    error = ModelledError("any.fault", fault.message or "Rate exceeded")
+    message = fault.message or ("Rate exceeded" if fault.kind == "throttle" else f"{fault.code} on request")
+    members = present(Reason=fault.reason) | (fault.members or {})
+    error = ModelledError("any.fault", message, **{xform_name(name): value for name, value in members.items()})
     error.code = fault.code or service.throttle
-    error.message = fault.message or ("Rate exceeded" if fault.kind == "throttle" else f"{fault.code} on request")
-    if fault.reason:
-        error.reason = fault.reason
-    for name, value in (fault.members or {}).items():
-        setattr(error, xform_name(name), value)
     model = get_service_model(service.name)
     known = model.operation_model(operation) if operation in model.operation_names else OperationModel({}, model)
     status, headers, body = error_response(

@@ -38,6 +38,11 @@ class TagStore:
         return dict(self.written if now >= self._visible_at else self._stale)
 
 
+def present(**members: Any) -> Json:
+    """Return the members that have a value."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
 @dataclass(frozen=True)
 class _Outcome:
     parameters: str
@@ -46,14 +51,18 @@ class _Outcome:
 
 
 class Rules:
-    """Mixin for a moto backend. The backend's `__init__` calls `init_rules`."""
+    """Mixin for a moto backend: one account in one Region."""
 
+    arn_service: str
     token_mismatch: Callable[[str], ModelledError]
     next_token_error: Callable[[str], ModelledError]
     token_failure: str
+    partition: str
+    region_name: str
+    account_id: str
 
-    def init_rules(self) -> None:
-        """Initialize the state of this mixin."""
+    def __init__(self, region_name: str, account_id: str) -> None:
+        super().__init__(region_name, account_id)  # type: ignore[call-arg]  # moto's BaseBackend
         self.world = world.current()
         self._serial = 0
         self._outcomes: dict[tuple[str, str], _Outcome] = {}
@@ -67,6 +76,10 @@ class Rules:
     def clock(self) -> Clock:
         """The clock of this backend's world."""
         return self.world.clock
+
+    def arn_of(self, resource: str) -> str:
+        """Return the ARN of `type/id`."""
+        return f"arn:{self.partition}:{self.arn_service}:{self.region_name}:{self.account_id}:{resource}"
 
     def next_serial(self) -> int:
         """Return the next number in the order of creation."""

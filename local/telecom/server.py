@@ -46,7 +46,6 @@ class TelecomServer:
         options: Options | None = None,
         ssl_context: ssl.SSLContext | None = None,
         *,
-        host: str = "127.0.0.1",
         port: int = 0,
         clock: Clock | None = None,
     ) -> None:
@@ -56,7 +55,7 @@ class TelecomServer:
         self._faults: list[Fault] = []
         # One call at a time: moto's backends are not thread-safe, and conditional writes must be atomic.
         self._lock = threading.RLock()
-        self._http = _Listener((host, port), self, ssl_context)
+        self._http = _Listener(("127.0.0.1", port), self, ssl_context)
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
     def __enter__(self) -> Self:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from local.aws import ROOT, LocalAws
-from local.demo.background import BackgroundDemo
+from local.demo import background
 from tests.e2e.conftest import NOTHING, Demo
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]  # the first test runs the complete demo
@@ -126,7 +126,7 @@ def test_demo_down_stops_partially_running_demo(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("tempfile.tempdir", str(own.temporary))
     aws = LocalAws()
     try:
-        BackgroundDemo.record(aws, own.into)
+        background.record(aws, own.into)
         os.kill(aws.process_group, signal.SIGKILL)  # the group leader: the telecom services
         aws._processes[0].wait()
         down = own.run("--down")

@@ -22,9 +22,6 @@ class StubDemo(Demo):
     def calls(self) -> Counter[str]:
         return self.counts
 
-    def log(self, lines: int) -> str:
-        return f"the last {lines} lines"
-
 
 def run(step: Step, tmp_path: Path, calls: Counter[str] | None = None) -> tuple[bool, str]:
     output = io.StringIO()
@@ -34,19 +31,6 @@ def run(step: Step, tmp_path: Path, calls: Counter[str] | None = None) -> tuple[
     passed = program.run_step(step, demo, display)
     display.summary()
     return passed, output.getvalue()
-
-
-def fail(_: Demo) -> str:
-    expect("status", "CREATE_COMPLETE", "ROLLBACK_COMPLETE")
-    return "CREATE_COMPLETE"
-
-
-def test_expected_and_actual_results_and_log_are_shown(tmp_path: Path) -> None:
-    passed, output = run(Step("Deploy", "CREATE_COMPLETE", fail), tmp_path)
-    assert not passed
-    assert "Expected:\nstatus: CREATE_COMPLETE\nActual:\nstatus: ROLLBACK_COMPLETE\n" in output
-    assert "the last 12 lines" in output
-    assert "[1/1] Deploy: failed" in output
 
 
 def test_output_of_failed_command_is_shown(tmp_path: Path) -> None:
@@ -68,7 +52,7 @@ def test_unexpected_purchase_fails_any_step(tmp_path: Path, operation: str) -> N
     assert f"Actual:\npurchases: {{'{operation}': 1}}" in output
 
 
-def test_failed_step_is_last_and_local_aws_is_stopped(
+def test_failed_step_is_shown_with_log_and_stops_local_aws(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stopped: list[str] = []
@@ -77,11 +61,19 @@ def test_failed_step_is_last_and_local_aws_is_stopped(
         demo.resources.callback(stopped.append, "AWS")
         return "started"
 
+    def deploy(_: Demo) -> str:
+        expect("status", "CREATE_COMPLETE", "ROLLBACK_COMPLETE")
+        return "CREATE_COMPLETE"
+
     monkeypatch.setattr(Demo, "check_purchases", lambda _: None)
-    steps = [Step("Start", "started", start), Step("Deploy", "CREATE_COMPLETE", fail)]
+    monkeypatch.setattr(Demo, "log", lambda _, lines: f"the last {lines} lines")
+    steps = [Step("Start", "started", start), Step("Deploy", "CREATE_COMPLETE", deploy)]
     monkeypatch.setattr(program, "STEPS", [*steps, Step("Never", "", lambda _: pytest.fail("must not run"))])
     (tmp_path / "demo-report.json").write_text("of a previous run")
     assert program.run(tmp_path, keep=True) == 1
     assert stopped == ["AWS"]
     assert list(tmp_path.iterdir()) == []
-    assert "ROLLBACK_COMPLETE" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "Expected:\nstatus: CREATE_COMPLETE\nActual:\nstatus: ROLLBACK_COMPLETE\n" in output
+    assert "the last 12 lines" in output
+    assert "[2/3] Deploy: failed" in output

@@ -6,8 +6,7 @@ from moto.core.base_backend import BackendDict
 
 from local.telecom.connect.exceptions import ResourceNotFound
 from local.telecom.connect.phone_numbers import PhoneNumbers
-from local.telecom.connect.records import Group
-from local.telecom.rules import Json, idempotent
+from local.telecom.rules import Json, idempotent, present
 
 
 class TelecomConnectBackend(PhoneNumbers):
@@ -15,18 +14,19 @@ class TelecomConnectBackend(PhoneNumbers):
 
     @idempotent
     def create_traffic_distribution_group(self, parameters: Json) -> Json:
-        """Create a traffic distribution group for an instance."""
+        """Create a traffic distribution group for an instance; it is ACTIVE at once."""
         instance, group_id = self._existing_target({"InstanceId": parameters["InstanceId"]}), str(uuid.uuid4())
-        group = Group(
-            id=group_id,
-            arn=self.arn_of(f"traffic-distribution-group/{group_id}"),
-            name=parameters["Name"],
-            instance_arn=instance.arn,
-            description=parameters.get("Description"),
-            tags=parameters.get("Tags", {}),
+        arn = self.arn_of(f"traffic-distribution-group/{group_id}")
+        self.groups[arn] = present(
+            Id=group_id,
+            Arn=arn,
+            Name=parameters["Name"],
+            Description=parameters.get("Description"),
+            InstanceArn=instance.arn,
+            Status="ACTIVE",
+            Tags=parameters.get("Tags") or None,
         )
-        self.groups[group.arn] = group
-        return {"Id": group.id, "Arn": group.arn}
+        return {"Id": group_id, "Arn": arn}
 
     def describe_traffic_distribution_group(self, parameters: Json) -> Json:
         """Return a traffic distribution group by ID or ARN."""
@@ -35,33 +35,24 @@ class TelecomConnectBackend(PhoneNumbers):
         group = self.groups.get(own + name.removeprefix(own))
         if group is None:
             raise ResourceNotFound("connect.group.unknown", f"Traffic distribution group {name} not found.")
-        members = {
-            "Id": group.id,
-            "Arn": group.arn,
-            "Name": group.name,
-            "Description": group.description,
-            "InstanceArn": group.instance_arn,
-            "Status": "ACTIVE",
-            "Tags": group.tags or None,
-        }
-        return {"TrafficDistributionGroup": {name: value for name, value in members.items() if value is not None}}
+        return {"TrafficDistributionGroup": group}
 
     def tag_resource(self, resource_arn: str, tags: dict[str, str]) -> None:
         """Add or change tags."""
-        if ":phone-number/" not in resource_arn:
+        if ":phone-number/" in resource_arn:
+            number = self.number_of(resource_arn)
+            self.write_number_tags(number, number.tags.written | tags)
+        else:
             super().tag_resource(resource_arn, tags)
-            return
-        number = self.number_of(resource_arn)
-        self.write_number_tags(number, number.tags.written | tags)
 
     def untag_resource(self, resource_arn: str, tag_keys: list[str]) -> None:
         """Remove tags; unknown keys are ignored."""
-        if ":phone-number/" not in resource_arn:
+        if ":phone-number/" in resource_arn:
+            number = self.number_of(resource_arn)
+            rest = {key: value for key, value in number.tags.written.items() if key not in tag_keys}
+            self.write_number_tags(number, rest)
+        else:
             super().untag_resource(resource_arn, tag_keys)
-            return
-        number = self.number_of(resource_arn)
-        rest = {key: value for key, value in number.tags.written.items() if key not in tag_keys}
-        self.write_number_tags(number, rest)
 
     def list_tags_for_resource(self, resource_arn: str) -> dict[str, str]:
         """Return the tags that are visible now."""

@@ -9,7 +9,7 @@ from moto.connect.models import ConnectBackend
 from local.telecom.behaviours import behaves
 from local.telecom.connect.exceptions import Idempotency, InvalidParameter, ResourceInUse, ResourceNotFound
 from local.telecom.connect.inventory import kind_of, numbers
-from local.telecom.connect.records import DAY, ClaimedNumber, Group
+from local.telecom.connect.records import DAY, ClaimedNumber
 from local.telecom.rules import Json, Rules, idempotent
 from local.telecom.sms_voice.exceptions import ResourceNotFound as SourceNotFound
 from local.telecom.sms_voice.models import pinpointsmsvoicev2_backends
@@ -31,13 +31,14 @@ class Target:
 class PhoneNumbers(Rules, ConnectBackend):  # type: ignore[misc]
     """The phone numbers of one account in one Region, in addition to moto's instances."""
 
+    arn_service = "connect"
     token_failure = "connect.token.failure"  # noqa: S105 - the id of a behaviour
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
-        self.init_rules()
         self.claimed: dict[str, ClaimedNumber] = {}
-        self.groups: dict[str, Group] = {}
+        self.groups: dict[str, Json] = {}
+        """The traffic distribution groups by ARN, in the form of the API."""
         self._taken: set[str] = set()  # by other customers
         self._cooldown_ends: dict[str, float] = {}  # of released numbers
         self._claims_and_releases: list[float] = []
@@ -50,10 +51,6 @@ class PhoneNumbers(Rules, ConnectBackend):  # type: ignore[misc]
     def next_token_error(self, token: str) -> InvalidParameter:
         """Return the error for an invalid NextToken."""
         return InvalidParameter("any.next_token", f"The next token is not valid: {token}")
-
-    def arn_of(self, resource: str) -> str:
-        """Return the ARN of `type/id`."""
-        return f"arn:{self.partition}:connect:{self.region_name}:{self.account_id}:{resource}"
 
     @behaves("connect.claim.lapse")
     def drop_expired(self) -> None:
@@ -271,7 +268,7 @@ class PhoneNumbers(Rules, ConnectBackend):  # type: ignore[misc]
         group = self.groups.get(number.target_arn)
         message = f"Phone number {number.id} is not claimed to the instance {instance.arn}."
         self.reject_if(
-            (group.instance_arn if group else number.target_arn) != instance.arn,
+            (group["InstanceArn"] if group else number.target_arn) != instance.arn,
             ResourceNotFound("connect.flow.instance", message),
         )
         return number, instance

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 from local.telecom.behaviours import behaves
-from local.telecom.rules import Json, TagStore
+from local.telecom.rules import Json, TagStore, present
 
 DAY = 86_400.0
 
@@ -50,34 +50,19 @@ class ClaimedNumber:
 
     def summary(self) -> Json:
         """Return the members that ListPhoneNumbersV2 and DescribePhoneNumber share."""
-        members = {
-            **self.identity(),
-            "PhoneNumber": self.number,
-            "PhoneNumberCountryCode": self.country,
-            "PhoneNumberType": self.type,
-            "PhoneNumberDescription": self.description,
-            "TargetArn": self.target_arn,
-            "InstanceId": self.instance_id,
-            "SourcePhoneNumberArn": self.source_arn,
-        }
-        return {name: value for name, value in members.items() if value is not None}
+        return self.identity() | present(
+            PhoneNumber=self.number,
+            PhoneNumberCountryCode=self.country,
+            PhoneNumberType=self.type,
+            PhoneNumberDescription=self.description,
+            TargetArn=self.target_arn,
+            InstanceId=self.instance_id,
+            SourcePhoneNumberArn=self.source_arn,
+        )
 
     def described(self, now: float) -> Json:
         """Return ClaimedPhoneNumberSummary."""
         status = {"Status": self.status(now)}
         if status["Status"] == "FAILED" and self.failure:
             status["Message"] = self.failure
-        tags = self.tags.read(now)
-        return self.summary() | {"PhoneNumberStatus": status} | ({"Tags": tags} if tags else {})
-
-
-@dataclass(kw_only=True)
-class Group:
-    """A traffic distribution group; it is ACTIVE at once."""
-
-    id: str
-    arn: str
-    name: str
-    instance_arn: str
-    description: str | None = None
-    tags: dict[str, str] = field(default_factory=dict)
+        return self.summary() | present(PhoneNumberStatus=status, Tags=self.tags.read(now) or None)

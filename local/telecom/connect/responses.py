@@ -43,9 +43,8 @@ class TelecomConnectResponse(ModelledResponse, ConnectResponse):  # type: ignore
     def invalid_input(self, operation: OperationModel, found: list[Violation], message: str) -> ModelledError:
         """Return InvalidParameterException, or InvalidRequestException if only that is modelled."""
         del found
-        if "InvalidParameterException" in [shape.name for shape in operation.error_shapes]:
-            return InvalidParameter("any.input", message)
-        return InvalidRequest("any.input", message)
+        modelled = "InvalidParameterException" in [shape.name for shape in operation.error_shapes]
+        return (InvalidParameter if modelled else InvalidRequest)("any.input", message)
 
     def not_implemented(self, operation: str) -> ModelledError:
         """Return InvalidRequestException, or InvalidParameterException if only that is modelled."""

@@ -40,8 +40,8 @@ class Keywords(State):
         """Return keywords by name, or all that match the filters."""
         owner = self._owner(parameters["OriginationIdentity"])
         named = [self._keyword(owner, name.upper()) for name in parameters.get("Keywords", [])]
-        page, more = self.describe(named or owner.keywords.values(), parameters, {"keyword-action": "action"})
-        return _identity(owner) | {"Keywords": [keyword.response() for keyword in page]} | more
+        held = named or owner.keywords.values()
+        return _identity(owner) | self.describe("Keywords", held, Keyword.response, parameters)
 
     def _owner(self, name: str) -> PhoneNumber | Pool:
         return self.pool_of(name) if name.startswith("pool-") or ":pool/" in name else self.number_of(name)

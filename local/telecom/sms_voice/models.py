@@ -9,8 +9,6 @@ from local.telecom.sms_voice.pools import Pools
 from local.telecom.sms_voice.records import OptOutList, Registration, tag_list
 from local.telecom.sms_voice.state import tags_in
 
-_REGISTRATION_FILTERS = {"registration-type": "type", "registration-status": "status"}
-
 
 class SmsVoiceBackend(Pools, Keywords):
     """One account in one Region. Each operation is a method that takes the request and returns the response."""
@@ -24,17 +22,13 @@ class SmsVoiceBackend(Pools, Keywords):
             self.reject_if(existing, Conflict("sms.opt_out_list.exists", "RESOURCE_ALREADY_EXISTS", existing))
         exhausted = len(self.opt_out_lists) >= self.options.opt_out_lists
         self.reject_if(exhausted, QuotaExceeded("sms.opt_out_list.quota", "OPT_OUT_LISTS_PER_ACCOUNT"))
-        arn, now = self.arn_of(f"opt-out-list/{name}"), self.clock.now()
-        created = OptOutList(serial=self.next_serial(), id=name, arn=arn, created=now)
-        tags = self.tag_new(created, parameters)
-        self.opt_out_lists[name] = created
-        return created.response() | tags
+        created = self.opt_out_lists[name] = self.new(OptOutList, name, parameters)
+        return created.response() | created.tags_response()
 
     def describe_opt_out_lists(self, parameters: Json) -> Json:
         """Return opt-out lists by name, or all."""
         named = [self.opt_out_list_of(name) for name in parameters.get("OptOutListNames", [])]
-        page, more = self.describe(named or self.opt_out_lists.values(), parameters, {})
-        return {"OptOutLists": [one.response() for one in page]} | more
+        return self.describe("OptOutLists", named or self.opt_out_lists.values(), OptOutList.response, parameters)
 
     def delete_opt_out_list(self, parameters: Json) -> Json:
         """Delete an opt-out list that no number or pool uses."""
@@ -49,24 +43,15 @@ class SmsVoiceBackend(Pools, Keywords):
         """Create a registration in the status that Options.registration_status sets."""
         exhausted = len(self.registrations) >= self.options.registrations
         self.reject_if(exhausted, QuotaExceeded("sms.registration.quota", "REGISTRATIONS_PER_ACCOUNT"))
-        registration_id = self.new_id("registration")
-        created = Registration(
-            serial=self.next_serial(),
-            id=registration_id,
-            arn=self.arn_of(f"registration/{registration_id}"),
-            type=parameters["RegistrationType"],
-            status=self.options.registration_status,
-            created=self.clock.now(),
-        )
-        tags = self.tag_new(created, parameters)
+        kind, status = parameters["RegistrationType"], self.options.registration_status
+        created = self.new(Registration, self.new_id("registration"), parameters, type=kind, status=status)
         self.registrations[created.id] = created
-        return created.response() | tags
+        return created.response() | created.tags_response()
 
     def describe_registrations(self, parameters: Json) -> Json:
         """Return registrations by ID, or all that match the filters."""
         named = [self.registration_of(name) for name in parameters.get("RegistrationIds", [])]
-        page, more = self.describe(named or self.registrations.values(), parameters, _REGISTRATION_FILTERS)
-        return {"Registrations": [one.response() for one in page]} | more
+        return self.describe("Registrations", named or self.registrations.values(), Registration.response, parameters)
 
     def describe_account_limits(self, parameters: Json) -> Json:
         """Return the quotas that this service enforces, and their use."""

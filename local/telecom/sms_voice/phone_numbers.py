@@ -1,30 +1,24 @@
 """Requesting, updating, releasing and describing phone numbers."""
 
 import math
+from collections.abc import Callable
 
 from local.telecom.behaviours import behaves
 from local.telecom.rules import Json, idempotent
 from local.telecom.sms_voice.exceptions import Conflict, QuotaExceeded, Validation
 from local.telecom.sms_voice.numbers import PRICES, inventory, preferred
-from local.telecom.sms_voice.records import PhoneNumber, Pool, present
+from local.telecom.sms_voice.records import PhoneNumber, Pool
 from local.telecom.sms_voice.state import State
 
-_FILTERS = {
-    "iso-country-code": "country",
-    "message-type": "message_type",
-    "number-capability": "capabilities",
-    "number-type": "number_type",
-    "two-way-enabled": "two_way_enabled",
-    "self-managed-opt-outs-enabled": "self_managed_opt_outs",
-    "opt-out-list-name": "opt_out_list",
-    "deletion-protection-enabled": "protected",
-    "two-way-channel-arn": "two_way_channel_arn",
-}
 _INVALID, _MISSING = "INVALID_PARAMETER", "MISSING_PARAMETER"
+_UNSUPPORTED = "UNSPECIFIED_PARAMETER_NOT_SUPPORTED"
 
 
 class PhoneNumbers(State):
     """The phone numbers of one account in one Region."""
+
+    check_match: Callable[[PhoneNumber, Pool], None]  # see Pools
+    join: Callable[[PhoneNumber, Pool], None]
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
@@ -39,11 +33,11 @@ class PhoneNumbers(State):
         registration_id = self._completed(parameters["RegistrationId"]) if parameters.get("RegistrationId") else None
         exhausted = len(self.held_numbers()) >= self.options.phone_numbers
         self.reject_if(exhausted, QuotaExceeded("sms.number.quota", "PHONE_NUMBERS_PER_ACCOUNT"))
-        now, number_id = self.clock.now(), self.new_id("phone")
-        number = PhoneNumber(
-            serial=self.next_serial(),
-            id=number_id,
-            arn=self.arn_of(f"phone-number/{number_id}"),
+        now = self.clock.now()
+        number = self.new(
+            PhoneNumber,
+            self.new_id("phone"),
+            parameters,
             number=self._pick(parameters),
             country=parameters["IsoCountryCode"],
             message_type=parameters["MessageType"],
@@ -51,7 +45,6 @@ class PhoneNumbers(State):
             number_type=parameters["NumberType"],
             price=PRICES[parameters["NumberType"]],
             opt_out_list=opt_out_list,
-            created=now,
             active_at=self._active_at(parameters, now),
             registration_id=registration_id,
             international=parameters.get("InternationalSendingEnabled", False),
@@ -61,19 +54,10 @@ class PhoneNumbers(State):
             self.check_match(number, pool)
         self._used.add(number.number)
         self.phone_numbers[number.id] = number
-        tags = self.tag_new(number, parameters)
         if pool:
             self.join(number, pool)
         # The response never says ACTIVE: Terraform always waits.
-        return self._described(number, now) | {"Status": "PENDING"} | tags
-
-    def check_match(self, number: PhoneNumber, pool: Pool) -> None:
-        """Raise if the settings of the number and the pool differ (see Pools)."""
-        raise NotImplementedError
-
-    def join(self, number: PhoneNumber, pool: Pool) -> None:
-        """Add the number to the pool (see Pools)."""
-        raise NotImplementedError
+        return number.described(now) | {"Status": "PENDING"} | number.tags_response()
 
     @behaves("sms.number.activation", "sms.number.registration")
     def _active_at(self, parameters: Json, now: float) -> float:
@@ -92,51 +76,36 @@ class PhoneNumbers(State):
     def _check_combination(self, parameters: Json) -> None:
         """Raise if the country, type, capabilities and message type can't be combined."""
         country, kind = parameters["IsoCountryCode"], parameters["NumberType"]
-        capabilities, unsupported = set(parameters["NumberCapabilities"]), "UNSPECIFIED_PARAMETER_NOT_SUPPORTED"
-        self.reject_if(
-            kind == "SIMULATOR" and parameters["MessageType"] != "TRANSACTIONAL",
-            Validation("sms.number.simulator_type", _INVALID, ("MessageType", "must be TRANSACTIONAL")),
-        )
-        self.reject_if(
-            kind == "SIMULATOR" and country != "US",
-            Validation("sms.number.simulator_country", _INVALID, ("IsoCountryCode", "must be US")),
-        )
-        self.reject_if(
-            kind == "TEN_DLC" and country != "US",
-            Validation("sms.number.ten_dlc_country", _INVALID, ("IsoCountryCode", "must be US")),
-        )
-        self.reject_if(
-            kind == "TEN_DLC" and not parameters.get("RegistrationId"),
-            Validation("sms.number.ten_dlc_registration", _MISSING, ("RegistrationId", "is required")),
-        )
-        self.reject_if(
-            kind == "LONG_CODE" and country == "US" and capabilities & {"SMS", "MMS"},
-            Validation("sms.number.us_long_code", _INVALID, ("NumberType", "must be TEN_DLC or TOLL_FREE in US")),
-        )
-        self.reject_if(
-            "MMS" in capabilities and country not in ("US", "CA"),
-            Validation("sms.number.mms_country", _INVALID, ("NumberCapabilities", "MMS requires US or CA")),
-        )
-        self.reject_if(
-            parameters.get("NumberPreference") and (kind, country) != ("TEN_DLC", "US"),
-            Validation("sms.number.preference", unsupported, ("NumberPreference", "requires TEN_DLC in US")),
-        )
+        capabilities = set(parameters["NumberCapabilities"])
+        us, simulator, ten_dlc = country == "US", kind == "SIMULATOR", kind == "TEN_DLC"
+        promotional = parameters["MessageType"] != "TRANSACTIONAL"
+        us_long_code = us and kind == "LONG_CODE" and capabilities & {"SMS", "MMS"}
+        mms_abroad = "MMS" in capabilities and country not in ("US", "CA")
+        for invalid, behaviour, field, rule in (
+            (simulator and promotional, "sms.number.simulator_type", "MessageType", "must be TRANSACTIONAL"),
+            (simulator and not us, "sms.number.simulator_country", "IsoCountryCode", "must be US"),
+            (ten_dlc and not us, "sms.number.ten_dlc_country", "IsoCountryCode", "must be US"),
+            (us_long_code, "sms.number.us_long_code", "NumberType", "must be TEN_DLC or TOLL_FREE in US"),
+            (mms_abroad, "sms.number.mms_country", "NumberCapabilities", "MMS requires US or CA"),
+        ):
+            self.invalid_if(invalid, behaviour, _INVALID, field, rule)
+        missing = ten_dlc and not parameters.get("RegistrationId")
+        self.invalid_if(missing, "sms.number.ten_dlc_registration", _MISSING, "RegistrationId", "is required")
+        preferring, rule = parameters.get("NumberPreference") and not (ten_dlc and us), "requires TEN_DLC in US"
+        self.invalid_if(preferring, "sms.number.preference", _UNSUPPORTED, "NumberPreference", rule)
         self._check_international(parameters.get("InternationalSendingEnabled", False), country, kind)
 
     def _check_international(self, requested: bool, country: str, kind: str) -> None:
+        invalid, field = requested and (kind, country) != ("TOLL_FREE", "US"), "InternationalSendingEnabled"
         reason = "INTERNATIONAL_SENDING_NOT_SUPPORTED"
-        self.reject_if(
-            requested and (kind, country) != ("TOLL_FREE", "US"),
-            Validation("sms.number.international", reason, ("InternationalSendingEnabled", "must be false")),
-        )
+        self.invalid_if(invalid, "sms.number.international", reason, field, "must be false")
 
     def _pick(self, parameters: Json) -> str:
         """Return the first unused number that matches the preference."""
         available = self._available(parameters["IsoCountryCode"], parameters)
         if not available:
-            raise Validation(
-                "sms.number.preference_unmet", _INVALID, ("NumberPreference", "matches no available number")
-            )
+            field = ("NumberPreference", "matches no available number")
+            raise Validation("sms.number.preference_unmet", _INVALID, field)
         return available[0][1]
 
     def _available(self, country: str, parameters: Json) -> list[tuple[int, str]]:
@@ -154,16 +123,14 @@ class PhoneNumbers(State):
         self._check_international(international, number.country, number.number_type)
         self.change_settings(number, parameters)
         number.international = international
-        return number.response(now) | number.flags_response()
+        return number.updated(now)
 
     def change_settings(self, held: PhoneNumber | Pool, parameters: Json) -> None:
         """Change the settings that UpdatePhoneNumber and UpdatePool share."""
         enabled = parameters.get("TwoWayEnabled", held.two_way_enabled)
         channel = parameters.get("TwoWayChannelArn", held.two_way_channel_arn)
-        missing = Validation(
-            "sms.update.two_way_channel", "TWO_WAY_CHANNEL_NOT_PRESENT", ("TwoWayChannelArn", "is required")
-        )
-        self.reject_if(enabled and not channel, missing)
+        missing, reason = enabled and not channel, "TWO_WAY_CHANNEL_NOT_PRESENT"
+        self.invalid_if(missing, "sms.update.two_way_channel", reason, "TwoWayChannelArn", "is required")
         if "TwoWayChannelRole" in parameters:
             self._check_role(parameters["TwoWayChannelRole"], self.clock.now())
         if "OptOutListName" in parameters:
@@ -199,19 +166,13 @@ class PhoneNumbers(State):
         now = self.clock.now()
         named = [self.number_of(name) for name in parameters.get("PhoneNumberIds", [])]
         held = named or self.phone_numbers.values()
-        page, more = self.describe(held, parameters, _FILTERS, lambda number: number.status(now))
-        return {"PhoneNumbers": [self._described(number, now) for number in page]} | more
-
-    def _described(self, number: PhoneNumber, now: float) -> Json:
-        return number.response(now) | number.flags_response() | present(PoolId=number.pool_id)
+        return self.describe("PhoneNumbers", held, lambda number: number.described(now), parameters)
 
     def list_available_phone_numbers(self, parameters: Json) -> Json:
         """Return the numbers that a request with the same preference can get."""
         country, registration = parameters["IsoCountryCode"], parameters.get("RegistrationId")
-        outside_us = Validation("sms.available.country", _INVALID, ("IsoCountryCode", "must be US"))
-        self.reject_if(country != "US", outside_us)
-        unregistered = Validation("sms.available.registration", _MISSING, ("RegistrationId", "is required"))
-        self.reject_if(not registration, unregistered)
+        self.invalid_if(country != "US", "sms.available.country", _INVALID, "IsoCountryCode", "must be US")
+        self.invalid_if(not registration, "sms.available.registration", _MISSING, "RegistrationId", "is required")
         if registration:
             self.registration_of(registration)
         page, more = self.page(self._available("US", parameters), parameters, default=10)

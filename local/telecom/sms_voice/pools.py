@@ -1,25 +1,15 @@
 """Pools and their origination identities."""
 
 from local.telecom.behaviours import behaves
-from local.telecom.rules import Json, idempotent
-from local.telecom.sms_voice.exceptions import Conflict, QuotaExceeded, ResourceNotFound, Validation
+from local.telecom.rules import Json, idempotent, present
+from local.telecom.sms_voice.exceptions import Conflict, QuotaExceeded, ResourceNotFound
 from local.telecom.sms_voice.phone_numbers import PhoneNumbers
-from local.telecom.sms_voice.records import PhoneNumber, Pool, SenderId, present
+from local.telecom.sms_voice.records import PhoneNumber, Pool, SenderId
 from local.telecom.sms_voice.sender_ids import SenderIds
 from local.telecom.sms_voice.state import matching
 
 type Identity = PhoneNumber | SenderId
 
-_POOL_FILTERS = {
-    "message-type": "message_type",
-    "two-way-enabled": "two_way_enabled",
-    "self-managed-opt-outs-enabled": "self_managed_opt_outs",
-    "opt-out-list-name": "opt_out_list",
-    "shared-routes-enabled": "shared_routes",
-    "deletion-protection-enabled": "protected",
-    "two-way-channel-arn": "two_way_channel_arn",
-}
-_MEMBER_FILTERS = {"iso-country-code": "country", "number-capability": "capabilities"}
 _TWO_WAY = ("two_way_enabled", "two_way_channel_arn", "two_way_channel_role")
 _INHERITED = (*_TWO_WAY, "self_managed_opt_outs", "opt_out_list")
 
@@ -31,26 +21,19 @@ class Pools(PhoneNumbers, SenderIds):
     @behaves("sms.pool.inherits")
     def create_pool(self, parameters: Json) -> Json:
         """Create a pool with its first identity."""
-        first, now, pool_id = self._identity(parameters), self.clock.now(), self.new_id("pool")
+        first = self._identity(parameters)
         exhausted = len(self.pools) >= self.options.pools
         self.reject_if(exhausted, QuotaExceeded("sms.pool.quota", "POOLS_PER_ACCOUNT"))
-        pool = Pool(
-            serial=self.next_serial(),
-            id=pool_id,
-            arn=self.arn_of(f"pool/{pool_id}"),
-            message_type=parameters["MessageType"],
-            created=now,
-            protected=parameters.get("DeletionProtectionEnabled", False),
-        )
+        pool = self.new(Pool, self.new_id("pool"), parameters, message_type=parameters["MessageType"])
+        pool.protected = parameters.get("DeletionProtectionEnabled", False)
         if isinstance(first, PhoneNumber):
             for name in _INHERITED:
                 setattr(pool, name, getattr(first, name))
             pool.keywords = dict(first.keywords)
         self._check_joins(first, pool)
         self.pools[pool.id] = pool
-        tags = self.tag_new(pool, parameters)
         self.join(first, pool)
-        return pool.response("CREATING") | {"DeletionProtectionEnabled": pool.protected} | tags
+        return pool.described("CREATING") | pool.tags_response()
 
     @behaves("sms.pool.update")
     def update_pool(self, parameters: Json) -> Json:
@@ -58,7 +41,7 @@ class Pools(PhoneNumbers, SenderIds):
         pool = self.pool_of(parameters["PoolId"])
         self.change_settings(pool, parameters)
         pool.shared_routes = parameters.get("SharedRoutesEnabled", pool.shared_routes)
-        return pool.response("ACTIVE") | {"DeletionProtectionEnabled": pool.protected}
+        return pool.described()
 
     @behaves("sms.pool.delete")
     def delete_pool(self, parameters: Json) -> Json:
@@ -74,9 +57,7 @@ class Pools(PhoneNumbers, SenderIds):
         """Return pools by ID, or all that match the filters."""
         self.check_owner(parameters, "PoolIds")
         named = [self.pool_of(name) for name in parameters.get("PoolIds", [])]
-        page, more = self.describe(named or self.pools.values(), parameters, _POOL_FILTERS, lambda _: "ACTIVE")
-        pools = [pool.response("ACTIVE") | {"DeletionProtectionEnabled": pool.protected} for pool in page]
-        return {"Pools": pools} | more
+        return self.describe("Pools", named or self.pools.values(), Pool.described, parameters)
 
     @idempotent
     def associate_origination_identity(self, parameters: Json) -> Json:
@@ -102,14 +83,9 @@ class Pools(PhoneNumbers, SenderIds):
     def list_pool_origination_identities(self, parameters: Json) -> Json:
         """Return the members of a pool in the order of joining."""
         pool = self.pool_of(parameters["PoolId"])
-        found = matching(self._members(pool), parameters, _MEMBER_FILTERS)
+        found = matching(self._members(pool), _listed, parameters)
         page, more = self.page([(pool.members[identity.arn], identity) for identity in found], parameters)
-        listed = [
-            _identity_members(identity)
-            | present(NumberCapabilities=identity.capabilities, PhoneNumber=getattr(identity, "number", None))
-            for identity in page
-        ]
-        return {"PoolArn": pool.arn, "PoolId": pool.id, "OriginationIdentities": listed} | more
+        return {"PoolArn": pool.arn, "PoolId": pool.id, "OriginationIdentities": list(map(_listed, page))} | more
 
     def _check_joins(self, identity: Identity, pool: Pool) -> None:
         """Raise if the identity can't join the pool. A number that is requested with a PoolId joins before ACTIVE."""
@@ -150,14 +126,11 @@ class Pools(PhoneNumbers, SenderIds):
         name, country = parameters["OriginationIdentity"], parameters.get("IsoCountryCode")
         if name.startswith("phone-") or ":phone-number/" in name:
             number = self.number_of(name)
-            mismatch = ("IsoCountryCode", f"must be {number.country}")
-            self.reject_if(
-                country and country != number.country,
-                Validation("sms.pool.country", "COUNTRY_CODE_MISMATCH", mismatch),
-            )
+            other, rule = country not in (number.country, None), f"must be {number.country}"
+            self.invalid_if(other, "sms.pool.country", "COUNTRY_CODE_MISMATCH", "IsoCountryCode", rule)
             return number
-        invalid = Validation("sms.pool.identity_country", "INVALID_ARN", ("OriginationIdentity", "is not a valid ARN"))
-        self.reject_if(country is None, invalid)
+        missing, rule = country is None, "is not a valid ARN"
+        self.invalid_if(missing, "sms.pool.identity_country", "INVALID_ARN", "OriginationIdentity", rule)
         for sender in self.sender_ids.values():
             if (name == sender.arn or name.upper() == sender.id) and country in (sender.country, None):
                 return sender
@@ -170,6 +143,11 @@ class Pools(PhoneNumbers, SenderIds):
 def _identity_members(identity: Identity) -> Json:
     country = identity.country
     return {"OriginationIdentityArn": identity.arn, "OriginationIdentity": identity.id, "IsoCountryCode": country}
+
+
+def _listed(identity: Identity) -> Json:
+    number = getattr(identity, "number", None)
+    return _identity_members(identity) | present(NumberCapabilities=identity.capabilities, PhoneNumber=number)
 
 
 def _comparisons(identity: Identity, pool: Pool) -> list[tuple[str, bool]]:

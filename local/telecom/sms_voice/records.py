@@ -2,11 +2,11 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from local.telecom.behaviours import behaves
 from local.telecom.clock import timestamp
-from local.telecom.rules import Json, TagStore
+from local.telecom.rules import Json, TagStore, present
 
 
 @dataclass
@@ -42,13 +42,20 @@ class Record:
     serial: int
     id: str
     arn: str
+    created: float
     tags: TagStore = field(default_factory=TagStore)
+
+    def tags_response(self) -> Json:
+        """Return the Tags member of the response to a Create request."""
+        return {"Tags": tag_list(self.tags.written)}
 
 
 @dataclass(kw_only=True)
 class Settings(Record):
     """Settings of a phone number. A pool takes them from its first number."""
 
+    message_type: str
+    protected: bool = False
     two_way_enabled: bool = False
     two_way_channel_arn: str | None = None
     two_way_channel_role: str | None = None
@@ -59,6 +66,8 @@ class Settings(Record):
     def settings_response(self) -> Json:
         """Return the members that all responses share, without unset ones."""
         return present(
+            MessageType=self.message_type,
+            CreatedTimestamp=timestamp(self.created),
             TwoWayEnabled=self.two_way_enabled,
             TwoWayChannelArn=self.two_way_channel_arn,
             TwoWayChannelRole=self.two_way_channel_role,
@@ -74,15 +83,12 @@ class PhoneNumber(Settings):
     kind = "phone-number"
     number: str
     country: str
-    message_type: str
     capabilities: list[str]
     number_type: str
     price: str
-    created: float
     active_at: float
     registration_id: str | None = None
     international: bool = False
-    protected: bool = False
     pool_id: str | None = None
     pool_until: float = -math.inf
     gone_at: float | None = None
@@ -103,17 +109,20 @@ class PhoneNumber(Settings):
             PhoneNumber=self.number,
             Status=self.status(now),
             IsoCountryCode=self.country,
-            MessageType=self.message_type,
             NumberCapabilities=self.capabilities,
             NumberType=self.number_type,
             MonthlyLeasingPrice=self.price,
             RegistrationId=self.registration_id,
-            CreatedTimestamp=timestamp(self.created),
         )
 
-    def flags_response(self) -> Json:
-        """Return the two switches that are not part of the Release response."""
-        return {"InternationalSendingEnabled": self.international, "DeletionProtectionEnabled": self.protected}
+    def described(self, now: float) -> Json:
+        """Return the members that Request and Describe share."""
+        return self.updated(now) | present(PoolId=self.pool_id)
+
+    def updated(self, now: float) -> Json:
+        """Return the members that Request, Update and Describe share."""
+        flags = {"InternationalSendingEnabled": self.international, "DeletionProtectionEnabled": self.protected}
+        return self.response(now) | flags
 
 
 @dataclass(kw_only=True)
@@ -125,8 +134,6 @@ class SenderId(Record):
     country: str
     message_types: list[str]
     protected: bool = False
-    registered: bool = False
-    registration_id: str | None = None
 
     def response(self) -> Json:
         """Return the members that Request, Update, Release and Describe share."""
@@ -136,8 +143,12 @@ class SenderId(Record):
             "IsoCountryCode": self.country,
             "MessageTypes": self.message_types,
             "MonthlyLeasingPrice": "0.00",
-            "Registered": self.registered,
+            "Registered": False,
         }
+
+    def described(self) -> Json:
+        """Return the members that Request, Update and Describe share."""
+        return self.response() | {"DeletionProtectionEnabled": self.protected}
 
 
 @dataclass(kw_only=True)
@@ -145,22 +156,17 @@ class Pool(Settings):
     """A pool of numbers and sender IDs. `members` maps their ARNs to serials, in the order of joining."""
 
     kind = "pool"
-    message_type: str
-    created: float
-    protected: bool = False
     shared_routes: bool = False
     members: dict[str, int] = field(default_factory=dict)
 
     def response(self, status: str) -> Json:
-        """Return the members that Create, Delete and Describe share."""
-        return self.settings_response() | {
-            "PoolArn": self.arn,
-            "PoolId": self.id,
-            "Status": status,
-            "MessageType": self.message_type,
-            "SharedRoutesEnabled": self.shared_routes,
-            "CreatedTimestamp": timestamp(self.created),
-        }
+        """Return the members that all responses share."""
+        members = {"PoolArn": self.arn, "PoolId": self.id, "Status": status, "SharedRoutesEnabled": self.shared_routes}
+        return self.settings_response() | members
+
+    def described(self, status: str = "ACTIVE") -> Json:
+        """Return the members that Create, Update and Describe share."""
+        return self.response(status) | {"DeletionProtectionEnabled": self.protected}
 
 
 @dataclass(kw_only=True)
@@ -168,7 +174,6 @@ class OptOutList(Record):
     """A list of destination numbers that opted out; `id` is its name."""
 
     kind = "opt-out-list"
-    created: float
 
     def response(self) -> Json:
         """Return OptOutListInformation."""
@@ -182,7 +187,6 @@ class Registration(Record):
     kind = "registration"
     type: str
     status: str
-    created: float
 
     def response(self) -> Json:
         """Return RegistrationInformation."""
@@ -194,11 +198,6 @@ class Registration(Record):
             "CurrentVersionNumber": 1,
             "CreatedTimestamp": timestamp(self.created),
         }
-
-
-def present(**members: Any) -> Json:
-    """Return the members that have a value."""
-    return {name: value for name, value in members.items() if value is not None}
 
 
 def tag_list(tags: dict[str, str]) -> list[dict[str, str]]:

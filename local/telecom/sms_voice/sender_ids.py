@@ -5,16 +5,9 @@ import math
 from local.telecom.behaviours import behaves
 from local.telecom.rules import Json, idempotent
 from local.telecom.sms_voice.exceptions import Conflict, QuotaExceeded, Validation
-from local.telecom.sms_voice.records import SenderId, present, tag_list
+from local.telecom.sms_voice.records import SenderId
 from local.telecom.sms_voice.state import State
 
-_FILTERS = {
-    "sender-id": "id",
-    "iso-country-code": "country",
-    "message-type": "message_types",
-    "deletion-protection-enabled": "protected",
-    "registered": "registered",
-}
 # [UG] sender-id: countries without sender IDs.
 _UNSUPPORTED = ("US", "CA", "CN")
 
@@ -27,24 +20,15 @@ class SenderIds(State):
     def request_sender_id(self, parameters: Json) -> Json:
         """Create a sender ID. It has no status: it can be used at once."""
         name, country, now = parameters["SenderId"].upper(), parameters["IsoCountryCode"], self.clock.now()
-        self.reject_if(
-            not any(letter.isalpha() for letter in name) or name.strip("-") != name,
-            Validation(
-                "sms.sender_id.letters",
-                "INVALID_PARAMETER",
-                ("SenderId", "must contain a letter and not start or end with a hyphen"),
-            ),
-        )
-        self.reject_if(
-            country in _UNSUPPORTED,
-            Validation(
-                "sms.sender_id.country", "SENDER_ID_NOT_SUPPORTED", ("IsoCountryCode", "does not support sender IDs")
-            ),
-        )
+        malformed = not any(letter.isalpha() for letter in name) or name.strip("-") != name
+        rule = "must contain a letter and not start or end with a hyphen"
+        self.invalid_if(malformed, "sms.sender_id.letters", "INVALID_PARAMETER", "SenderId", rule)
+        unsupported, rule = country in _UNSUPPORTED, "does not support sender IDs"
+        self.invalid_if(unsupported, "sms.sender_id.country", "SENDER_ID_NOT_SUPPORTED", "IsoCountryCode", rule)
         held = self.sender_ids.get((name, country))
         if held:
             self.reject_if(held, Conflict("sms.sender_id.exists", "RESOURCE_ALREADY_EXISTS", held))
-            return self._requested(held)
+            return held.described() | held.tags_response()
         released = self.sender_ids_released.get((name, country), -math.inf)
         self.reject_if(
             now < released + self.options.sender_id_release_seconds,
@@ -52,33 +36,22 @@ class SenderIds(State):
         )
         exhausted = len(self.sender_ids) >= self.options.sender_ids
         self.reject_if(exhausted, QuotaExceeded("sms.sender_id.quota", "SENDER_IDS_PER_ACCOUNT"))
-        sender = SenderId(
-            serial=self.next_serial(),
-            id=name,
-            arn=self.arn_of(f"sender-id/{name}/{country}"),
+        sender = self.new(
+            SenderId,
+            name,
+            parameters,
             country=country,
             message_types=parameters.get("MessageTypes") or ["TRANSACTIONAL"],
             protected=parameters.get("DeletionProtectionEnabled", False),
         )
-        self.tag_new(sender, parameters)
         self.sender_ids[name, country] = sender
-        return self._requested(sender)
-
-    def _requested(self, sender: SenderId) -> Json:
-        return sender.response() | {
-            "DeletionProtectionEnabled": sender.protected,
-            "Tags": tag_list(sender.tags.written),
-        }
+        return sender.described() | sender.tags_response()
 
     def update_sender_id(self, parameters: Json) -> Json:
         """Change deletion protection, the only setting that can change."""
         sender = self.sender_id_of(parameters)
         sender.protected = parameters.get("DeletionProtectionEnabled", sender.protected)
-        return self._updated(sender)
-
-    def _updated(self, sender: SenderId) -> Json:
-        settings = present(DeletionProtectionEnabled=sender.protected, RegistrationId=sender.registration_id)
-        return sender.response() | settings
+        return sender.described()
 
     def release_sender_id(self, parameters: Json) -> Json:
         """Release a sender ID."""
@@ -88,16 +61,15 @@ class SenderIds(State):
         self.reject_if(pooled, Conflict("sms.sender_id.pool", "SENDER_ID_ASSOCIATED_TO_POOL", sender))
         del self.sender_ids[sender.id, sender.country]
         self.sender_ids_released[sender.id, sender.country] = self.clock.now()
-        return sender.response() | present(RegistrationId=sender.registration_id)
+        return sender.response()
 
     @behaves("sms.sender_id.mixed_case")
     def describe_sender_ids(self, parameters: Json) -> Json:
         """Return sender IDs by name and country, or all that match the filters."""
         self.check_owner(parameters, "SenderIds")
         named = [self.sender_id_of(key) for key in parameters.get("SenderIds", [])]
-        page, more = self.describe(named or self.sender_ids.values(), parameters, _FILTERS)
-        found = [self._updated(sender) for sender in page]
+        described = self.describe("SenderIds", named or self.sender_ids.values(), SenderId.described, parameters)
         if self.enabled("sms.sender_id.mixed_case"):
-            for one in found:
+            for one in described["SenderIds"]:
                 one["MessageTypes"] = [name.capitalize() for name in one["MessageTypes"]]
-        return {"SenderIds": found} | more
+        return described

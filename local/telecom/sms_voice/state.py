@@ -1,7 +1,8 @@
 """State of the SMS backend: tables, lookup by ID or ARN, filters, tags."""
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from moto.core.base_backend import BaseBackend
 
@@ -16,29 +17,27 @@ from local.telecom.sms_voice.records import (
     Record,
     Registration,
     SenderId,
-    tag_list,
 )
 
 _MAXIMUM_TAGS = 200  # [API] TagList
+_LISTS = {"MessageType": "MessageTypes", "NumberCapability": "NumberCapabilities"}
 
 
 class State(Rules, BaseBackend):  # type: ignore[misc]
     """One account in one Region. Tables are keyed by ID; sender IDs by (ID, country)."""
 
+    arn_service = "sms-voice"
     token_failure = "sms.token.failure"  # noqa: S105 - the id of a behaviour
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
-        self.init_rules()
         self.phone_numbers: dict[str, PhoneNumber] = {}
         self.sender_ids: dict[tuple[str, str], SenderId] = {}
         self.sender_ids_released: dict[tuple[str, str], float] = {}
         self.pools: dict[str, Pool] = {}
         self.registrations: dict[str, Registration] = {}
         self.roles_seen: dict[str, float] = {}
-        arn, created = self.arn_of("opt-out-list/Default"), self.clock.now()
-        default = OptOutList(serial=self.next_serial(), id="Default", arn=arn, created=created)
-        self.opt_out_lists: dict[str, OptOutList] = {"Default": default}
+        self.opt_out_lists: dict[str, OptOutList] = {"Default": self.new(OptOutList, "Default", {})}
 
     def token_mismatch(self, token: str) -> Validation:
         """Return the error for a ClientToken that is reused with other parameters."""
@@ -48,9 +47,13 @@ class State(Rules, BaseBackend):  # type: ignore[misc]
         """Return the error for an invalid NextToken."""
         return Validation("any.next_token", "INVALID_NEXT_TOKEN", message=f"The next token is not valid: {token}")
 
-    def arn_of(self, resource: str) -> str:
-        """Return the ARN of `type/id`."""
-        return f"arn:{self.partition}:sms-voice:{self.region_name}:{self.account_id}:{resource}"
+    def new[Item: Record](self, kind: type[Item], name: str, parameters: Json, **members: Any) -> Item:
+        """Return a new resource with the tags of the request. The ARN of a sender ID includes its country."""
+        path = f"{kind.kind}/{name}/{members['country']}" if kind is SenderId else f"{kind.kind}/{name}"
+        arn, now = self.arn_of(path), self.clock.now()
+        created = kind(serial=self.next_serial(), id=name, arn=arn, created=now, **members)
+        self.write_tags(created.tags, tags_in(parameters))
+        return created
 
     def new_id(self, kind: str) -> str:
         """Return `kind-` and 32 hexadecimal digits, the format of the service's IDs."""
@@ -110,57 +113,38 @@ class State(Rules, BaseBackend):  # type: ignore[misc]
         self.reject_if(len(tags) > _MAXIMUM_TAGS, QuotaExceeded("sms.tags.quota", "TAGS_PER_RESOURCE"))
         store.write(tags, self.clock.now(), self.options.tags_lag_seconds)
 
-    def tag_new(self, record: Record, parameters: Json) -> Json:
-        """Write the Tags of a Create request; return the Tags member of its response."""
-        self.write_tags(record.tags, tags_in(parameters))
-        return {"Tags": tag_list(record.tags.written)}
+    def invalid_if(self, condition: object, behaviour: str, reason: str, field: str, rule: str) -> None:
+        """Raise ValidationException for a field if the condition holds and the behaviour is enabled."""
+        self.reject_if(condition, Validation(behaviour, reason, (field, rule)))
 
     def check_owner(self, parameters: Json, names: str) -> None:
         """Reject a Describe request that has both Owner and a list of names."""
-        self.reject_if(
-            parameters.get(names) and "Owner" in parameters,
-            Validation(
-                "sms.describe.owner", "PARAMETERS_CANNOT_BE_USED_TOGETHER", ("Owner", f"can't be used with {names}")
-            ),
-        )
+        both, rule = parameters.get(names) and "Owner" in parameters, f"can't be used with {names}"
+        self.invalid_if(both, "sms.describe.owner", "PARAMETERS_CANNOT_BE_USED_TOGETHER", "Owner", rule)
 
     def describe[Item: Record | Keyword](
-        self,
-        held: Iterable[Item],
-        parameters: Json,
-        attributes: Mapping[str, str],
-        status: Callable[[Item], str] = lambda _: "",
-    ) -> tuple[list[Item], Json]:
-        """Return a page of the resources that match the request's filters, and its NextToken member."""
-        shared = parameters.get("Owner") == "SHARED"
-        found = [] if shared else matching(held, parameters, attributes, status)
-        return self.page([(item.serial, item) for item in found], parameters)
+        self, member: str, held: Iterable[Item], response: Callable[[Item], Json], parameters: Json
+    ) -> Json:
+        """Return the response of a Describe operation: a page of the resources that match the filters."""
+        found = [] if parameters.get("Owner") == "SHARED" else matching(held, response, parameters)
+        page, more = self.page([(item.serial, item) for item in found], parameters)
+        return {member: list(map(response, page))} | more
 
 
-def matching[Item](
-    items: Iterable[Item],
-    parameters: Json,
-    attributes: Mapping[str, str],
-    status: Callable[[Item], str] = lambda _: "",
-) -> list[Item]:
-    """Return the items that match the request's filters.
-
-    `attributes` maps the names of filters to attributes of the item; "status" is calculated by `status`.
-    """
+def matching[Item](items: Iterable[Item], response: Callable[[Item], Json], parameters: Json) -> list[Item]:
+    """Return the items whose response matches the request's filters."""
     filters = parameters.get("Filters", [])
-    return [
-        item
-        for item in items
-        if all(_values(item, one["Name"], attributes, status) & set(one["Values"]) for one in filters)
-    ]
+    return [item for item in items if all(_values(response(item), one["Name"]) & set(one["Values"]) for one in filters)]
 
 
-def _values[Item](item: Item, name: str, attributes: Mapping[str, str], status: Callable[[Item], str]) -> set[str]:
-    """Return what a filter is compared with: booleans are lower-case text, an unset value is empty."""
-    value = status(item) if name == "status" else getattr(item, attributes[name])
-    if isinstance(value, list):
-        return set(value)
-    return {str(value).lower() if isinstance(value, bool) else value or ""}
+def _values(members: Json, name: str) -> set[str]:
+    """Return what a filter is compared with: booleans are lower-case text, an unset value is empty.
+
+    The filter `iso-country-code` is compared with the member IsoCountryCode.
+    """
+    member = name.title().replace("-", "")
+    value: Any = members.get(member, members.get(_LISTS.get(member, ""), ""))
+    return set(value) if isinstance(value, list) else {str(value).lower() if isinstance(value, bool) else value}
 
 
 def tags_in(parameters: Json) -> dict[str, str]:
