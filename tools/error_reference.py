@@ -44,7 +44,7 @@ def page() -> str:
         parts.append(f"\n## {code}\n\n{_DESCRIPTIONS[code]}\n")
         rows = [
             (f"`{' '.join(_cell(reason.cause).split())}`", _cell(reason.remedy) or "Correct the listed properties.")
-            for reason in reasons.catalogue().values()
+            for reason in reasons.catalog().values()
             if reason.error_code is code
         ]
         parts += _table(("What it means", "What to do"), rows)

@@ -44,7 +44,7 @@ TOO_LATE = Reason(
 )
 CANCELED = Reason(
     Code.RESOURCE_CONFLICT,
-    "This request was already canceled. No {noun} was purchased.",
+    "This request was already canceled or has failed. No further {noun} is purchased for it.",
     "Redeploy the stack.",
 )
 SUPERSEDED = Reason(
@@ -100,7 +100,7 @@ DOES_NOT_EXIST = Reason(
 NOT_OWNED = Reason(
     Code.ACCESS_DENIED,
     "The {noun} {id} does not belong to this resource, according to the ledger and its tags. It was not changed.",
-    "Change or release it in the stack that owns it. To remove the resource from this stack, retain it.",
+    "Change or release it where it is managed. To remove the resource from this stack, retain it.",
 )
 STILL_PENDING = Reason(
     Code.NOT_STABILIZED,
@@ -162,6 +162,6 @@ NUMBER_UNAVAILABLE = Reason(
 )
 
 
-def catalogue() -> Mapping[str, Reason]:
+def catalog() -> Mapping[str, Reason]:
     """Return every Reason by name."""
     return {name: value for name, value in globals().items() if isinstance(value, Reason)}

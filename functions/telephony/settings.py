@@ -17,7 +17,7 @@ class Settings:
     allowed_response_hosts: frozenset[str]
     """Hosts (`host` or `host:port`) that may receive a response, besides CloudFormation's buckets."""
     lease_duration: float
-    """How long one purchase attempt holds its lease. An API call takes at most 25 seconds, and Lambda retries a failed
+    """How long one purchase attempt holds its lease. An API call takes at most 23 seconds, and Lambda retries a failed
     event after 60 seconds: the lease is longer than the first and shorter than the second."""
     poll_interval: float
     """First interval between two polls. It grows to five times this value."""

@@ -140,7 +140,7 @@ class TelecomServer:
     def page(self) -> dict[str, Any]:
         """Return the content of GET /_telecom."""
         resources = self.held()
-        counts = {name: len(resources[name]) for name in ("phone_numbers", "sender_ids", "connect_numbers")}
+        counts = {name: len(held) for name, held in resources.items() if name != "pools"}
         return {"held": resources, "counts": counts, "calls": self.calls(), "log": self.log()}
 
     def serve(self, request: Request) -> Answer | Fault:

@@ -11,6 +11,7 @@ import pytest
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 
 from layers.dependencies.trim import OPERATIONS
+from local.demo import steps
 from telephony.cloudformation import request
 from telephony.model.properties import Properties, fields
 from telephony.model.validation import parse
@@ -83,6 +84,11 @@ def missing(described: Described) -> list[str]:
         f"tests/contract/test_call_budget.py: add {name} to requests()": name in test_call_budget.requests("arn"),
         f"docs/performance.md: add the calls of {name}": name in {row[0] for row in test_call_budget.SERVICE_CALLS},
         f"tests/faults/declarations.py: add a Variant of {described.kebab} with `replace`": name in replaceable,
+        f"tests/faults/environment_server.py: add what {name} holds to PHYSICAL_IDS": (
+            name in KINDS and KINDS[name].held in environment_server.PHYSICAL_IDS
+        ),
+        f"local/demo/steps.py: add {name} to PURCHASES and RELEASES": name
+        in steps.PURCHASES.keys() & steps.RELEASES.keys(),
     }
     return sorted(found | {todo for todo, provided in required.items() if not provided})
 

@@ -30,7 +30,7 @@ _reserved: ContextVar[frozenset[str]] = ContextVar("reserved", default=frozenset
 
 
 def start_invocation(deadline: float) -> None:
-    """Drop the reservations of earlier invocations. deadline: in seconds since the epoch."""
+    """Drop earlier reservations. deadline: seconds since the epoch; a later reservation is not waited for."""
     _deadline.set(deadline)
     _reserved.set(frozenset())
 

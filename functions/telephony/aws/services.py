@@ -36,7 +36,7 @@ def cloudformation() -> CloudFormationClient:
 
 
 def create_client(service: str) -> None:
-    """Create the client before its call is reserved. The first client of an environment takes time to create."""
+    """Create the client before its call is reserved. The first client takes time to create."""
     {SMS_VOICE: sms_voice, CONNECT: connect}[service]()
 
 

@@ -2,7 +2,7 @@
 
 Powertools keeps outcomes for a day, which is longer than Lambda can redeliver an event. FAILED is kept for Create and
 Update, so that every delivery has the same response. It is not kept for Delete: operators and CloudFormation repeat a
-Delete after the obstacle is removed.
+Delete after the blocker is removed.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ tests/unit/test_router.py covers everything that this module relies on.
 
 from __future__ import annotations
 
+import copy
 import logging
 from functools import cache, partial
 from typing import Any, cast
@@ -31,11 +32,11 @@ class _NoClients:
 
 @cache
 def _router() -> Any:
-    """Return crhelper with the three operations registered. Its constructor must not change the log level."""
+    """Return crhelper with the three operations registered. Its constructor must not change any log level."""
     level = logging.getLevelName(logging.getLogger().level)
     boto3, resource_helper.boto3 = resource_helper.boto3, _NoClients()
     try:
-        router = CfnResource(json_logging=False, log_level=level, boto_level="INFO")
+        router = CfnResource(json_logging=False, log_level=level, boto_level="WARNING")
     finally:
         resource_helper.boto3 = boto3
     for name, operation in _OPERATIONS.items():
@@ -45,7 +46,7 @@ def _router() -> Any:
 
 def route(invocation: Invocation) -> Outcome:
     """Return the outcome of a request. Raises UnknownOutcomeError if it is unknown."""
-    router = _router()
+    router = copy.copy(_router())  # No state of another request.
     router._event = {"RequestType": invocation.request.request_type}  # noqa: SLF001 - what _get_func reads
     outcome = cast("Outcome", router._get_func()(router._event, invocation))  # noqa: SLF001 - __call__ would also send
     logger.info(

@@ -1,7 +1,8 @@
-"""Lambda function, daily: finds numbers that no stack references, and checks purchases whose result is unknown again.
+"""Lambda function, daily: reports numbers that no stack references, and rechecks purchases whose result is unknown.
 
-It does not release a number that a DeletionPolicy may have retained. It releases only the number of a purchase whose
-result was unknown, if the Delete of that purchase was answered and ALLOW_SWEEP_RELEASE is true. It reports all others.
+It releases a number only if ALLOW_SWEEP_RELEASE is true, and only if its purchase was canceled, or if it is a
+replacement that CloudFormation never learned of and whose stack was deleted. It never releases a number that a
+DeletionPolicy may have retained.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class Invocation:
 
     @property
     def deadline(self) -> float:
-        """When every wait must end."""
+        """When waits end, unless the caller says otherwise."""
         return min(self.ends_at, self.respond_by)
 
     @property

@@ -73,7 +73,7 @@ class PurchaseRecord:
     lease_until: float = 0
     """0 if no purchase attempt was made."""
     canceled: bool = False
-    """A Delete arrived: nothing may be purchased, and a purchased number is released."""
+    """By a Delete, or by an Update that does not use it: nothing may be purchased, and a number is released."""
     referenced: bool = False
     """True once an Update has referred to this number, which proves that CloudFormation stored its physical ID."""
     response_accepted_at: float | None = None
@@ -257,7 +257,7 @@ def mark_bought(record: PurchaseRecord, physical_id: str) -> PurchaseRecord | No
 
 
 def mark_ready(record: PurchaseRecord, physical_id: str) -> PurchaseRecord | None:
-    """Record that the number can be reported to CloudFormation. Returns None if a Delete arrived meanwhile."""
+    """Record that the number can be reported. Returns None if the purchase was canceled or ended."""
     return _change(
         record,
         "SET purchase_state = :ready, physical_id = :id",

@@ -32,7 +32,7 @@ _MAX_ROUNDS = 4
 
 
 def create(invocation: Invocation) -> Observed:
-    """Purchase what is declared, configure it, and wait for it if declared."""
+    """Purchase what is declared, configure it, and wait until it is ACTIVE if declared."""
     resource = resources.by_type(invocation.request.resource_type)
     desired = parse(resource.properties, invocation.request.properties)
     _refuse_late_request(invocation)
@@ -152,7 +152,7 @@ def _delete_purchase(invocation: Invocation, resource: Resource[Any], history: H
         # An Update was to enable protection and was rolled back. It may have enabled it after its rollback.
         policy = copy.replace(policy, lift_deletion_protection=True)
     if record.state is PurchaseState.BOUGHT:
-        # The Create never succeeded. Its rollback must not fail because of protection that the Create enabled.
+        # The purchase never succeeded, or its Update was rolled back. Its protection must not block its Delete.
         policy = ALLOW_ALL
         ledger.cancel(record)
     invocation.retry(lambda: resource.release(physical_id, policy))
@@ -182,8 +182,8 @@ def _unreported_purchases(invocation: Invocation, records: list[PurchaseRecord])
     """Return the purchases that a Delete with a generated ID can refer to.
 
     It follows a Create whose response CloudFormation did not receive. If the latest response was accepted, the Create
-    had been canceled before. But if that response is old, the number is rather one that a DeletionPolicy retained when
-    the logical ID was used before, and must not be released.
+    had been canceled before. If that response is old, the number was more likely retained by a DeletionPolicy when the
+    logical ID was used before, and must not be released.
     """
     created = [record for record in records if record.request_type == "Create" and not record.referenced]
     unanswered = [record for record in created if record.response_accepted_at is None]
@@ -259,15 +259,20 @@ def _converge(invocation: Invocation, resource: Resource[Any], desired: Properti
         return resource.converge(current, desired)
 
     for _ in range(_MAX_ROUNDS):
-        before = differences(observed, desired, create_only=False)
+        before = _texts(differences(observed, desired, create_only=False))
         result = invocation.retry(once)
         if not resource.polls_until_stable or result.stability is Stability.ACTIVE:
             return result
         observed = latest = _wait_until_stable(invocation, resource, desired, result)
         # The status can still show that an earlier change FAILED. Only an unchanged difference means that this one did.
-        if observed.stability is Stability.FAILED and differences(observed, desired, create_only=False) == before:
+        after = _texts(differences(observed, desired, create_only=False))
+        if observed.stability is Stability.FAILED and after == before:
             raise reasons.CHANGE_FAILED.failure(**_failed_values(resource, observed))
     raise reasons.CHANGED_BY_OTHERS.failure(noun=resource.display_name, id=observed.physical_id)
+
+
+def _texts(found: list[Difference]) -> list[str]:
+    return [str(difference) for difference in found]
 
 
 def _failed_values(resource: Resource[Any], observed: Observed) -> dict[str, str]:
@@ -367,7 +372,7 @@ def _check_replacement(
 ) -> None:
     """Raise HandlerError unless the declaration allows the release of the current number, and nothing blocks it."""
     values = {
-        "changes": ", ".join(str(change) for change in changes),
+        "changes": ", ".join(_texts(changes)),
         "id": observed.physical_id,
         "noun": resource.display_name,
     }

@@ -46,7 +46,6 @@ class Purchaser:
         record: PurchaseRecord,
         *,
         attempted: bool = False,
-        contended: bool = False,
     ) -> None:
         self.invocation = invocation
         self.resource = resource
@@ -56,7 +55,7 @@ class Purchaser:
         """An attempt was made whose result is unknown."""
         self.must_search = attempted
         """It was made since the last search by tags. Search before the next attempt."""
-        self.contended = contended
+        self.contended = False
         """Other reservations for the call are pending."""
         self.leased = False
         """The lease of the next attempt was written with the record."""
@@ -279,7 +278,7 @@ def read_existing(invocation: Invocation, resource: Resource[Any], physical_id: 
 
 
 def release_unused(invocation: Invocation, resource: Resource[Any], record: PurchaseRecord, physical_id: str) -> None:
-    """Release a number that was never reported to a stack, and close its purchase. Removes every obstacle."""
+    """Release a number that was never reported to a stack, and close its purchase. Removes every blocker."""
     _release(invocation, resource, physical_id)
     ledger.close(record, PurchaseState.RELEASED, physical_id)
 
@@ -331,7 +330,7 @@ def _release(invocation: Invocation, resource: Resource[Any], physical_id: str) 
 
 
 def _search(invocation: Invocation, find: Callable[[], Observed | None]) -> Observed | None:
-    """Search by tags. In the final invocation, a search that fails is left to the sweep."""
+    """Search by tags. In the final invocation, a failed search returns None; the sweep searches again."""
     try:
         return invocation.retry(find)
     except UnknownOutcomeError:

@@ -106,9 +106,9 @@ class Properties:
         default=False,
     )
     wait_for_active: bool = prop(
-        "Specifies whether stack operations wait until a phone number of AWS End User Messaging SMS is `ACTIVE`. If "
-        "`false`, the operation completes when the number is purchased, whatever its Status. Sender IDs are available "
-        "immediately. Claims of Amazon Connect are always waited for.",
+        "Specifies whether stack operations wait until the resource is `ACTIVE`. If `false`, the operation completes "
+        "when the resource is purchased, whatever its status. It has no effect on types that are available immediately, "
+        "or that the provider always waits for.",
         default=False,
     )
     wait_timeout_seconds: int | None = prop(

@@ -14,7 +14,7 @@ import abc
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import attrs
 
@@ -64,7 +64,7 @@ class ReleasePolicy:
 
 
 ALLOW_ALL = ReleasePolicy(lift_deletion_protection=True, leave_pools=True)
-"""For a number that was never reported to a stack."""
+"""For a number that no stack uses."""
 
 
 @data
@@ -107,7 +107,8 @@ class Purchase:
         return self.owner.owns(tags) and tags.get(f"{TAG_PREFIX}request-id") == self.request_id
 
 
-class Difference(NamedTuple):
+@data
+class Difference:
     """A declared property whose live value differs."""
 
     property_name: str
@@ -137,7 +138,7 @@ class Resource[P: Properties](abc.ABC):
 
     @abc.abstractmethod
     def purchase_call(self, desired: P) -> tuple[str, str]:
-        """Return service and operation of the call in `acquire`. Its reservation is made before the lease."""
+        """Return service and operation of the call in `acquire`. It is reserved with the lease, or before it."""
 
     def select_candidate(self, desired: P) -> str | None:  # noqa: ARG002 - most services choose the number themselves
         """Choose the number to purchase, if the service leaves that to the caller. Purchases nothing."""
@@ -182,7 +183,7 @@ class Resource[P: Properties](abc.ABC):
 
     @abc.abstractmethod
     def release(self, physical_id: str, policy: ReleasePolicy) -> None:
-        """Release it. A resource that no longer exists is a success. Raises RetryableError for temporary obstacles."""
+        """Release it. A resource that no longer exists is a success. Raises RetryableError for temporary blockers."""
 
     def disable_protection(self, observed: Observed) -> None:
         """Disable deletion protection. Called only if observed.protected is True."""

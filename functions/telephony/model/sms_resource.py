@@ -54,7 +54,7 @@ class SmsResource[P: Properties](Resource[P]):
             services.sms_voice().untag_resource(ResourceArn=observed.arn, TagKeys=to_remove)
 
     def release(self, physical_id: str, policy: ReleasePolicy) -> None:
-        """Release it. If protection or a pool prevents that, remove the obstacle first, if the policy allows it."""
+        """Release it. If protection or a pool prevents that, remove the blocker first, if the policy allows it."""
         with suppress(NotFoundError):
             try:
                 self.call_release(physical_id)

@@ -150,13 +150,13 @@ def _value(kind: Any, value: Any, path: str, info: PropertyInfo, violations: lis
         return value
     if kind is ReplacementPermission:
         is_id = isinstance(value, str) and re.fullmatch(info.pattern or "", value)
-        meant = value if is_id else boolean(value)
+        parsed = value if is_id else boolean(value)
         return (
-            refuse("must be true, false, or the ID of the resource that may be released.") if meant is None else meant
+            refuse("must be true, false, or the ID of the resource that may be released.") if parsed is None else parsed
         )
     if kind is bool:
-        meant = boolean(value)
-        return refuse("must be true or false.") if meant is None else meant
+        parsed = boolean(value)
+        return refuse("must be true or false.") if parsed is None else parsed
     if kind is int:
         return _integer(value, info, refuse)
     if kind is str:

@@ -249,7 +249,7 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
         # A number whose last change failed also shows FAILED, and is still usable.
         return copy.replace(observed, stability=Stability.ACTIVE)
 
-    def release(self, physical_id: str, policy: ReleasePolicy) -> None:  # noqa: ARG002 - Connect has no obstacles
+    def release(self, physical_id: str, policy: ReleasePolicy) -> None:  # noqa: ARG002 - nothing blocks a release
         """ReleasePhoneNumber."""
         with suppress(NotFoundError):
             services.connect().release_phone_number(PhoneNumberId=physical_id)
