@@ -107,8 +107,8 @@ class Properties:
     )
     wait_for_active: bool = prop(
         "Specifies whether stack operations wait until the resource is `ACTIVE`. If `false`, the operation completes "
-        "when the resource is purchased, whatever its status. It has no effect on types that are available immediately, "
-        "or that the provider always waits for.",
+        "when the resource is purchased, whatever its status. It has no effect on types that are available immediately "
+        "or always waited for.",
         default=False,
     )
     wait_timeout_seconds: int | None = prop(
