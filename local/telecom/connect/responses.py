@@ -52,5 +52,5 @@ class TelecomConnectResponse(ModelledResponse, ConnectResponse):  # type: ignore
         if operation in model.operation_names:
             names = [shape.name for shape in model.operation_model(operation).error_shapes]
             if "InvalidRequestException" not in names and "InvalidParameterException" in names:
-                return InvalidParameter("any.not_built", message)
-        return InvalidRequest("any.not_built", message)
+                return InvalidParameter("any.not_implemented", message)
+        return InvalidRequest("any.not_implemented", message)

@@ -41,4 +41,4 @@ class SmsVoiceResponse(ModelledResponse):
 
     def not_implemented(self, operation: str) -> ModelledError:
         """Return ValidationException, which every operation models."""
-        return Validation("any.not_built", "UNKNOWN_OPERATION", message=self.not_implemented_message(operation))
+        return Validation("any.not_implemented", "UNKNOWN_OPERATION", message=self.not_implemented_message(operation))
