@@ -235,9 +235,11 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
             "Only true and false are valid. Anything else is FAILED, names the property, and makes no AWS call.",
         ),
         "secret in logs, tables or errors": Fault(
-            "Many people can read logs, tables, stack events and error messages.",
+            "Many people can read logs, tables, stack events and error messages. Services quote the values that they "
+            "refuse: escaped, line by line or truncated.",
             "None of them contains the signature of a ResponseURL or a NoEcho value, at any log level. Every test of "
-            "the provider verifies this.",
+            "the provider verifies this. A NoEcho value has at least four characters; an identifier that the service "
+            "returns, such as a phone number or a sender ID, is not one.",
             ("*/create/kill*/retries",),
         ),
     },

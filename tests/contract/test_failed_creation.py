@@ -71,7 +71,7 @@ def test_delete_without_create_succeeds_without_a_call(harness: Harness, kind: K
     ("kind", "properties", "error_code", "facts"),
     [
         (SMS_PHONE_NUMBER, SIMULATOR | {"NumberType": "TEN_DLC"}, "InvalidRequest", ["RegistrationId"]),
-        (SMS_PHONE_NUMBER, SIMULATOR | {"OptOutListName": "nowhere"}, "NotFound", ["nowhere"]),
+        (SMS_PHONE_NUMBER, SIMULATOR | {"OptOutListName": "nowhere"}, "NotFound", ["opt-out-list"]),
         (SMS_PHONE_NUMBER, SIMULATOR | {"PoolId": "pool-" + 32 * "0"}, "NotFound", ["pool-"]),
         (
             SMS_PHONE_NUMBER,

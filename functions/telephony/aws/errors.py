@@ -11,6 +11,7 @@ from botocore.exceptions import (
     ParamValidationError,
 )
 
+from telephony import redaction
 from telephony.data import data
 from telephony.errors import (
     HandlerError,
@@ -145,9 +146,6 @@ BY_CODE: Mapping[str, ErrorMeaning] = {
     ),
 }
 
-_MAX_MESSAGE = 500
-"""Characters of the service's message that a Reason repeats."""
-
 # Source: botocore.retries.standard, ThrottledRetryableChecker.
 _THROTTLES = frozenset(
     {
@@ -202,7 +200,7 @@ def from_client_error(error: ClientError | BotoCoreError, operation: str) -> Tel
 
 def _from_response(error: ClientError, operation: str) -> TelephonyError:
     code = str(error.response.get("Error", {}).get("Code", ""))
-    message = str(error.response.get("Error", {}).get("Message", "")).strip().partition("\n")[0][:_MAX_MESSAGE]
+    message = str(error.response.get("Error", {}).get("Message", ""))
     reason = str(error.response.get("Reason") or "")
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if code in _THROTTLES or status == _TOO_MANY_REQUESTS:
@@ -224,8 +222,8 @@ def _from_response(error: ClientError, operation: str) -> TelephonyError:
     if operation == "ClaimPhoneNumber" and "not available" in message.lower():
         kind, meaning = NumberUnavailableError, ErrorMeaning(Code.RESOURCE_CONFLICT)
     error_name = " ".join(filter(None, (code, reason)))
-    fields = "; ".join(f"{field.get('Name')}: {field.get('Message')}" for field in _fields(error))
-    text = " ".join(filter(None, (message.rstrip("."), f"[{fields}]" if fields else "")))
+    fields = redaction.shown("; ".join(f"{field.get('Name')}: {field.get('Message')}" for field in _fields(error)))
+    text = " ".join(filter(None, (redaction.shown(message).rstrip("."), f"[{fields}]" if fields else "")))
     return kind(
         meaning.error_code,
         f"{operation} failed: {text or error_name} ({error_name}).",

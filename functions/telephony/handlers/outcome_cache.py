@@ -22,14 +22,12 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyPersistenceLayerError,
 )
 
-from telephony import clock, reasons, resources
+from telephony import clock, reasons
 from telephony.aws import clients
-from telephony.cloudformation.request import Request
 from telephony.cloudformation.response import Outcome
 from telephony.errors import HandlerError, UnknownOutcomeError
 from telephony.lifecycle.invocation import Backoff, Invocation
 from telephony.model.resource import Observed
-from telephony.model.validation import free_text_values
 from telephony.observability import logger
 from telephony.settings import settings
 
@@ -38,8 +36,6 @@ if TYPE_CHECKING:
 
 EXPIRES_AFTER = 86_400
 """Seconds. Lambda discards events after six hours, and a signed URL is valid for two."""
-_MIN_SECRET_LENGTH = 4
-"""Characters. A shorter value can occur in the text by chance."""
 _PARTITION, _PREFIX = "outcome", "outcome"
 
 Operation = Callable[[Invocation], Observed | None]
@@ -173,7 +169,7 @@ def _execute(invocation: Invocation, operation: Operation) -> Outcome:
         )
         # A failed Update or Delete must return the physical ID that CloudFormation already has.
         created = failure.physical_id if request.request_type == "Create" else None
-        return Outcome("FAILED", created or default_id, reason=_without_secrets(str(failure), request))
+        return Outcome("FAILED", created or default_id, reason=str(failure))
     except UnknownOutcomeError as error:
         if not invocation.final:
             raise
@@ -183,15 +179,3 @@ def _execute(invocation: Invocation, operation: Operation) -> Outcome:
     if observed is None:
         return Outcome("SUCCESS", default_id)
     return Outcome("SUCCESS", observed.physical_id, data=observed.attributes)
-
-
-def _without_secrets(reason: str, request: Request) -> str:
-    """Remove declared free text, which a service may repeat in its message: many people can read a Reason."""
-    try:
-        properties = resources.by_type(request.resource_type).properties
-    except HandlerError:
-        return reason
-    for secret in sorted(set(free_text_values(properties, request.properties)), key=len, reverse=True):
-        if len(secret) >= _MIN_SECRET_LENGTH:
-            reason = reason.replace(secret, "[declared text]")
-    return reason

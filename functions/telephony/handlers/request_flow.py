@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from telephony import clock
+from telephony import clock, redaction, resources
 from telephony.aws import rate_limiter
 from telephony.cloudformation import response
 from telephony.cloudformation.request import NotARequestError, Request, ResponseHostRefusedError, parse
@@ -40,6 +40,9 @@ def handle(event: object, context: LambdaContext, *, final: bool) -> None:
     stops_at = clock.now() + context.get_remaining_time_in_millis() / 1000
     invocation = Invocation(request, ends_at=stops_at - settings().response_margin, final=final)
     rate_limiter.start_invocation(deadline=invocation.deadline)
+    redaction.start_invocation(
+        lambda: resources.possible_secrets(request.resource_type, request.properties, request.old_properties)
+    )
     logger.info("Request received", extra={"properties": sorted(request.properties), "final": final})
     dimensions = {"ResourceType": request.resource_type, "RequestType": request.request_type}
     try:

@@ -259,20 +259,20 @@ def _converge(invocation: Invocation, resource: Resource[Any], desired: Properti
         return resource.converge(current, desired)
 
     for _ in range(_MAX_ROUNDS):
-        before = _texts(differences(observed, desired, create_only=False))
+        before = _values(differences(observed, desired, create_only=False))
         result = invocation.retry(once)
         if not resource.polls_until_stable or result.stability is Stability.ACTIVE:
             return result
         observed = latest = _wait_until_stable(invocation, resource, desired, result)
         # The status can still show that an earlier change FAILED. Only an unchanged difference means that this one did.
-        after = _texts(differences(observed, desired, create_only=False))
+        after = _values(differences(observed, desired, create_only=False))
         if observed.stability is Stability.FAILED and after == before:
             raise reasons.CHANGE_FAILED.failure(**_failed_values(resource, observed))
     raise reasons.CHANGED_BY_OTHERS.failure(noun=resource.display_name, id=observed.physical_id)
 
 
-def _texts(found: list[Difference]) -> list[str]:
-    return [str(difference) for difference in found]
+def _values(found: list[Difference]) -> list[tuple[str, Any, Any]]:
+    return [(difference.property_name, difference.live, difference.desired) for difference in found]
 
 
 def _failed_values(resource: Resource[Any], observed: Observed) -> dict[str, str]:
@@ -372,7 +372,7 @@ def _check_replacement(
 ) -> None:
     """Raise HandlerError unless the declaration allows the release of the current number, and nothing blocks it."""
     values = {
-        "changes": ", ".join(_texts(changes)),
+        "changes": ", ".join(str(change) for change in changes),
         "id": observed.physical_id,
         "noun": resource.display_name,
     }

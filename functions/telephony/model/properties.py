@@ -32,8 +32,8 @@ class PropertyInfo:
     """Advice to add when exactly this value is refused."""
     disabled_when_removed: bool = False
     """A switch that is turned off when its declaration is removed. Other properties keep their live value."""
-    free_text: bool = False
-    """May hold a NoEcho value. Never shown."""
+    code: bool = False
+    """A short public code. A message may show a refused value, unlike that of other strings."""
     normalize: Callable[[Any], Any] | None = None
     """Brings equivalent values to one form before they are compared."""
 
@@ -83,7 +83,7 @@ class Tag(Nested):
         minimum=1,
         maximum=128,
     )
-    value: str = prop("The value of the tag.", required=True, maximum=256, free_text=True)
+    value: str = prop("The value of the tag.", required=True, maximum=256)
 
 
 @data
@@ -129,6 +129,7 @@ def country_code_property(*, required: bool = False) -> Any:
         required=required,
         create_only=True,
         pattern=r"[A-Z]{2}",
+        code=True,
         hints={"false": 'YAML reads an unquoted NO as false. Quote it: "NO".'},
     )
 
@@ -147,9 +148,9 @@ def _info(cls: type[Any], field: "attrs.Attribute[Any]") -> PropertyInfo:
     return copy.replace(info, pattern=cls.id_pattern) if field.name == _ALLOW_REPLACEMENT else info
 
 
-def iter_declared(properties: "Properties") -> Iterator[tuple[str, PropertyInfo, Any]]:
-    """Yield field name, info and value of every property that is declared."""
+def iter_declared(properties: "Properties") -> Iterator[tuple["attrs.Attribute[Any]", PropertyInfo, Any]]:
+    """Yield field, info and value of every property that is declared."""
     for field, info in fields(type(properties)).values():
         value = getattr(properties, field.name)
         if value is not None:
-            yield field.name, info, value
+            yield field, info, value

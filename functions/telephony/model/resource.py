@@ -21,7 +21,7 @@ import attrs
 from telephony.data import data
 from telephony.model.properties import Properties, Tag, fields, iter_declared, property_name
 from telephony.model.tags import TAG_PREFIX, Owner
-from telephony.model.validation import parse_lenient
+from telephony.model.validation import parse_lenient, shows_value
 
 _NAMESPACE = uuid.UUID("6d8b2f0e-5f6e-5b0c-9a44-3c0a8c1f7b52")
 
@@ -114,10 +114,13 @@ class Difference:
     property_name: str
     live: Any
     desired: Any
+    shows_value: bool
+    """Whether a message may show the values."""
 
     def __str__(self) -> str:
         """Return the text for a Reason."""
-        return f"{self.property_name} (is {_plain(self.live)}, declared {_plain(self.desired)})"
+        values = f" (is {_plain(self.live)}, declared {_plain(self.desired)})" if self.shows_value else ""
+        return self.property_name + values
 
 
 class Resource[P: Properties](abc.ABC):
@@ -206,13 +209,14 @@ def differences(observed: Observed, desired: Properties, *, create_only: bool) -
     A property that is not declared never differs. A property that is not readable never differs after the purchase.
     """
     found = []
-    for field_name, info, wanted in iter_declared(desired):
+    for field, info, wanted in iter_declared(desired):
+        field_name = field.name
         if field_name not in observed.live or info.create_only is not create_only or info.create_only_not_readable:
             continue
         normalize = info.normalize or (lambda value: value)
         live = observed.live[field_name]
         if normalize(live) != normalize(wanted):
-            found.append(Difference(property_name(field_name), live, wanted))
+            found.append(Difference(property_name(field_name), live, wanted, shows_value(field.type, info)))
     return found
 
 

@@ -22,6 +22,11 @@ PROTOCOL_PROPERTIES = frozenset({"ServiceToken", "ServiceTimeout"})
 
 _MAX_SHOWN = 60
 """Characters of a refused value that a message shows."""
+_NOT_SECRET = re.compile(
+    r"true|false|(?:phone|pool|registration)-[0-9a-f]{32}"
+    r"|arn:aws[-a-z]*:[-a-z0-9]+:[-a-z0-9]*:(?:[0-9]{12})?:[-\w+=,.@/:|]+"
+)
+"""Values that are not secret in any property: booleans, IDs and ARNs."""
 
 
 @data
@@ -70,23 +75,28 @@ def disable_removed_switches[P: Properties](desired: P, before: Mapping[str, Any
     return typing.cast("P", copy.replace(desired, **off))
 
 
-def free_text_values(cls: type[Any], raw: Mapping[str, Any]) -> Iterator[str]:
-    """Yield every string of a declaration that may be a secret: free text, and values of unknown properties."""
+def possible_secrets(cls: type[Any], raw: Mapping[str, Any]) -> Iterator[str]:
+    """Yield every string of a declaration that can come from a NoEcho parameter.
+
+    That is every string, also of unknown properties, except valid enum values and integers, booleans, IDs and ARNs.
+    """
     known = fields(cls)
     for name, value in raw.items():
-        if name in PROTOCOL_PROPERTIES:
-            continue
-        field, info = known.get(name, (None, None))
-        kind = without_none(field.type) if field is not None else Anything
-        if (info is not None and info.free_text) or kind is Anything:
-            yield from _strings(value)
-            continue
-        member = typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else kind
+        kind = _item_type(known[name][0].type) if name in known else Anything
         for item in value if isinstance(value, list) else [value]:
-            if attrs.has(member) and isinstance(item, Mapping):
-                yield from free_text_values(member, item)
-            elif attrs.has(member) or not isinstance(item, str):
-                yield from _strings(item)  # The wrong type, so it may be anything.
+            if attrs.has(kind) and isinstance(item, Mapping):
+                yield from possible_secrets(kind, item)
+            elif not (isinstance(item, str) and (item in typing.get_args(kind) or (kind is int and item.isdecimal()))):
+                yield from (text for text in _strings(item) if not _NOT_SECRET.fullmatch(text))
+
+
+def shows_value(kind: Any, info: PropertyInfo) -> bool:
+    """Return whether a message may show a value of the property: a boolean, integer, enum value or code.
+
+    Any other property can have a NoEcho parameter as its value.
+    """
+    kind = _item_type(kind)
+    return info.code or kind in {bool, int, ReplacementPermission} or typing.get_origin(kind) is Literal
 
 
 def without_none(kind: Any) -> Any:
@@ -94,6 +104,12 @@ def without_none(kind: Any) -> Any:
     if typing.get_origin(kind) in {typing.Union, types.UnionType}:
         return next(member for member in typing.get_args(kind) if member is not type(None))
     return kind
+
+
+def _item_type(kind: Any) -> Any:
+    """Return the type of a list's items, or of a property that is not a list."""
+    kind = without_none(kind)
+    return typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else kind
 
 
 def boolean(value: Any) -> bool | None:
@@ -135,7 +151,7 @@ def _structure(cls: type[Any], raw: Mapping[str, Any], path: str, violations: li
     absent = [(field, info) for name, (field, info) in known.items() if name not in raw]
     with_defaults = {field.name: field.default for field, info in absent if not info.required} | values
     violations.extend(
-        Violation(path + rule.path, _show(raw.get(rule.path)), rule.text)
+        Violation(path + rule.path, _show(raw.get(rule.path), known[rule.path][0].type, known[rule.path][1]), rule.text)
         for rule in cls.rules
         if rule.violated(with_defaults)
     )
@@ -145,7 +161,7 @@ def _structure(cls: type[Any], raw: Mapping[str, Any], path: str, violations: li
 def _value(kind: Any, value: Any, path: str, info: PropertyInfo, violations: list[Violation]) -> Any:  # noqa: PLR0911 - one line per type
     """Convert a value to the property's type, or add a violation."""
     kind = without_none(kind)
-    refuse = _Refusal(path, value, info, violations)
+    refuse = _Refusal(path, value, kind, info, violations)
     if kind is Anything:
         return value
     if kind is ReplacementPermission:
@@ -176,13 +192,13 @@ def _value(kind: Any, value: Any, path: str, info: PropertyInfo, violations: lis
 class _Refusal:
     path: str
     value: Any
+    kind: Any
     info: PropertyInfo
     violations: list[Violation]
 
     def __call__(self, rule: str, *, show: bool = True) -> Any:
         hint = self.info.hints.get(self.value, "") if isinstance(self.value, str) else ""
-        # A value of the wrong type may be a secret.
-        shown = _show(self.value) if show and not self.info.free_text else f"({_type_name(self.value)})"
+        shown = _show(self.value, self.kind, self.info) if show else f"({_type_name(self.value)})"
         self.violations.append(Violation(self.path, shown, " ".join(filter(None, (rule, hint)))))
 
 
@@ -208,7 +224,7 @@ def _string(value: Any, info: PropertyInfo, refuse: _Refusal) -> Any:
 
 
 def _list(kind: Any, value: Any, path: str, info: PropertyInfo, violations: list[Violation]) -> Any:
-    refuse = _Refusal(path, value, info, violations)
+    refuse = _Refusal(path, value, kind, info, violations)
     if not isinstance(value, (list, tuple)):
         return refuse("must be a list.", show=False)
     if info.minimum is not None and len(value) < info.minimum:
@@ -229,10 +245,13 @@ def _type_name(value: Any) -> str:
     return "a list" if isinstance(value, (list, tuple)) else type(value).__name__
 
 
-def _show(value: Any) -> str:
+def _show(value: Any, kind: Any, info: PropertyInfo) -> str:
     if value is None:
         return ""
-    text = f'"{value}"' if isinstance(value, str) else _type_name(value) if isinstance(value, Mapping) else str(value)
+    # A list or map may hold anything.
+    if isinstance(value, (list, tuple, Mapping)) or not shows_value(kind, info):
+        return f"({_type_name(value)})"
+    text = f'"{value}"' if isinstance(value, str) else str(value)
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 

@@ -7,9 +7,13 @@ is in the model package.
 import importlib
 import pkgutil
 import re
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from telephony import reasons
+from telephony.errors import HandlerError
+from telephony.model import validation
+from telephony.model.properties import Nested
 from telephony.model.resource import Resource
 
 _PREFIX = "Custom::"
@@ -27,6 +31,17 @@ def by_type(resource_type: str) -> Resource[Any]:
         raise reasons.UNKNOWN_TYPE.failure(type=resource_type, known=", ".join(sorted(modules)))
     module = importlib.import_module(f"{__name__}.{modules[resource_type]}")
     return cast("Resource[Any]", getattr(module, resource_type.removeprefix(_PREFIX))())
+
+
+def possible_secrets(resource_type: str, *declarations: Mapping[str, Any]) -> Iterator[str]:
+    """Yield every string of the declarations that can come from a NoEcho parameter."""
+    try:
+        properties: type[Any] = by_type(resource_type).properties
+    except HandlerError:
+        properties = Nested
+    for declared in declarations:
+        own = {name: value for name, value in declared.items() if name not in validation.PROTOCOL_PROPERTIES}
+        yield from validation.possible_secrets(properties, own)
 
 
 def _modules() -> dict[str, str]:

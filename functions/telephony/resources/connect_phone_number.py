@@ -11,12 +11,11 @@ Source: Amazon Connect API Reference, "ClaimPhoneNumber", "ReleasePhoneNumber" a
 
 import copy
 import random
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar, Literal
 
-from telephony import reasons
+from telephony import reasons, redaction
 from telephony.aws import services
 from telephony.data import data
 from telephony.errors import NotFoundError, NumberUnavailableError, UnknownOutcomeError
@@ -97,7 +96,7 @@ class ConnectPhoneNumberProperties(Properties):
         pattern=r"arn:\S+",
         maximum=256,
     )
-    description: str | None = prop("The description of the phone number.", maximum=500, free_text=True)
+    description: str | None = prop("The description of the phone number.", maximum=500)
 
 
 class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
@@ -144,7 +143,7 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
         if self._candidates is None:
             self._candidates = self._search(desired)
         if not self._candidates:
-            prefix = f" with prefix {desired.prefix}" if desired.prefix is not None else ""
+            prefix = " with the declared Prefix" if desired.prefix is not None else ""
             raise reasons.NONE_AVAILABLE.failure(
                 type=desired.type, country=desired.country_code, prefix=prefix, target=desired.target_arn
             )
@@ -287,7 +286,7 @@ def _observed(summary: Mapping[str, Any]) -> Observed:
         physical_id=summary["PhoneNumberArn"],
         stability=_STABILITY[status["Status"]],
         arn=summary["PhoneNumberArn"],
-        message=re.sub(r"\s+", " ", text(status.get("Message"))).strip().rstrip("."),
+        message=redaction.shown(text(status.get("Message"))).rstrip("."),
         tags=summary.get("Tags", {}),
         attributes={
             "PhoneNumberArn": summary["PhoneNumberArn"],

@@ -40,9 +40,7 @@ _CLOCK_SKEW = 300
 class MandatoryKeyword(Nested):
     """The response to a keyword that every phone number has."""
 
-    message: str = prop(
-        "The response message.", required=True, pattern=_MESSAGE, minimum=1, maximum=1600, free_text=True
-    )
+    message: str = prop("The response message.", required=True, pattern=_MESSAGE, minimum=1, maximum=1600)
 
 
 @data
@@ -60,9 +58,7 @@ class OptionalKeyword(Nested):
     keyword: str = prop(
         "The keyword. Case is ignored.", required=True, pattern=r"(?!(?i:stop|help)$)[ \S]+", minimum=1, maximum=30
     )
-    message: str = prop(
-        "The response message.", required=True, pattern=_MESSAGE, minimum=1, maximum=1600, free_text=True
-    )
+    message: str = prop("The response message.", required=True, pattern=_MESSAGE, minimum=1, maximum=1600)
     action: Literal["AUTOMATIC_RESPONSE", "OPT_OUT", "OPT_IN"] = prop(
         "The action to perform when the keyword is received.", required=True
     )
