@@ -124,8 +124,8 @@ class KnownStack(_Refusals):
 
         Its physical ID is the StackId (recorded: engine/test_deletion_policy.py).
         """
-        self.add(self.name, status, self.stack_id, reason=reason, at=at, resource_type=STACK_TYPE)
         self.status = status
+        self.add(self.name, status, self.stack_id, reason=reason, at=at, resource_type=STACK_TYPE)
 
     def add(
         self,
@@ -165,7 +165,8 @@ class KnownStack(_Refusals):
         return self.deleted_at is not None and self._now() - self.deleted_at > DELETED_STACK_IS_SHOWN_FOR
 
     def _record(self) -> None:
-        self._history.append((self._now(), self.status, dict(self.resources)))
+        if self.status:
+            self._history.append((self._now(), self.status, dict(self.resources)))
 
 
 class StacksApi(_Refusals, ThreadingHTTPServer):
