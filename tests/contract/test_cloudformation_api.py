@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 import pytest
+import trustme
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
@@ -218,3 +221,12 @@ def test_unregistered_stack_is_shown_as_the_default(api: StacksApi, client: Clou
     [described] = call(client, "DescribeStacks", StackName=ID)["Stacks"]
     assert (described["StackId"], described["StackStatus"]) == (ID, "UPDATE_IN_PROGRESS")
     assert call(client, "DescribeStackEvents", StackName=ID) == {"StackEvents": []}
+
+
+def test_api_can_be_served_over_tls(tmp_path: Path) -> None:
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    with StacksApi(tls=context) as api:
+        client = boto3.client("cloudformation", endpoint_url=api.url, verify=str(tmp_path / "ca.pem"))
+        assert status(client) == "UPDATE_IN_PROGRESS"

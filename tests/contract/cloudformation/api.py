@@ -3,6 +3,8 @@
 Sources: the API reference; "recorded" is a response recorded from AWS (localstack, tests/aws/services/cloudformation).
 """
 
+import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -172,14 +174,17 @@ class KnownStack(_Refusals):
 class StacksApi(_Refusals, ThreadingHTTPServer):
     """Serves `stacks`; use as a context manager.
 
-    `default` is shown for a StackId that isn't in `stacks`. None: such a stack does not exist.
+    `default` is shown for a StackId that isn't in `stacks`. None: such a stack does not exist. `tls` is for HTTPS.
     """
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
+    request_queue_size = 128
+
+    def __init__(self, now: Callable[[], float] = time.time, *, tls: ssl.SSLContext | None = None) -> None:
         _Refusals.__init__(self)
         ThreadingHTTPServer.__init__(self, ("127.0.0.1", 0), _Handler)
-        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.server_port}"
         self._now = now
+        self._tls = tls
         self.reset()
 
     def __enter__(self) -> Self:
@@ -189,6 +194,17 @@ class StacksApi(_Refusals, ThreadingHTTPServer):
     def __exit__(self, *_: object) -> None:
         self.shutdown()
         self.server_close()
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Run the TLS handshake in the connection's thread, so that a silent client doesn't block the others."""
+        connection = self._tls.wrap_socket(request, server_side=True) if self._tls else request
+        with connection:
+            super().finish_request(connection, client_address)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print nothing about a broken connection: tests kill and interrupt clients."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
     def reset(self) -> None:
         """Forget all stacks, calls and refusals."""
