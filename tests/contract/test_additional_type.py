@@ -132,6 +132,7 @@ def test_protected_pool_is_deleted_only_if_on_delete_allows_it(harness: PoolHarn
     assert harness.ids() == [pool]
 
     declared = kind.properties | {"OnDelete": {"LiftDeletionProtection": True}}
+    harness.stacks.stacks[stack.stack_id].status = "DELETE_IN_PROGRESS"
     assert delete(harness, kind, pool, stack_id=stack.stack_id, properties=declared)["Status"] == "SUCCESS"
     assert harness.ids() == []
 
