@@ -17,7 +17,7 @@ import trustme
 from benchmarks.artifacts import Artifact
 from layers.dependencies import certificates
 from local.telecom import Options, TelecomServer
-from tests.contract.cloudformation import event
+from tests.contract.cloudformation import StacksApi, event
 from tests.contract.responses import ResponseSink
 
 REGION = "us-east-1"
@@ -25,7 +25,10 @@ SIMULATOR: dict[str, Any] = {"IsoCountryCode": "US", "NumberType": "SIMULATOR", 
 
 
 class Services:
-    """The telecom services, DynamoDB and S3. Their certificate authority is one of more than a hundred trusted ones."""
+    """The telecom services, DynamoDB, S3 and CloudFormation.
+
+    Their certificate authority is one of more than a hundred trusted ones.
+    """
 
     def __enter__(self) -> Self:
         """Start the servers."""
@@ -40,6 +43,7 @@ class Services:
             authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
             self._telecom = stack.enter_context(TelecomServer(Options(phone_numbers=1_000_000), context))
             self._sink = stack.enter_context(ResponseSink(authority))
+            self._stacks = stack.enter_context(StacksApi(tls=context))
             session = boto3.Session("bench", "bench", region_name=REGION)
             self._dynamodb = session.client("dynamodb", endpoint_url=self._telecom.url, verify=str(self._bundle))
             create_table(self._dynamodb, "idempotency", "id")
@@ -70,6 +74,7 @@ class Services:
             "SSL_CERT_FILE": str(self._bundle),
             "AWS_ENDPOINT_URL_PINPOINT_SMS_VOICE_V2": self._telecom.url,
             "AWS_ENDPOINT_URL_DYNAMODB": self._telecom.url,
+            "AWS_ENDPOINT_URL_CLOUDFORMATION": self._stacks.url,
             "ALLOWED_RESPONSE_HOSTS": self._sink.host,
             "STATE_TABLE": table,
             "IDEMPOTENCY_TABLE": "idempotency",
@@ -81,7 +86,10 @@ class Services:
         }
 
     def event(self, request_type: Any, **fields: Any) -> dict[str, Any]:
-        """Return an event with a presigned URL of its own. The default type is Custom::SmsPhoneNumber."""
+        """Return an event with a presigned URL of its own. The default type is Custom::SmsPhoneNumber.
+
+        Its stack is shown with an operation in progress.
+        """
         request_id = str(uuid4())
         stack_id = f"arn:aws:cloudformation:{REGION}:123456789012:stack/bench/{fields.pop('stack', uuid4())}"
         given = {"resource_type": "Custom::SmsPhoneNumber", "properties": SIMULATOR, "logical_id": "Number"} | fields
@@ -98,7 +106,8 @@ class Services:
 
     def calls(self) -> Counter[str]:
         """Count the calls so far, by `service.Operation`; responses to CloudFormation are counted as `PUT`."""
-        return Counter(self._telecom.calls()) + Counter({"PUT": len(self._sink.puts)})
+        asked = Counter(f"cloudformation.{action}" for action in self._stacks.calls)
+        return Counter(self._telecom.calls()) + asked + Counter({"PUT": len(self._sink.puts)})
 
     def close_connections(self) -> None:
         """Close every connection, as the services do between events that are minutes apart."""

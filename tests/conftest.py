@@ -1,4 +1,4 @@
-"""Runs the provider in this process, with real HTTP to the telecom services, DynamoDB and S3 simulators."""
+"""Runs the provider in this process, with real HTTP to simulated telecom services, DynamoDB, S3 and CloudFormation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import time_machine
 import trustme
 
 from local.telecom import Options, TelecomServer
-from tests.contract.cloudformation import AsyncInvoker, CloudFormation, event, invoker
+from tests.contract.cloudformation import AsyncInvoker, CloudFormation, StacksApi, event, invoker
 from tests.contract.declarations import KINDS, Kind
 from tests.contract.responses import ResponseSink
 
@@ -84,6 +84,12 @@ def telecom_server() -> Iterator[TelecomServer]:
 
 
 @pytest.fixture(scope="session")
+def stacks_api() -> Iterator[StacksApi]:
+    with StacksApi() as api:
+        yield api
+
+
+@pytest.fixture(scope="session")
 def clients(telecom_server: TelecomServer) -> dict[str, Any]:
     """The tests' own clients, independent of the provider's."""
     names: dict[str, Any] = {"sms": SMS, "connect": CONNECT, "dynamodb": "dynamodb"}
@@ -102,6 +108,8 @@ class Harness:
     table: str
     invoker: AsyncInvoker
     cloudformation: CloudFormation
+    stacks: StacksApi
+    """Shows the stacks of `cloudformation`, and for events of other stacks its default, in operation."""
 
     def calls(self, service: str = "") -> dict[str, int]:
         """Count the calls of one telecom service by operation, or of all of them by `service.Operation`."""
@@ -220,7 +228,7 @@ def reset_container() -> None:
 
 
 @pytest.fixture(scope="session")
-def container(sink: ResponseSink, telecom_server: TelecomServer) -> Iterator[None]:
+def container(sink: ResponseSink, telecom_server: TelecomServer, stacks_api: StacksApi) -> Iterator[None]:
     """One warm container for all tests of a process, so that a test fails if an earlier event leaves state behind."""
     url = telecom_server.url
     environment = {
@@ -230,6 +238,7 @@ def container(sink: ResponseSink, telecom_server: TelecomServer) -> Iterator[Non
         "AWS_ENDPOINT_URL_PINPOINT_SMS_VOICE_V2": url,
         "AWS_ENDPOINT_URL_CONNECT": url,
         "AWS_ENDPOINT_URL_DYNAMODB": url,
+        "AWS_ENDPOINT_URL_CLOUDFORMATION": stacks_api.url,
     }
     with pytest.MonkeyPatch.context() as patch:
         for variable, value in environment.items():
@@ -241,12 +250,19 @@ def container(sink: ResponseSink, telecom_server: TelecomServer) -> Iterator[Non
 
 @pytest.fixture
 def harness(
-    sink: ResponseSink, telecom_server: TelecomServer, clients: dict[str, Any], container: None, log_lines: list[str]
+    *,
+    sink: ResponseSink,
+    telecom_server: TelecomServer,
+    stacks_api: StacksApi,
+    clients: dict[str, Any],
+    container: None,
+    log_lines: list[str],
 ) -> Iterator[Harness]:
     """A provider without any purchase. After the test, no log line, exception, item or response contains a secret."""
     del container
     telecom_server.reset()
     telecom_server.options = Options()
+    stacks_api.reset()
     clients["dynamodb"].create_table(
         TableName="state",
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
@@ -266,9 +282,10 @@ def harness(
         table="state",
         invoker=unbound,
         cloudformation=unbound,
+        stacks=stacks_api,
     )
     with services.function() as function:
-        harness = attrs.evolve(function, cloudformation=CloudFormation(function.invoker, sink))
+        harness = attrs.evolve(function, cloudformation=CloudFormation(function.invoker, sink, api=stacks_api))
         yield harness
     _assert_no_secret(harness, log_lines, sink.signatures[issued:], [put.body for put in sink.puts[put:]])
 

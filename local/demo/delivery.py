@@ -91,13 +91,7 @@ def create_event(service_token: str, resource_type: str, url: str, **properties:
     }
 
 
-def delete_event(created: dict[str, Any], physical_id: str, url: str) -> dict[str, Any]:
-    """Return the Delete request of the resource that `created` created."""
-    changed = {"RequestType": "Delete", "RequestId": str(uuid.uuid4()), "ResponseURL": url}
-    return created | changed | {"PhysicalResourceId": physical_id}
-
-
-def deliver(aws: LocalAws, event: dict[str, Any], *, times: int = 1) -> None:
+def deliver(aws: LocalAws, event: dict[str, Any], *, times: int) -> None:
     """Invoke the provider asynchronously with the event, `times` times at once."""
     barrier = threading.Barrier(times)
     payload = json.dumps(event).encode()

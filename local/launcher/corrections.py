@@ -1,7 +1,8 @@
 """Corrections of ministack 1.5.33 where its deviations from CloudFormation and Lambda would falsify test results.
 
 Not corrected, because the CloudFormation simulator in tests/contract covers them: sequential resource operations, the
-Delete after an Update that failed with another ID, and the rollback Update that returns a new ID.
+Delete after an Update that failed with another ID, the rollback Update that returns a new ID, and the cleanup after an
+update, which has the status UPDATE_IN_PROGRESS and no DELETE_IN_PROGRESS and DELETE_COMPLETE events.
 """
 
 import json
@@ -17,7 +18,7 @@ from ministack import app
 from ministack.core import lambda_runtime
 from ministack.core.responses import new_uuid
 from ministack.services import cloudformation, lambda_svc
-from ministack.services.cloudformation import custom_resource, handlers, helpers, provisioners, stacks
+from ministack.services.cloudformation import changesets, custom_resource, handlers, helpers, provisioners, stacks
 
 RESPONSE_PATH = "/_ministack/cfn-response/"
 BODY_LIMIT = 4096
@@ -229,6 +230,30 @@ def reject_update_of_failed_stack(original: Callable[..., Any]) -> Callable[...,
     return create
 
 
+def name_physical_id(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Make `_add_event` name the physical ID of a resource that has one in UPDATE_IN_PROGRESS and *_FAILED events too.
+
+    Sources: localstack, tests/aws/services/cloudformation/engine/test_replacement.snapshot.json, recorded from AWS;
+    belodetek/cfn-generic-custom-resource PR 3 (a failed Create).
+    """
+
+    def add(  # noqa: PLR0917 - ministack's own signature
+        stack_id: str,
+        stack_name: str,
+        logical_id: str,
+        resource_type: str,
+        status: str,
+        reason: str = "",
+        physical_id: str = "",
+        detailed_status: str = "",
+    ) -> None:
+        resource = cloudformation._stacks.get(stack_name, {}).get("_resources", {}).get(logical_id, {})  # noqa: SLF001
+        named = physical_id or resource.get("PhysicalResourceId", "")
+        original(stack_id, stack_name, logical_id, resource_type, status, reason, named, detailed_status)
+
+    return add
+
+
 def receive_raw_responses(original: Callable[..., Any]) -> Callable[..., Any]:
     """Make `_handle_post_body_shortcuts`, which parses responses, store them unparsed."""
 
@@ -255,6 +280,7 @@ def apply(interpreter: str) -> None:
     """Apply the corrections. They replace private names of ministack, so they are valid for one version only."""
     custom_resource.invoke_custom_resource = invoke_custom_resource
     correct("_roll_back_operation", roll_back_failed_create, stacks, handlers)
+    correct("_add_event", name_physical_id, stacks, changesets, handlers)
     correct("_custom_named_replacement_error", reject_new_service_token, provisioners, stacks)
     handlers._ACTION_HANDLERS["CreateChangeSet"] = reject_update_of_failed_stack(  # noqa: SLF001
         handlers._ACTION_HANDLERS["CreateChangeSet"]  # noqa: SLF001

@@ -17,6 +17,7 @@ import pytest
 
 from telephony import resources
 from tests import conftest
+from tests.contract.cloudformation import StacksApi
 from tests.contract.declarations import Kind, template
 from tests.contract.steps import (
     PROTECTED,
@@ -28,7 +29,7 @@ from tests.contract.steps import (
     send_create,
 )
 from tests.contract.test_every_type import missing
-from tests.contract.test_sweep import NOTHING, StacksApi, deployed, may_release, release, run, stacks
+from tests.contract.test_sweep import NOTHING, deployed, may_release, release, run, stacks
 from tools.types import every_type
 
 __all__ = ["may_release", "release", "stacks"]  # fixtures of the generic tests
@@ -131,6 +132,7 @@ def test_protected_pool_is_deleted_only_if_on_delete_allows_it(harness: PoolHarn
     assert harness.ids() == [pool]
 
     declared = kind.properties | {"OnDelete": {"LiftDeletionProtection": True}}
+    harness.stacks.stacks[stack.stack_id].status = "DELETE_IN_PROGRESS"
     assert delete(harness, kind, pool, stack_id=stack.stack_id, properties=declared)["Status"] == "SUCCESS"
     assert harness.ids() == []
 
@@ -139,7 +141,7 @@ def test_sweep_reports_pool_that_its_stack_does_not_refer_to(
     harness: PoolHarness, kind: Kind, stacks: StacksApi
 ) -> None:
     stack = deployed(harness, kind)
-    stacks.stacks[stack.stack_id] = (stack.status, {"Number": OTHER_POOL})
+    stacks.know(stack.stack_id, stack.status, resources={"Number": (OTHER_POOL, "CREATE_COMPLETE")})
 
     assert run() == NOTHING | {"NOT_REFERENCED": 1}
 

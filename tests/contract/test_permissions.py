@@ -26,7 +26,7 @@ from tests.contract.declarations import (
     with_failing_sibling,
 )
 from tests.contract.test_sms_phone_number import ROLE, TOLL_FREE, TOPIC
-from tests.contract.test_sweep import RETAINED, StacksApi, late_purchase
+from tests.contract.test_sweep import RETAINED, late_purchase
 from tools.types import ROOT
 
 ROLES: dict[str, Any] = cfn_yaml.load(str(ROOT / "template.yaml"))["Resources"]
@@ -90,16 +90,6 @@ def recorded() -> Iterator[list[Call]]:
     finally:
         for client in sources:
             client.meta.events.unregister("before-parameter-build", unique_id="recorded")
-
-
-@pytest.fixture
-def stacks(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> Iterator[StacksApi]:
-    del harness
-    with StacksApi() as api:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", api.url)
-        services.cloudformation.cache_clear()
-        yield api
-    services.cloudformation.cache_clear()
 
 
 def statements(role: str, *, releasing: bool = True) -> list[dict[str, Any]]:
@@ -247,9 +237,9 @@ _lifetimes: dict[str, Lifetime] = {}
 
 
 @pytest.fixture
-def lifetimes(harness: Harness, stacks: StacksApi, virtual_clock: VirtualClock) -> dict[str, Lifetime]:
+def lifetimes(harness: Harness, virtual_clock: VirtualClock) -> dict[str, Lifetime]:
     """The lifetimes by type. They are recorded once per test process."""
-    del stacks, virtual_clock
+    del virtual_clock
     harness.telecom.configure(claim_release_limit=100)
     for name in TYPES:
         assert name in TYPE_SPECIFIC, f"{name} needs an entry in TYPE_SPECIFIC"
@@ -274,14 +264,14 @@ def _join_pool(harness: Harness, country: str, identity: str) -> None:
     harness.sms.associate_origination_identity(PoolId=pool, OriginationIdentity=identity, IsoCountryCode=country)
 
 
-def _create_sweep_findings(harness: Harness, stacks: StacksApi) -> None:
+def _create_sweep_findings(harness: Harness) -> None:
     """Create every finding of the sweep for every type, with everything that can prevent a release."""
     harness.telecom.configure(claim_release_limit=100)
     for kind in (KINDS[name](harness) for name in TYPES):
         stack = harness.cloudformation.stack(kind.held)
         _deploy(stack, template(kind.properties | kind.replacing, kind, **RETAINED), "CREATE_COMPLETE")
-        if kind is not SMS_PHONE_NUMBER:  # its stack counts as deleted
-            stacks.know(stack)
+        if kind is SMS_PHONE_NUMBER:  # its stack counts as deleted
+            del harness.stacks.stacks[stack.stack_id]
         physical_id = late_purchase(harness, kind, deleted=True)
         if kind is SMS_PHONE_NUMBER:
             harness.sms.update_phone_number(PhoneNumberId=physical_id, DeletionProtectionEnabled=True)
@@ -289,6 +279,7 @@ def _create_sweep_findings(harness: Harness, stacks: StacksApi) -> None:
         if kind is SMS_SENDER_ID:
             harness.sms.update_sender_id(SenderId="ACME", IsoCountryCode="GB", DeletionProtectionEnabled=True)
             _join_pool(harness, "GB", "ACME")
+    harness.stacks.default = None
 
 
 def foreign(harness: Harness) -> set[str]:
@@ -335,10 +326,8 @@ def test_provider_changes_only_numbers_with_its_tag(lifetimes: dict[str, Lifetim
 
 
 @pytest.mark.parametrize("releasing", [False, True])
-def test_sweep_role_grants_what_the_sweep_uses(
-    harness: Harness, stacks: StacksApi, configure: Configure, releasing: bool
-) -> None:
-    _create_sweep_findings(harness, stacks)
+def test_sweep_role_grants_what_the_sweep_uses(harness: Harness, configure: Configure, releasing: bool) -> None:
+    _create_sweep_findings(harness)
     # With a rate limit, the sweep makes reservations as on AWS.
     configure(ALLOW_SWEEP_RELEASE=str(releasing).lower(), CALL_RATES="*=1000")
     with recorded() as calls:

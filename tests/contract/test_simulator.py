@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.contract.cloudformation import AsyncInvoker, CloudFormation, Stack, ValidationError, event
+from tests.contract.cloudformation import AsyncInvoker, CloudFormation, Stack, StacksApi, ValidationError, event
 from tests.contract.cloudformation.events import STACK_ID
 from tests.contract.cloudformation.requests import Operation
 from tests.contract.cloudformation.verdict import judge
@@ -435,3 +435,97 @@ class TestDelete:
         declared = template(A=resource(policies={"DeletionPolicy": "Retain"}), Bad=resource(needs="A"))
         assert stack.deploy(declared) == "ROLLBACK_COMPLETE"
         assert stack.retained == [("A", "A-1")]
+
+
+class TestApi:
+    """What the API shows of a simulated stack."""
+
+    @pytest.fixture
+    def observed(self, stack: Stack, probe: Probe) -> list[str]:
+        """The status that is shown when the provider receives a Delete of A, for each one."""
+        seen: list[str] = []
+        probe.on("Delete", "A", then(lambda: seen.append(stack.known.shown()[0]), answer))
+        return seen
+
+    def test_stack_is_shown_as_soon_as_its_creation_starts(
+        self, invoker: AsyncInvoker, sink: ResponseSink, probe: Probe
+    ) -> None:
+        with StacksApi() as api:
+            stack = CloudFormation(invoker, sink, api=api).stack("example")
+            seen: list[Any] = []
+            probe.on("Create", "A", then(lambda: seen.append(api.stacks[stack.stack_id].shown()), answer))
+            stack.deploy(template(A=resource()))
+            [(status, resources, events)] = seen
+            assert (status, resources) == ("CREATE_IN_PROGRESS", {"A": ("", "CREATE_IN_PROGRESS")})
+            assert [(event.logical_id, event.physical_id) for event in events] == [
+                ("A", ""),
+                (stack.name, stack.stack_id),
+            ]
+            assert api.stacks == {stack.stack_id: stack.known}
+            assert stack.known.shown()[:2] == ("CREATE_COMPLETE", {"A": ("A-1", "CREATE_COMPLETE")})
+
+    def test_every_delete_is_sent_while_an_operation_is_in_progress(
+        self, cfn: CloudFormation, stack: Stack, probe: Probe, observed: list[str]
+    ) -> None:
+        assert stack.deploy(template(A=resource(), Bad=resource(needs="A"))) == "CREATE_COMPLETE"
+        probe.on("Update", "A", with_id("A-2"), with_id("A-1"))
+        probe.on("Update", "Bad", failed, answer)
+        changed = template(A=resource(Size=2), Bad=resource(needs="A", Size=2))
+        assert stack.deploy(changed) == "UPDATE_ROLLBACK_COMPLETE"
+        probe.on("Update", "A", with_id("A-3"))
+        assert stack.deploy(changed) == "UPDATE_COMPLETE"
+        assert stack.delete() == "DELETE_COMPLETE"
+        assert observed == [
+            "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS",
+            "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
+            "DELETE_IN_PROGRESS",
+        ]
+        again = cfn.stack("example")
+        probe.on("Create", "A", failed)
+        probe.on("Delete", "A", then(lambda: observed.append(again.known.shown()[0]), answer))
+        assert again.deploy(template(A=resource())) == "ROLLBACK_COMPLETE"
+        assert observed[3:] == ["ROLLBACK_IN_PROGRESS"]
+        assert again.known.resources == {}
+
+    def test_delete_of_a_canceled_create_is_sent_during_the_rollback(
+        self, stack: Stack, probe: Probe, observed: list[str]
+    ) -> None:
+        probe.on("Create", "A", lambda _: None)
+        assert stack.deploy(template(A=resource(ServiceTimeout=1))) == "ROLLBACK_COMPLETE"
+        assert observed == ["ROLLBACK_IN_PROGRESS"]
+
+    def test_events_name_the_physical_id(self, stack: Stack, probe: Probe) -> None:
+        declared = resource(policies={"DeletionPolicy": "Retain"})
+        stack.deploy(template(A=resource(), B=declared))
+        probe.on("Update", "A", with_id("A-2"))
+        stack.deploy(template(A=resource(Size=2), B=declared))
+        assert stack.known.resources == {"A": ("A-2", "UPDATE_COMPLETE"), "B": ("B-1", "CREATE_COMPLETE")}
+        stack.deploy(template(A=resource(Size=2)))
+        assert stack.known.resources == {"A": ("A-2", "UPDATE_COMPLETE")}
+        stack.delete()
+        assert stack.known.resources == {"A": ("A-2", "DELETE_COMPLETE")}
+
+        def shown(logical_id: str) -> list[tuple[str, str]]:
+            return [(one.status, one.physical_id) for one in stack.events if one.logical_id == logical_id]
+
+        assert shown("A") == [
+            ("CREATE_IN_PROGRESS", ""),
+            ("CREATE_COMPLETE", "A-1"),
+            ("UPDATE_IN_PROGRESS", "A-1"),
+            ("UPDATE_IN_PROGRESS", "A-2"),
+            ("UPDATE_COMPLETE", "A-2"),
+            ("DELETE_IN_PROGRESS", "A-1"),
+            ("DELETE_COMPLETE", "A-1"),
+            ("DELETE_IN_PROGRESS", "A-2"),
+            ("DELETE_COMPLETE", "A-2"),
+        ]
+        assert shown("B") == [("CREATE_IN_PROGRESS", ""), ("CREATE_COMPLETE", "B-1"), ("DELETE_SKIPPED", "B-1")]
+
+    def test_event_of_a_failed_create_names_the_id_that_its_delete_will_name(self, stack: Stack, probe: Probe) -> None:
+        probe.on("Create", "A", lambda _: None)
+        stack.deploy(template(A=resource(ServiceTimeout=1)))
+        [(_, deleted)] = stack.sent("A")[1:]
+        assert [one.physical_id for one in stack.events if one.status in ("CREATE_FAILED", "DELETE_COMPLETE")] == [
+            deleted,
+            deleted,
+        ]

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self, cast
-from urllib.parse import parse_qs
-from xml.sax.saxutils import escape
+from typing import Any, cast
 
 import pytest
 import time_machine
 
 from telephony import clock, resources
-from telephony.aws import services
 from telephony.errors import TelephonyError, ThrottledError
 from telephony.handlers import sweep
 from telephony.lifecycle import ledger
 from telephony.model.validation import parse
 from tests.conftest import CONNECT, SMS, STACK_ID, Context, Harness
-from tests.contract.cloudformation import Stack
+from tests.contract.cloudformation import Stack, StacksApi
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, Kind, template
 from tests.contract.steps import (
     DENIED,
@@ -45,7 +39,6 @@ from tests.contract.steps import (
 )
 from tests.contract.test_answering import short_invocations
 
-CREATED = "2026-01-01T00:00:00Z"
 RETAINED = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
 NOTHING = dict.fromkeys(
     ("STACK_DELETED", "NOT_REFERENCED", "UNKNOWN_PURCHASE_FOUND", "UNKNOWN_PURCHASE_RELEASED", "UNKNOWN_PURCHASE_OPEN"),
@@ -53,92 +46,11 @@ NOTHING = dict.fromkeys(
 )
 
 
-class StacksApi(ThreadingHTTPServer):
-    """DescribeStacks and DescribeStackResource over HTTP; use as a context manager.
-
-    Messages as CloudFormation words them, both with ValidationError: `Stack with id ... does not exist`, `Resource ...
-    does not exist for stack ...`. A deleted stack is described, by its id, for another 90 days (API reference,
-    DescribeStacks).
-    """
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.url = f"http://127.0.0.1:{self.server_port}"
-        self.stacks: dict[str, tuple[str, dict[str, str]]] = {}
-        """By StackId: the status, and the physical IDs by logical ID."""
-        self.throttles = 0
-        """How many of the next calls are throttled."""
-        self.calls: list[str] = []
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self.server_close()
-
-    def know(self, stack: Stack) -> None:
-        """Add a stack as it is now."""
-        self.stacks[stack.stack_id] = (stack.status, stack.physical_ids)
-
-    def answer(self, asked: dict[str, str]) -> tuple[int, str]:
-        action, name, logical_id = asked["Action"], asked["StackName"], asked.get("LogicalResourceId", "")
-        self.calls.append(action)
-        if self.throttles:
-            self.throttles -= 1
-            return _error("Throttling", "Rate exceeded")
-        if name not in self.stacks:
-            return _error("ValidationError", f"Stack with id {name} does not exist")
-        status, physical_ids = self.stacks[name]
-        if action == "DescribeStacks":
-            stack = {"StackId": name, "StackName": "example", "CreationTime": CREATED, "StackStatus": status}
-            return _result(action, {"Stacks": {"member": stack}})
-        if logical_id not in physical_ids:
-            return _error("ValidationError", f"Resource {logical_id} does not exist for stack {name}")
-        resource = {"LogicalResourceId": logical_id, "PhysicalResourceId": physical_ids[logical_id]}
-        resource |= {"ResourceType": "Custom::Any", "ResourceStatus": status, "LastUpdatedTimestamp": CREATED}
-        return _result(action, {"StackResourceDetail": resource})
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: StacksApi
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        status, answer = self.server.answer({name: values[0] for name, values in parse_qs(body).items()})
-        self.send_response(status)
-        self.send_header("Content-Type", "text/xml")
-        self.send_header("Content-Length", str(len(answer.encode())))
-        self.end_headers()
-        self.wfile.write(answer.encode())
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
-        del format, args
-
-
-def _xml(value: Any) -> str:
-    if isinstance(value, str):
-        return escape(value)
-    return "".join(f"<{name}>{_xml(member)}</{name}>" for name, member in value.items())
-
-
-def _result(action: str, result: dict[str, Any]) -> tuple[int, str]:
-    return 200, _xml({f"{action}Response": {f"{action}Result": result}})
-
-
-def _error(code: str, message: str) -> tuple[int, str]:
-    return 400, _xml({"ErrorResponse": {"Error": {"Type": "Sender", "Code": code, "Message": message}}})
-
-
 @pytest.fixture
-def stacks(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> Iterator[StacksApi]:
-    del harness  # whose container runs the sweep
-    with StacksApi() as api:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", api.url)
-        services.cloudformation.cache_clear()
-        yield api
-    services.cloudformation.cache_clear()
+def stacks(harness: Harness) -> StacksApi:
+    """The API, in which only simulated stacks exist."""
+    harness.stacks.default = None
+    return harness.stacks
 
 
 @pytest.fixture(params=[False, True], ids=["reports", "may release"])
@@ -209,7 +121,8 @@ def state(harness: Harness) -> str:
 
 @pytest.mark.usefixtures("release")
 def test_number_of_existing_stack_is_no_finding(harness: Harness, kind: Kind, stacks: StacksApi) -> None:
-    stacks.know(deployed(harness, kind))
+    deployed(harness, kind)
+    stacks.calls.clear()
 
     assert run() == NOTHING
 
@@ -234,8 +147,8 @@ def test_number_retained_from_deleted_stack_is_reported_and_never_released(
     harness: Harness, kind: Kind, stacks: StacksApi, described: bool
 ) -> None:
     stack = deleted_stack(harness, kind)
-    if described:
-        stacks.know(stack)
+    if not described:
+        del stacks.stacks[stack.stack_id]
 
     assert run() == NOTHING | {"STACK_DELETED": 1}
 
@@ -243,14 +156,11 @@ def test_number_retained_from_deleted_stack_is_reported_and_never_released(
     assert state(harness) == "READY"
 
 
-@pytest.mark.usefixtures("release")
-def test_number_retained_by_replacement_is_reported_and_never_released(
-    harness: Harness, kind: Kind, stacks: StacksApi
-) -> None:
+@pytest.mark.usefixtures("release", "stacks")
+def test_number_retained_by_replacement_is_reported_and_never_released(harness: Harness, kind: Kind) -> None:
     stack = deployed(harness, kind, **RETAINED)
     changed = template(kind.properties | kind.replacing | REPLACEABLE, kind, **RETAINED)
     assert stack.deploy(changed) == "UPDATE_COMPLETE", stack.reasons("Number")
-    stacks.know(stack)
 
     assert run() == NOTHING | {"NOT_REFERENCED": 1}
 
@@ -261,7 +171,8 @@ def test_number_retained_by_replacement_is_reported_and_never_released(
 def test_number_of_removed_resource_is_reported_and_never_released(
     harness: Harness, kind: Kind, stacks: StacksApi
 ) -> None:
-    stacks.stacks[deployed(harness, kind).stack_id] = ("UPDATE_COMPLETE", {"Other": "other"})
+    other = ("other", "CREATE_COMPLETE")
+    stacks.know(deployed(harness, kind).stack_id, "UPDATE_COMPLETE", resources={"Other": other})
 
     assert run() == NOTHING | {"NOT_REFERENCED": 1}
 
@@ -270,7 +181,7 @@ def test_number_of_removed_resource_is_reported_and_never_released(
 
 @pytest.mark.parametrize("status", ["CREATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "DELETE_IN_PROGRESS"])
 def test_stack_with_an_operation_in_progress_is_skipped(harness: Harness, stacks: StacksApi, status: str) -> None:
-    stacks.stacks[deployed(harness, SMS_PHONE_NUMBER).stack_id] = (status, {})
+    stacks.know(deployed(harness, SMS_PHONE_NUMBER).stack_id, status)
 
     assert run() == NOTHING
 
@@ -279,7 +190,7 @@ def test_each_stack_is_described_once(harness: Harness, stacks: StacksApi) -> No
     stack = harness.cloudformation.stack("swept")
     number = template(SIMULATOR)["Resources"]["Number"]
     stack.deploy({"Resources": dict.fromkeys(("One", "Two", "Three"), number)})
-    stacks.know(stack)
+    stacks.calls.clear()
 
     assert run() == NOTHING
 
@@ -447,12 +358,12 @@ def test_throttled_sweep_fails_and_the_next_one_succeeds(
 
 
 def test_throttled_cloudformation_is_not_taken_for_a_deleted_stack(harness: Harness, stacks: StacksApi) -> None:
-    stacks.know(deployed(harness, SMS_PHONE_NUMBER))
-    stacks.throttles = 99
+    deployed(harness, SMS_PHONE_NUMBER)
+    stacks.refuse("Throttling")
 
     with pytest.raises(ThrottledError):
         run()
-    stacks.throttles = 0
+    stacks.allow()
 
     assert run() == NOTHING
 
@@ -461,7 +372,7 @@ def test_sweep_retries_throttled_calls(harness: Harness, stacks: StacksApi) -> N
     deleted_stack(harness, SMS_PHONE_NUMBER)
     harness.telecom.fault(SMS, "DescribePhoneNumbers", "throttle", times=2)
     harness.telecom.fault(SMS, "ListTagsForResource", "throttle", times=2)
-    stacks.throttles = 2
+    stacks.refuse("Throttling", times=2)
 
     assert run() == NOTHING | {"STACK_DELETED": 1}
 

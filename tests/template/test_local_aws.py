@@ -5,6 +5,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,10 +18,11 @@ from local.launcher import __main__ as launcher
 pytestmark = pytest.mark.e2e
 
 # The script is the property named after the request type, a JSON object: `responses` is a list of bodies (text is sent
-# unchanged, the IDs are added to an object), `raises` is the number of invocations that fail first.
+# unchanged, the IDs are added to an object), `raises` is the number of invocations that fail first, `held` is a file:
+# the function creates it and responds when it is deleted.
 # The response to an event from the on-failure queue is SUCCESS.
 PROBE = """
-import json, os, tempfile, urllib.request
+import json, os, tempfile, time, urllib.request
 
 def put(event, body):
     if isinstance(body, dict):
@@ -48,6 +50,10 @@ def handler(event, context):
         packages = True
     except ImportError:
         packages = False
+    if "held" in script:
+        open(script["held"], "w").close()
+        while os.path.exists(script["held"]):
+            time.sleep(0.02)
     for response in script["responses"]:
         if isinstance(response, dict) and "Data" in response:
             response["Data"]["Packages"] = packages
@@ -109,6 +115,12 @@ class Stacks:
 
     def deploy(self, template: dict[str, Any], name: str = "") -> str:
         """Create a stack, or update the stack `name`; wait until it settles and return its name."""
+        name = self.start(template, name)
+        self.settle(name)
+        return name
+
+    def start(self, template: dict[str, Any], name: str = "") -> str:
+        """Start to create a stack or to update the stack `name`; return its name."""
         if name:
             self.cloudformation.update_stack(StackName=name, TemplateBody=json.dumps(template))
         else:
@@ -117,9 +129,11 @@ class Stacks:
             self.cloudformation.create_stack(
                 StackName=name, TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_IAM"]
             )
+        return name
+
+    def settle(self, name: str) -> None:
         while self.status(name).endswith("_IN_PROGRESS"):
             time.sleep(0.1)
-        return name
 
     def status(self, name: str) -> str:
         return str(self.cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"])
@@ -287,6 +301,89 @@ def test_failed_stack_rejects_change_set(stacks: Stacks) -> None:
         stacks.cloudformation.create_change_set(
             StackName=name, ChangeSetName="fixed", TemplateBody=json.dumps(template(timeout=21))
         )
+
+
+class Held:
+    """A Delete that the probe holds, see PROBE."""
+
+    def __init__(self, stacks: Stacks, directory: Path) -> None:
+        self._stacks = stacks
+        self._file = directory / "held"
+
+    @property
+    def script(self) -> dict[str, Any]:
+        return {"held": str(self._file), "responses": [{}]}
+
+    def status(self, name: str) -> str:
+        """Wait until the probe holds the Delete, let it respond, and return the status that the stack had."""
+        deadline = time.monotonic() + 20
+        while not self._file.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        status = self._stacks.status(name)
+        self._file.unlink()
+        return status
+
+
+@pytest.fixture
+def held(stacks: Stacks, tmp_path: Path) -> Held:
+    return Held(stacks, tmp_path)
+
+
+def test_stack_is_in_progress_during_each_delete(stacks: Stacks, held: Held) -> None:
+    def resource(**scripts: Any) -> dict[str, Any]:
+        declared: dict[str, Any] = template(**scripts)["Resources"]["It"]
+        return declared
+
+    def update(**declared: Any) -> str:
+        stacks.start({"Resources": declared}, name)
+        status = held.status(name)
+        stacks.settle(name)
+        return status
+
+    it, bad = resource(Delete=held.script), resource(Create=responses({"Status": "FAILED", "Reason": "no"}))
+    replaced = resource(Delete=held.script, Update=responses({"PhysicalResourceId": "new"}))
+
+    name = stacks.start({"Resources": {"It": it, "Bad": bad | {"DependsOn": "It"}}})
+    assert held.status(name) == "ROLLBACK_IN_PROGRESS"
+    stacks.settle(name)
+
+    name = stacks.deploy({"Resources": {"It": it, "Removed": it}})
+    # CloudFormation has UPDATE_COMPLETE_CLEANUP_IN_PROGRESS in these two.
+    assert update(It=replaced, Removed=it) == "UPDATE_IN_PROGRESS"
+    assert update(It=replaced) == "UPDATE_IN_PROGRESS"
+    rolled_back = update(It=replaced, Added=it, Bad=bad | {"DependsOn": "Added"})
+    assert rolled_back == "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"
+    stacks.cloudformation.delete_stack(StackName=name)
+    assert held.status(name) == "DELETE_IN_PROGRESS"
+
+
+def test_events_name_the_physical_id_of_a_resource_that_has_one(stacks: Stacks) -> None:
+    def events(name: str) -> list[tuple[str, str]]:
+        found = stacks.cloudformation.describe_stack_events(StackName=name)["StackEvents"]
+        return [
+            (event["ResourceStatus"], event["PhysicalResourceId"])
+            for event in reversed(found)
+            if event["LogicalResourceId"] == "It"
+        ]
+
+    name = stacks.deploy(template(Create=responses({"Status": "FAILED", "PhysicalResourceId": "partial"})))
+    assert events(name) == [
+        ("CREATE_IN_PROGRESS", ""),
+        ("CREATE_FAILED", "partial"),
+        ("DELETE_IN_PROGRESS", "partial"),
+        ("DELETE_COMPLETE", "partial"),
+    ]
+    name = stacks.deploy(template(Create=responses({"PhysicalResourceId": "one"})))
+    stacks.deploy(template(Update=responses({"PhysicalResourceId": "two"})), name)
+    stacks.deploy(template(Update=responses({"Status": "FAILED"})), name)
+    assert events(name)[1:6] == [
+        ("CREATE_COMPLETE", "one"),
+        ("UPDATE_IN_PROGRESS", "one"),
+        ("UPDATE_COMPLETE", "two"),
+        ("UPDATE_IN_PROGRESS", "two"),
+        ("UPDATE_FAILED", "two"),
+    ]
 
 
 def test_local_aws_listens_only_on_loopback(stacks: Stacks) -> None:

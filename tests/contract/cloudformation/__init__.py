@@ -4,9 +4,10 @@ The simulator knows events, responses and stacks, but no resource types. A rule 
 report it is based on, or is marked as assumed.
 """
 
+from tests.contract.cloudformation.api import KnownStack, StacksApi
 from tests.contract.cloudformation.events import event
 from tests.contract.cloudformation.invoker import AsyncInvoker
 from tests.contract.cloudformation.stack import CloudFormation, Stack
 from tests.contract.cloudformation.template import ValidationError
 
-__all__ = ["AsyncInvoker", "CloudFormation", "Stack", "ValidationError", "event"]
+__all__ = ["AsyncInvoker", "CloudFormation", "KnownStack", "Stack", "StacksApi", "ValidationError", "event"]

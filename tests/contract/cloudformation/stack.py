@@ -5,14 +5,14 @@ Each rule names its source. "CFN UG" is the AWS CloudFormation User Guide.
 
 import secrets
 import string
-import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 from uuid import uuid4
 
+from tests.contract.cloudformation.api import KnownStack, StackEvent, StacksApi
 from tests.contract.cloudformation.events import ACCOUNT, REGION, SERVICE_TOKEN, stringified
 from tests.contract.cloudformation.invoker import AsyncInvoker
 from tests.contract.cloudformation.requests import Operation, Requests
@@ -22,15 +22,6 @@ from tests.contract.responses import ResponseSink
 CLEANUP_ATTEMPTS = 3
 
 FailedUpdateId = Literal["old", "new"]
-
-
-class StackEvent(NamedTuple):
-    """One event of DescribeStackEvents. `time`: epoch seconds. The stack's own events have its name as logical ID."""
-
-    time: float
-    logical_id: str
-    status: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -60,7 +51,7 @@ class CloudFormation:
     """Creates stacks whose resources all belong to the provider behind `invoker`.
 
     `time_scale`: real seconds per second of ServiceTimeout. `failed_update_id`: which ID a rollback Update names after
-    an Update that returned FAILED with another ID, see `Stack.deploy`.
+    an Update that returned FAILED with another ID, see `Stack.deploy`. `api` shows the stacks.
     """
 
     def __init__(
@@ -70,11 +61,13 @@ class CloudFormation:
         *,
         time_scale: float = 1.0,
         failed_update_id: FailedUpdateId = "old",
+        api: StacksApi | None = None,
     ) -> None:
         self.invoker = invoker
         self.sink = sink
         self.time_scale = time_scale
         self.failed_update_id: FailedUpdateId = failed_update_id
+        self.api = api
         self._stacks: dict[str, Stack] = {}
 
     def stack(self, name: str) -> "Stack":
@@ -91,8 +84,8 @@ class Stack:
         self._cfn = cloudformation
         self.name = name
         self.stack_id = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{name}/{uuid4()}"
-        self.status = ""
-        self.events: list[StackEvent] = []
+        self.known = KnownStack(self.stack_id, "")
+        """What the API shows of the stack."""
         self._requests = Requests(cloudformation.invoker, cloudformation.sink, self.stack_id, cloudformation.time_scale)
         self.requests = self._requests.sent
         """Every event sent for the stack, in order."""
@@ -103,6 +96,14 @@ class Stack:
         self._resources: dict[str, Resource] = {}
         self._leftovers: list[Held] = []
         self._declared: dict[str, Declaration] = {}
+
+    @property
+    def status(self) -> str:
+        return self.known.status
+
+    @property
+    def events(self) -> list[StackEvent]:
+        return self.known.events
 
     @property
     def physical_ids(self) -> dict[str, str]:
@@ -175,6 +176,8 @@ class Stack:
     def _create(self, declared: dict[str, Declaration]) -> str:
         self._declared = declared
         self._move("CREATE_IN_PROGRESS")
+        if self._cfn.api:
+            self._cfn.api.stacks[self.stack_id] = self.known
         if self._provision(declared, cancels=True):
             return self._move("CREATE_COMPLETE")
         self._move("ROLLBACK_IN_PROGRESS")
@@ -235,12 +238,13 @@ class Stack:
     def _create_resource(
         self, logical_id: str, declaration: Declaration, properties: dict[str, Any], operation: Operation
     ) -> bool:
-        self._note(logical_id, "CREATE_IN_PROGRESS")
+        self._note(logical_id, declaration, "CREATE_IN_PROGRESS", "")
         verdict = self._requests.ask("Create", logical_id, declaration.type, properties, operation=operation)
         physical_id = verdict.physical_id or self._generated_id(logical_id)
         resource = Resource(declaration, properties, physical_id, verdict.attributes)
         self._resources[logical_id] = resource
-        self._note(logical_id, "CREATE_COMPLETE" if verdict.succeeded else "CREATE_FAILED", verdict.reason)
+        status = "CREATE_COMPLETE" if verdict.succeeded else "CREATE_FAILED"
+        self._note(logical_id, declaration, status, physical_id, verdict.reason)
         return verdict.succeeded
 
     def _update_resource(
@@ -248,7 +252,7 @@ class Stack:
     ) -> bool:
         resource = self._resources[logical_id]
         before = replace(self._held(logical_id), retained=declaration.update_replace_policy == "Retain")
-        self._note(logical_id, "UPDATE_IN_PROGRESS")
+        self._note(logical_id, declaration, "UPDATE_IN_PROGRESS", before.physical_id)
         verdict = self._requests.ask(
             "Update",
             logical_id,
@@ -268,13 +272,13 @@ class Stack:
         # The properties as sent, even after a failure: a rollback Update swaps them.
         resource.declaration, resource.properties = declaration, properties
         if not verdict.succeeded:
-            self._note(logical_id, "UPDATE_FAILED", verdict.reason)
+            self._note(logical_id, declaration, "UPDATE_FAILED", resource.physical_id, verdict.reason)
             return False
         if returned != before.physical_id:
             reason = "Requested update required the provider to create a new physical resource"
-            self._note(logical_id, "UPDATE_IN_PROGRESS", reason)
+            self._note(logical_id, declaration, "UPDATE_IN_PROGRESS", returned, reason)
         resource.attributes = verdict.attributes
-        self._note(logical_id, "UPDATE_COMPLETE")
+        self._note(logical_id, declaration, "UPDATE_COMPLETE", returned)
         return True
 
     def _resolved(self, declaration: Declaration) -> dict[str, Any]:
@@ -316,7 +320,7 @@ class Stack:
 
     def _discard_one(self, held: Held, *, attempts: int, drop: bool) -> bool:
         if held.retained:
-            self._note(held.logical_id, "DELETE_SKIPPED")
+            self._note_delete(held, "DELETE_SKIPPED")
             self.retained.append((held.logical_id, held.physical_id))
         elif not any(self._delete_once(held) for _ in range(attempts)):
             if not drop:
@@ -326,14 +330,16 @@ class Stack:
             self.dropped.append((held.logical_id, held.physical_id))
         if self._is_current(held):
             del self._resources[held.logical_id]
+            if self.status != "DELETE_IN_PROGRESS":  # a deleted stack shows its resources (DescribeStackResource)
+                del self.known.resources[held.logical_id]
         return True
 
     def _delete_once(self, held: Held) -> bool:
-        self._note(held.logical_id, "DELETE_IN_PROGRESS")
+        self._note_delete(held, "DELETE_IN_PROGRESS")
         verdict = self._requests.ask(
             "Delete", held.logical_id, held.declaration.type, held.properties, physical_id=held.physical_id
         )
-        self._note(held.logical_id, "DELETE_COMPLETE" if verdict.succeeded else "DELETE_FAILED", verdict.reason)
+        self._note_delete(held, "DELETE_COMPLETE" if verdict.succeeded else "DELETE_FAILED", verdict.reason)
         return verdict.succeeded
 
     def _held(self, logical_id: str) -> Held:
@@ -357,12 +363,27 @@ class Stack:
         suffix = "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(12))
         return f"{self.name}-{logical_id}-{suffix}"
 
-    def _note(self, logical_id: str, status: str, reason: str = "") -> None:
-        self.events.append(StackEvent(time.time(), logical_id, status, reason))
+    def _note(self, logical_id: str, declaration: Declaration, status: str, physical_id: str, reason: str = "") -> None:
+        """Add an event of a resource's current physical ID.
+
+        CREATE_IN_PROGRESS has none; a replacement has the new one from the second UPDATE_IN_PROGRESS on (recorded:
+        localstack, tests/aws/services/cloudformation/engine/test_replacement.py). Assumed: UPDATE_FAILED has the ID
+        that the resource then has.
+        """
+        self.known.resources[logical_id] = (physical_id, status)
+        self.known.add(logical_id, status, physical_id, reason=reason, resource_type=declaration.type)
+
+    def _note_delete(self, held: Held, status: str, reason: str = "") -> None:
+        """Add an event of a deletion, with the ID concerned.
+
+        Recorded: engine/test_replacement.py, and engine/test_deletion_policy.py for DELETE_SKIPPED.
+        """
+        if self._is_current(held):
+            self.known.resources[held.logical_id] = (held.physical_id, status)
+        self.known.add(held.logical_id, status, held.physical_id, reason=reason, resource_type=held.declaration.type)
 
     def _move(self, status: str) -> str:
-        self.status = status
-        self._note(self.name, status)
+        self.known.move(status)
         return status
 
 
