@@ -54,7 +54,9 @@ def main() -> int:
             _console.print(str(result))
             return int(result.wrong)
         if arguments.histories_seconds:
-            return int(not random_histories.search(workers, arguments.histories_seconds, _console.print))
+            return int(
+                not random_histories.search(workers, arguments.histories_seconds, arguments.jobs, _console.print)
+            )
         run = _PlanRun(workers, arguments.slice, arguments.only, arguments.seconds or _SECONDS)
         good = run.run()
         if run.missing == 0 and not arguments.slice and arguments.only == "*":

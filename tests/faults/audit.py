@@ -153,7 +153,7 @@ class Audit:
         for request in self._sent():
             responses = [response for response in snapshot.responses if response.url == request.event["ResponseURL"]]
             stored = [response.body for response in responses if response.stored]
-            findings.contradicted += len({response.body for response in responses}) > 1
+            findings.contradicted += bool(stored) and len({response.body for response in responses}) > 1
             valid = stored and len(stored[0]) <= MAX_RESPONSE_BYTES and judge(stored[0], request.event).physical_id
             findings.unanswered += request.completed and not valid
         findings.secrets_seen = self._count_secrets(snapshot)

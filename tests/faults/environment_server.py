@@ -55,6 +55,7 @@ class RecordingServer(TelecomServer):
             self.held_purchases: dict[str, Purchase] = {}
             """By physical ID."""
             self.violations: list[tuple[str, str]] = []
+            self.checks_changes = True
             self.protected_by_hand = set[str]()
             """Physical IDs whose deletion protection nothing that is declared may disable."""
             self._settings = {physical_id: settings for physical_id, settings, _ in self._resources()}
@@ -70,7 +71,7 @@ class RecordingServer(TelecomServer):
                     purchase = Purchase(physical_id, stack_id, request_id, issued_at, by_hand)
                     self.held_purchases[physical_id] = purchase
                     self.purchases += [] if by_hand else [purchase]
-                elif settings != self._settings[physical_id] and not by_hand:
+                elif settings != self._settings[physical_id] and self.checks_changes and not by_hand:
                     self._check("wrongly_changed", physical_id, settings)
             for physical_id in self._settings.keys() - found.keys():
                 if not by_hand:
@@ -197,11 +198,11 @@ class EnvironmentServer:
         instance = {"InboundCallsEnabled": True, "OutboundCallsEnabled": True}
         return [connect.create_instance(IdentityManagementType="CONNECT_MANAGED", **instance)["Arn"] for _ in range(2)]
 
-    def begin(self, **options: Any) -> None:
+    def begin(self, *, stacks_lag: float = 0, **options: Any) -> None:
         """Begin a scenario with these options of the services, high quotas and an empty state table."""
         self._telecom.options = Options().changed(QUOTAS | options)
         self._telecom.clear_faults()
-        self._stacks.begin()
+        self._stacks.begin(stacks_lag)
         self._telecom.forget()
         with self._telecom._lock:
             self._table().items.clear()
@@ -230,6 +231,10 @@ class EnvironmentServer:
     def by_hand(self, operation: str, physical_id: str, **more: Any) -> None:
         """Release, protect or request a number as an operator does."""
         getattr(self._telecom, f"{operation}_by_hand")(physical_id, **more)
+
+    def check_changes(self, *, enabled: bool) -> None:
+        """Check, or don't check, whether a change may happen. Releases are always checked."""
+        self._telecom.checks_changes = enabled
 
     def allow_unprotecting(self, physical_id: str) -> None:
         """Let a declaration decide about the protection of a number, which may have been set by hand."""

@@ -103,7 +103,10 @@ def _pause(simulation: StackSimulation, faulted: FaultedRequest) -> Invocation |
 def _resume(simulation: StackSimulation, faulted: FaultedRequest, paused: Invocation | None) -> None:
     """Let the paused invocation end, then run Lambda's retries."""
     if paused is not None:
+        # Nothing prevents the call that was about to be made: checks and calls are not one transaction.
+        simulation.server.check_changes(enabled=False)
         simulation.resumed = simulation.record(faulted.sent, paused.resume())
+        simulation.server.check_changes(enabled=True)
     simulation.run_retries(faulted.sent)
 
 
@@ -438,6 +441,8 @@ NEEDS_NO_RESPONSE = frozenset(
     | {"retained-after-timeout", "given-up"}
 )
 """Possible only if the fault is before the response, which CloudFormation would process."""
+NEEDS_NAME = frozenset({"name-taken"})
+"""Possible only if the declaration contains the ID."""
 RETRIED_FIRST = frozenset(
     {"ignored-response", "rolled-back", "retried-after-failure", "retried-after-rollback", "deleted-later"}
 )

@@ -1,25 +1,27 @@
-"""Generates random histories and shrinks one that fails. The text of a history can be passed to --repro."""
+"""Generates random histories, and simplifies one that fails. The text of a history can be passed to --repro."""
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import attrs
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from tests.faults.declarations import STANDARD
-from tests.faults.follow_ups import FOLLOW_UPS
+from tests.faults.follow_ups import AFTER_KILL, DURING_PAUSE, RequestKind
 from tests.faults.history import OTHERS, REQUESTS, TROUBLES, History, Step
 from tests.faults.invocation import NAMED_CALLS, InjectedFault
+from tests.faults.scenario import ScenarioResult
 from tests.faults.workers import WorkerPool
 
-_SHRINK_FROM = 50
-"""With fewer examples, failures are not shrunk: that takes too long for `make test`."""
 _BATCH = 50
-"""Histories of one seed."""
-_BEHAVIORS = ("default", "tokens-forgotten", "tags-late", "described-late", "tokens-forgotten-tags-late")
+"""Histories of one seed, unless one fails."""
+_BEHAVIORS = ("default", "tokens-forgotten", "tags-late", "described-late", "stacks-late", "tokens-forgotten-tags-late")
 
 _late = st.none() | st.integers(0, 9)
 _calls = st.integers(0, 14) | st.sampled_from(sorted(NAMED_CALLS))
@@ -31,43 +33,103 @@ _breaks = st.builds(
     after=st.booleans(),
     times=st.sampled_from([1, 3]),
 )
-_requests = st.builds(
-    Step,
-    st.sampled_from(REQUESTS),
-    st.sampled_from(["", "", *TROUBLES]),
-    st.none() | _late,
-    st.none() | _breaks | _pauses,
-    st.sampled_from(list(FOLLOW_UPS)),
+
+
+def _requests(action: str) -> st.SearchStrategy[Step]:
+    """Return steps of one action. Its request can be a Create, whose follow-ups are therefore possible too."""
+    kind: RequestKind = "delete" if action.startswith("delete") else "update"
+    after_kill = dict.fromkeys([*AFTER_KILL[kind], *AFTER_KILL["create"]])
+    troubles = st.sampled_from(["", "", *TROUBLES])
+    broken = st.builds(
+        Step, st.just(action), troubles, st.none() | _late, st.none() | _breaks, st.sampled_from(list(after_kill))
+    )
+    paused = st.builds(
+        Step, st.just(action), troubles, st.none() | _late, _pauses, st.sampled_from(DURING_PAUSE["create"])
+    )
+    return broken | broken | paused
+
+
+_steps = st.one_of(
+    st.sampled_from(REQUESTS).flatmap(_requests),
+    st.sampled_from(REQUESTS).flatmap(_requests),
+    st.builds(Step, st.sampled_from(OTHERS)),
+    st.builds(Step, st.just("redeliver"), late=st.integers(0, 9)),
 )
-_others = st.builds(Step, st.sampled_from(OTHERS), late=_late)
 _histories = st.builds(
     History,
     st.sampled_from(STANDARD),
     st.just("default") | st.sampled_from(_BEHAVIORS),
-    st.lists(_requests | _requests | _others, min_size=3, max_size=7),
+    st.lists(_steps, min_size=2, max_size=7),
 )
 
 
-def _check(workers: WorkerPool, *, done: Callable[[], None] = lambda: None) -> Callable[[], None]:
-    """Return a test that runs histories. It raises AssertionError, with the shortest history and its log."""
+class _WrongHistoryError(Exception):
+    """A history that fails."""
 
-    @given(_histories)
+    def __init__(self, history: History) -> None:
+        super().__init__(str(history))
+        self.history = history
+
+
+def _generate(
+    check: Callable[[History], None], examples: int, *, derandomize: bool, chosen_seed: int | None = None
+) -> None:
+    """Call `check` with generated histories."""
+    quiet: Any = {"database": None, "deadline": None, "suppress_health_check": list(HealthCheck)}
+    # Hypothesis would shrink for minutes: `_shortest` needs fewer runs.
+    chosen = settings(max_examples=examples, derandomize=derandomize, phases=[Phase.generate], **quiet)
+    test = chosen(given(_histories)(check))
+    (test if chosen_seed is None else seed(chosen_seed)(test))()
+
+
+def _simpler(history: History) -> Iterator[History]:
+    """Yield the history without one step, or with one simpler step."""
+    for index, step in enumerate(history.steps):
+        without: dict[str, Any] = {"trouble": "", "late": None, "fault": None, "follow_up": "retries"}
+        changes = [{name: value} for name, value in without.items() if getattr(step, name) != value]
+        simpler_steps = [attrs.evolve(step, **change) for change in changes]
+        for replacement in ([], *([simpler] for simpler in simpler_steps)):
+            yield attrs.evolve(history, steps=[*history.steps[:index], *replacement, *history.steps[index + 1 :]])
+    if history.behavior != "default":
+        yield attrs.evolve(history, behavior="default")
+
+
+def _shortest(workers: WorkerPool, history: History) -> ScenarioResult:
+    """Simplify a history as long as it fails. Returns the result of the simplest one."""
+    result = workers.run_one(history)
+    simpler = _simpler(history)
+    while (candidate := next(simpler, None)) is not None:
+        tried = workers.run_one(candidate)
+        if tried.wrong:
+            result, simpler = tried, _simpler(candidate)
+    return result
+
+
+def _first_failure(
+    workers: WorkerPool, examples: int, done: Callable[[], None] = lambda: None, **chosen: Any
+) -> str | None:
+    """Run histories. Returns the log of the first one that fails, simplified, and how to run it again."""
+
     def check(history: History) -> None:
-        result = workers.run_one(history)
         done()
-        assert not result.wrong, f"{result}\npython -m tests.faults --repro '{history}'"
+        if workers.run_one(history).wrong:
+            raise _WrongHistoryError(history)
 
-    quiet = settings(database=None, deadline=None, suppress_health_check=list(HealthCheck), print_blob=False)
-    return quiet(check)
+    try:
+        _generate(check, examples, **chosen)
+    except _WrongHistoryError as wrong:
+        result = _shortest(workers, wrong.history)
+        return f"{result}\nfound as: {wrong}\npython -m tests.faults --repro '{result.name}'\n"
+    return None
 
 
 def run(workers: WorkerPool, examples: int) -> None:
     """Run this many histories, always the same ones. Raises AssertionError, with the log, if one fails."""
-    phases = [Phase.explicit, Phase.generate, *([Phase.shrink] if examples >= _SHRINK_FROM else [])]
-    settings(max_examples=examples, derandomize=True, phases=phases)(_check(workers))()
+    failure = _first_failure(workers, examples, derandomize=True)
+    assert failure is None, failure
 
 
-def search(workers: WorkerPool, seconds: float, report: Callable[[str], object]) -> bool:
+def search(workers: WorkerPool, seconds: float, jobs: int, report: Callable[[str], object]) -> bool:
     """Run new histories for this time, and report every failure. Returns whether there is none."""
     started, histories, failures = time.monotonic(), 0, 0
 
@@ -75,12 +137,17 @@ def search(workers: WorkerPool, seconds: float, report: Callable[[str], object])
         nonlocal histories
         histories += 1
 
-    while time.monotonic() < started + seconds:
-        chosen = secrets.randbelow(2**32)
-        try:
-            settings(max_examples=_BATCH)(seed(chosen)(_check(workers, done=count)))()
-        except AssertionError as error:
-            failures += 1
-            report(f"{error}\n")
-        report(f"{histories} histories, {failures} failures after {time.monotonic() - started:.0f} s (seed {chosen})")
+    def search_seeds() -> None:
+        nonlocal failures
+        while time.monotonic() < started + seconds:
+            chosen = secrets.randbelow(2**32)
+            failure = _first_failure(workers, _BATCH, count, derandomize=False, chosen_seed=chosen)
+            if failure is not None:
+                failures += 1
+                report(failure)
+            report(f"{histories} histories, {failures} failures, {time.monotonic() - started:.0f} s (seed {chosen})")
+
+    with ThreadPoolExecutor(jobs) as threads:
+        for search_ended in [threads.submit(search_seeds) for _ in range(jobs)]:
+            search_ended.result()
     return failures == 0

@@ -14,6 +14,7 @@ import attrs
 from tests.contract.cloudformation.events import RequestType, event
 from tests.contract.cloudformation.requests import DEFAULT_SERVICE_TIMEOUT
 from tests.contract.cloudformation.verdict import Verdict, judge
+from tests.contract.responses import EXPIRES_SECONDS
 from tests.faults.audit import Audit
 from tests.faults.declarations import Properties, ScenarioContext, Variant
 from tests.faults.environment import QUOTAS
@@ -33,8 +34,10 @@ SERVICE_BEHAVIORS: Mapping[str, dict[str, Any]] = {
     "tokens-forgotten-tags-late": {"forget_tokens": True, "tags_lag_seconds": 20},
     "tags-very-late": {"tags_lag_seconds": 3 * 3600},
     "described-late": {"describe_lag_seconds": 30},
+    "stacks-late": {"stacks_lag": 4},
 }
-"""Options of the services. tags-late: tags are visible at Lambda's first retry; tags-very-late: only to the sweep."""
+"""Options of the services. tags-late: tags are visible at Lambda's first retry; tags-very-late: only to the sweep.
+stacks-late: CloudFormation shows the state of four seconds ago."""
 
 _CLEANUP: Mapping[str, str] = {
     "CREATE_IN_PROGRESS": "ROLLBACK_IN_PROGRESS",
@@ -56,7 +59,7 @@ class SentRequest:
     returned: bool = False
     error: dict[str, Any] | None = None
     completed: bool = False
-    """Lambda runs the event no more, neither by retry nor by the continuation function."""
+    """Lambda runs the event no more, neither by retry nor by the continuation function. It must be answered."""
 
     @property
     def identity(self) -> tuple[str | None, str | None]:
@@ -163,7 +166,7 @@ class StackSimulation:
 
     def _guard(self) -> None:
         """Tell the environment process which numbers must not be released now."""
-        guarded = self.known | ({self.replaced_id} if self.replaced_id else set())
+        guarded = self.known | self.dropped | ({self.replaced_id} if self.replaced_id else set())
         guarded -= self._deleting - self.retained
         self.server.stacks("store", self.stack_id, _LOGICAL_ID, self.physical_id, guarded)
 
@@ -306,7 +309,7 @@ class StackSimulation:
             self.clock.advance(_RETRY_DELAYS[request.attempts - 1])
             self.invoke(request, fault if request.attempts == 1 else None)
         if request.returned:
-            request.completed = True
+            self._complete(request)
         else:
             self.run_continuation(request)
 
@@ -323,7 +326,11 @@ class StackSimulation:
             if result.status == "returned" and not result.value["batchItemFailures"]:
                 break
             self.clock.advance(60)
-        request.completed = True
+        self._complete(request)
+
+    def _complete(self, request: SentRequest) -> None:
+        """Record that Lambda runs the event no more, unless the ResponseURL has expired: nothing can answer it then."""
+        request.completed |= self.clock.now() - request.issued_at < EXPIRES_SECONDS
 
     def complete(self, request: SentRequest, fault: InjectedFault | None = None) -> Verdict:
         """Run the request with all retries. Returns CloudFormation's verdict."""

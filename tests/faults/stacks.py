@@ -28,8 +28,9 @@ class Stacks:
         self._now = now
         self.begin()
 
-    def begin(self) -> None:
-        """Begin a scenario: no stack exists."""
+    def begin(self, lag: float = 0) -> None:
+        """Begin a scenario: no stack exists. The API shows the state of `lag` seconds ago."""
+        self._lag = lag
         self.api.reset()
         self.api.default = None
         self.accepted: dict[str, bytes] = {}
@@ -40,7 +41,7 @@ class Stacks:
     def move(self, stack_id: str, status: str) -> None:
         """Change the status of a stack, or create the stack."""
         if stack_id not in self.api.stacks:
-            self.api.know(stack_id, status)
+            self.api.know(stack_id, status).lag = self._lag
         self.api.stacks[stack_id].move(status)
 
     def note(self, stack_id: str, logical_id: str, status: str, physical_id: str, reason: str = "") -> None:
