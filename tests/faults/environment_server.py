@@ -85,6 +85,7 @@ class RecordingServer(TelecomServer):
         if purchase is None:
             return
         if physical_id in self.protected_by_hand and not settings.get("protected"):
+            self.protected_by_hand.discard(physical_id)
             self.violations.append(("wrongly_changed", f"{physical_id} lost its protection, which was set by hand"))
         guarded = self.stacks.guards(purchase.stack_id, physical_id)
         # During an operation, CloudFormation may have requested the change. Its Delete ends the guard before a release.

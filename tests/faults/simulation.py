@@ -359,7 +359,7 @@ class StackSimulation:
         self.rest()
 
     def delete(self, physical_id: str, properties: Properties, fault: InjectedFault | None = None) -> None:
-        """Delete a number. After a failure, the operator disables the protection set by hand and tries again."""
+        """Delete a number. If that fails, it is tried again, without protection if OnDelete does not disable it."""
         for injected in (fault, None):
             self.begin_cleanup()
             verdict = self.complete(self.send("Delete", properties, physical_id=physical_id), injected)
@@ -369,7 +369,8 @@ class StackSimulation:
             self.log.append(f"the Delete failed: {verdict.reason}")
             if self.status == "DELETE_IN_PROGRESS":
                 self.rest(failed=True)
-            self.server.by_hand("protect", physical_id, enabled=False)
+            if "OnDelete" not in properties:
+                self.server.by_hand("protect", physical_id, enabled=False)
             self.clock.advance(300)
         self.findings.undeletable += 1
 
