@@ -53,17 +53,19 @@ _RESERVATION = b'"pk": {"S": "rate"}'
 _QUERY_ACTION = re.compile(rb"Action=(\w+)&")
 """In the body of a call of CloudFormation."""
 _SETTINGS = {
-    "LEASE_DURATION_SECONDS": "1",
-    "POLL_INTERVAL_SECONDS": "0.1",
-    "RETRY_PERIOD_SECONDS": "2.5",
-    "RESPONSE_MARGIN_SECONDS": "2",
-    "SERVICE_TIMEOUT_MARGIN_SECONDS": "120",
     "POWERTOOLS_METRICS_NAMESPACE": "cfn-telephony",
     "POWERTOOLS_SERVICE_NAME": "cfn-telephony",
     "POWERTOOLS_LOG_LEVEL": "DEBUG",
     "ALLOW_SWEEP_RELEASE": "true",
     "CALL_RATES": "*=2",
 }
+_REAL_TIME_SETTINGS = {
+    "LEASE_DURATION_SECONDS": "1",
+    "POLL_INTERVAL_SECONDS": "0.1",
+    "RETRY_PERIOD_SECONDS": "2.5",
+    "RESPONSE_MARGIN_SECONDS": "2",
+}
+"""Concurrent invocations sleep in real time. All others have the durations of production."""
 
 
 @attrs.frozen
@@ -284,6 +286,11 @@ def run_handler(spec: InvocationSpec, trace: int) -> None:
     signal.alarm(_REAL_TIMEOUT)
     gc.disable()  # A collection writes to every page of the parent's memory, which copies it.
     random.seed()
+    if spec.concurrent:
+        from telephony.settings import settings  # noqa: PLC0415 - reads the child's environment variables
+
+        os.environ.update(_REAL_TIME_SETTINGS)
+        settings.cache_clear()
     injector = FaultInjector(spec, trace, _ProcessClock(VirtualClock(spec.clock), concurrent=spec.concurrent))
     if spec.mutation:
         mutations.MUTATIONS[spec.mutation]()
