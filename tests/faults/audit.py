@@ -123,8 +123,12 @@ class Audit:
         return [held for held in snapshot.held if not held.by_hand and (held.stack_id, held.physical_id) not in known]
 
     def sweep(self) -> None:
-        """Run the daily sweep, at a time when all tags are visible."""
+        """Run the daily sweep, at a time when all purchases and tags are visible."""
         self.environment.clock.advance(_ALL_TAGS_VISIBLE)
+        self.snapshot()  # Slow purchases take effect now, and are visible a minute later.
+        self.environment.clock.advance(60)
+        for stack in self.stacks:
+            stack.guard(stack.known)
         result = Invocation(InvocationSpec({}, self.environment.clock.path, "sweep", mutation=self.mutation)).wait()
         self.results.append(result)
         self.log.append(f"the sweep {result} {result.value}")

@@ -165,9 +165,12 @@ class StackSimulation:
             self.gone.add(self.physical_id)
 
     def _guard(self) -> None:
-        """Tell the environment process which numbers must not be released now."""
+        # Only the sweep may release a number that CloudFormation gave up to delete: its requests are out of time.
         guarded = self.known | self.dropped | ({self.replaced_id} if self.replaced_id else set())
-        guarded -= self._deleting - self.retained
+        self.guard(guarded - (self._deleting - self.retained))
+
+    def guard(self, guarded: set[str]) -> None:
+        """Let the environment process record a release of these numbers as a violation."""
         self.server.stacks("store", self.stack_id, _LOGICAL_ID, self.physical_id, guarded)
 
     def begin_rollback(self) -> None:
