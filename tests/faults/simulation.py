@@ -224,10 +224,10 @@ class StackSimulation:
             if protection in properties or protection in fields.get("old_properties", {}):
                 self.server.allow_unprotecting(physical_id)
         self._guard()
-        request_id = fields.pop("request_id", None) or str(uuid.uuid4())
+        request_id = str(uuid.uuid4())
         request = event(
             request_type,
-            response_url=self.server.create_response_url(self.stack_id, _LOGICAL_ID, request_id, self.clock.now()),
+            response_url="",
             stack_id=self.stack_id,
             request_id=request_id,
             logical_id=_LOGICAL_ID,
@@ -245,8 +245,7 @@ class StackSimulation:
         self.stop_waiting()
         if not self.in_operation:
             self._begin_operation(sent.event["RequestType"])
-        url = self.server.create_response_url(self.stack_id, _LOGICAL_ID, sent.request_id, self.clock.now())
-        return self._issue(sent.event | {"ResponseURL": url}, may_purchase=sent.may_purchase)
+        return self._issue(sent.event, may_purchase=sent.may_purchase)
 
     def _begin_operation(self, request_type: RequestType) -> None:
         if not self.in_operation:
@@ -256,9 +255,13 @@ class StackSimulation:
                 self._move("UPDATE_IN_PROGRESS" if self.status else "CREATE_IN_PROGRESS")
 
     def _issue(self, request: dict[str, Any], *, may_purchase: bool) -> SentRequest:
+        """Send a request with a new ResponseURL."""
+        request_id, issued_at = request["RequestId"], self.clock.now()
+        url = self.server.create_response_url(self.stack_id, _LOGICAL_ID, request_id, issued_at)
+        request = request | {"ResponseURL": url}
         timeout = float(request["ResourceProperties"].get("ServiceTimeout", DEFAULT_SERVICE_TIMEOUT))
-        self.sent.append(SentRequest(request["RequestId"], request, may_purchase, self.clock.now()))
-        self.server.stacks("wait_for", request, self.clock.now() + timeout)
+        self.sent.append(SentRequest(request_id, request, may_purchase, issued_at))
+        self.server.stacks("wait_for", request, issued_at + timeout)
         self.clock.advance(2)  # The signed URL has a resolution of one second.
         self.log.append(f"{self.name} {request['RequestType']} {request.get('PhysicalResourceId', '')} is sent")
         return self.sent[-1]
