@@ -34,11 +34,13 @@ _TABLE: tuple[tuple[str, Evidence, str] | tuple[str, Evidence, str, bool], ...] 
     ("any.rate", "documented", "[UG] quotas: 1 request per second for most operations; [AG] 2 per second, burst 5"),
     ("any.token", "modelled", "[API] ClientToken: 'to ensure the idempotency of the request'"),
     ("any.tags_lag", "inferred", "tag reads are eventually consistent; Options.tags_lag_seconds"),
+    ("any.describe_lag", "inferred", "as tag reads; Options.describe_lag_seconds"),
     ("any.region", "documented", "AWS General Reference, endpoints; botocore's endpoints.json"),
     ("dynamodb.token", "modelled", "[API] TransactWriteItems, ClientRequestToken: it is valid for 10 minutes"),
     # ClientTokens of the SMS service
     ("sms.token.mismatch", "inferred", "[API] ClientToken; no error for other parameters is modelled by name"),
     ("sms.token.failure", "observed", "[TF] pinpointsmsvoicev2/sender_id.go: a token repeats its failure"),
+    ("sms.token.in_progress", "inferred", "[API] ConflictException: 'more than one operation ... at the same time'"),
     # Phone numbers of the SMS service
     ("sms.number.synchronous", "modelled", "[API] RequestPhoneNumber returns PhoneNumber and MonthlyLeasingPrice"),
     ("sms.number.activation", "observed", "[TF] pinpointsmsvoicev2/phone_number.go waits PENDING -> ACTIVE"),
@@ -113,6 +115,7 @@ _TABLE: tuple[tuple[str, Evidence, str] | tuple[str, Evidence, str, bool], ...] 
     ("connect.token.mismatch", "modelled", "[API] IdempotencyException: 'An entity with the same name already exists'"),
     ("connect.token.uuid", "modelled", "[API] ClaimPhoneNumber ClientToken pattern; [TF] phone_number.go: a UUID"),
     ("connect.token.failure", "inferred", "as the SMS service; callers need a token per attempt"),
+    ("connect.token.in_progress", "inferred", "as connect.claim.taken: the claim in progress has taken the number"),
     ("connect.target.missing", "modelled", "[API] 'You must enter InstanceId or TargetArn'"),
     ("connect.target.unknown", "modelled", "[API] ClaimPhoneNumber lists ResourceNotFoundException"),
     ("connect.target.search", "modelled", "[API] SearchAvailablePhoneNumbers lists no ResourceNotFoundException"),

@@ -115,6 +115,16 @@ def fault_response(service: Service, operation: str, fault: Fault) -> Answer:
     return status, headers, body.encode()
 
 
+@behaves("sms.token.in_progress", "connect.token.in_progress")
+def in_progress_response(service: Service, operation: str) -> Answer:
+    """Return the response to a purchase whose first call, with the same ClientToken, is still in progress."""
+    if service.name == "connect":
+        code, message = "InvalidParameterException", "Phone number not available"
+    else:
+        code, message = "ConflictException", "Your request has conflicting operations."
+    return fault_response(service, operation, Fault(service.name, operation, "error", code=code, message=message))
+
+
 def refusal(code: str, message: str, status: int = HTTPStatus.BAD_REQUEST) -> Answer:
     """Return an error that no service models."""
     body = json.dumps({"__type": code, "Message": message, "message": message}).encode()

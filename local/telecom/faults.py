@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
-Kind = Literal["throttle", "error", "hang", "reset", "lose_answer"]
+Kind = Literal["throttle", "error", "hang", "reset", "lose_answer", "slow"]
 
 
 @dataclass
@@ -12,7 +12,8 @@ class Fault:
 
     throttle, error: an error response in AWS's wire format; the operation is not executed. hang: `seconds` of silence
     before or after execution (`when`), then the response. reset: the connection is reset before execution.
-    lose_answer: the operation is executed, then the connection is closed without a response.
+    lose_answer: the operation is executed, then the connection is closed without a response. slow: the connection is
+    closed without a response, and the operation is executed `seconds` later, by the services' clock.
     """
 
     service: str  # boto3's client name

@@ -35,6 +35,7 @@ class Options:
     race_losses: int = 0  # how many of the next claims fail because another customer claimed the number first
     # Both
     tags_lag_seconds: float = 0.0  # until written tags can be read
+    describe_lag_seconds: float = 0.0  # until a new number or sender ID can be described and listed
     forget_tokens: bool = False  # a repeated ClientToken is a new request
     token_seconds: float = math.inf  # how long a ClientToken is remembered
     rate: bool = False  # throttle at the account's default rates

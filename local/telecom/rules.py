@@ -97,6 +97,11 @@ class Rules:
         if condition and self.enabled(error.behaviour.id):
             raise error
 
+    @behaves("any.describe_lag")
+    def visible(self, created: float) -> bool:
+        """Return whether reads show a resource that was created at this time."""
+        return self.clock.now() >= created + self.options.describe_lag_seconds
+
     @behaves("any.token", "sms.token.failure", "connect.token.failure")
     def once(self, operation: str, parameters: Json, act: Callable[[], Json]) -> Json:
         """Return the result of `act`, or the recorded outcome if its ClientToken was used before."""

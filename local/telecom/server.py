@@ -18,7 +18,17 @@ from moto.core.request import Request
 
 from local.telecom import held, world
 from local.telecom.clock import Clock
-from local.telecom.dispatch import Answer, Service, answer, error_code, fault_response, refusal, service_of, token_of
+from local.telecom.dispatch import (
+    Answer,
+    Service,
+    answer,
+    error_code,
+    fault_response,
+    in_progress_response,
+    refusal,
+    service_of,
+    token_of,
+)
 from local.telecom.faults import Fault, take
 from local.telecom.options import Options
 
@@ -38,6 +48,16 @@ class Call:
     fault: str | None = None
 
 
+@dataclass
+class _SlowCall:
+    """A call that is executed when it is `due`."""
+
+    due: float
+    service: Service
+    request: Request
+    call: Call
+
+
 class TelecomServer:
     """A server with its own world: `with TelecomServer() as server: client(..., endpoint_url=server.url)`."""
 
@@ -53,6 +73,7 @@ class TelecomServer:
         self.clock = self.world.clock
         self._log: list[Call] = []
         self._faults: list[Fault] = []
+        self._slow: list[_SlowCall] = []
         # One call at a time: moto's backends are not thread-safe, and conditional writes must be atomic.
         self._lock = threading.RLock()
         self._http = _Listener(("127.0.0.1", port), self, ssl_context)
@@ -104,6 +125,7 @@ class TelecomServer:
     def held(self) -> dict[str, list[dict[str, Any]]]:
         """Return phone_numbers, sender_ids, connect_numbers and pools that are not released."""
         with self._lock, world.entered(self.world):
+            self._execute_due()
             return held.held()
 
     def calls(self) -> dict[str, int]:
@@ -136,6 +158,7 @@ class TelecomServer:
             self.world.clear()
             self._log.clear()
             self._faults.clear()
+            self._slow.clear()
 
     def page(self) -> dict[str, Any]:
         """Return the content of GET /_telecom."""
@@ -166,6 +189,10 @@ class TelecomServer:
             return response
         if fault.kind == "reset":
             return fault
+        if fault.kind == "slow":
+            with self._lock:
+                self._slow.append(_SlowCall(self.clock.now() + fault.seconds, service, request, call))
+            return fault
         if fault.kind == "hang" and fault.when == "before":
             self._http.stopping.wait(fault.seconds)
         response = self._execute(service, request, call)
@@ -175,10 +202,19 @@ class TelecomServer:
 
     def _execute(self, service: Service, request: Request, call: Call) -> Answer:
         with self._lock, world.entered(self.world):
-            response = answer(service, request)
+            self._execute_due()
+            in_progress = call.token is not None and any(slow.call.token == call.token for slow in self._slow)
+            response = in_progress_response(service, call.operation) if in_progress else answer(service, request)
         call.error = error_code(*response)
         call.ok = call.error is None
         return response
+
+    def _execute_due(self) -> None:
+        """Execute the slow calls that are due."""
+        due = [slow for slow in self._slow if slow.due <= self.clock.now()]
+        self._slow = [slow for slow in self._slow if slow not in due]
+        for slow in due:
+            answer(slow.service, slow.request)
 
     def manage(self, method: str, path: str, body: bytes) -> Answer:
         """Execute a call of the status page, faults, options or reset."""

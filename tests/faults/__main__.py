@@ -1,4 +1,7 @@
-"""Runs the fault plan: `python -m tests.faults [--slice] [--only PATTERN] [--seconds N] [--repro NAME]`."""
+"""Runs the fault plan: `python -m tests.faults [--slice] [--only PATTERN] [--seconds N] [--repro NAME]`.
+
+`--histories-seconds N` runs random histories instead.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ import attrs
 from rich.console import Console
 
 from tests.faults import plan, random_histories
+from tests.faults.history import History
 from tests.faults.mutations import MUTATIONS
 from tests.faults.report import Report, detections
 from tests.faults.scenario import Scenario, ScenarioResult
@@ -37,16 +41,22 @@ def main() -> int:
     parser.add_argument("--only", metavar="PATTERN", default="*", help="run matching scenarios: '*/create/*'")
     parser.add_argument("--seconds", type=float, help="start no scenario after this time, and accept missing ones")
     parser.add_argument("--histories", type=int, default=60, help="random histories after the full plan")
+    parser.add_argument("--histories-seconds", type=float, help="run new random histories for this time, and no plan")
     parser.add_argument("--jobs", type=int, default=2, help="worker processes")
-    parser.add_argument("--repro", metavar="NAME", help="run one scenario and print its log")
+    parser.add_argument("--repro", metavar="NAME", help="run one scenario or history and print its log")
     arguments = parser.parse_args()
     if importlib.util.find_spec("telephony") is None:
         sys.path.insert(0, str(_ROOT / "functions"))
     with WorkerPool(1 if arguments.repro else arguments.jobs) as workers:
         if arguments.repro:
-            result = workers.run_one(Scenario.parse(arguments.repro))
+            named = History if ":" in arguments.repro else Scenario
+            result = workers.run_one(named.parse(arguments.repro))
             _console.print(str(result))
             return int(result.wrong)
+        if arguments.histories_seconds:
+            return int(
+                not random_histories.search(workers, arguments.histories_seconds, arguments.jobs, _console.print)
+            )
         run = _PlanRun(workers, arguments.slice, arguments.only, arguments.seconds or _SECONDS)
         good = run.run()
         if run.missing == 0 and not arguments.slice and arguments.only == "*":

@@ -50,6 +50,8 @@ class Variant:
     """Changes that need a replacement. Without it, the type has no scenarios with a replacement."""
     protected: bool = False
     """`create` enables deletion protection, which prevents a replacement."""
+    named: bool = False
+    """The declaration contains the ID, which another stack can request after it is released."""
     type_name: str = ""
     """From the event file, as `properties`."""
     properties: str = ""
@@ -127,11 +129,13 @@ _SENDER_ID = {
         create=lambda context: {"SenderId": context.sender_id} | _UNPROTECTED,
         update=lambda _: _PROTECTED,
         replace=lambda context: {"SenderId": f"{context.sender_id}B"},
+        named=True,
     ),
     "sms-sender-id-protected": Variant(
         create=lambda context: {"SenderId": context.sender_id, "Tags": _TAGS} | _PROTECTED,
         update=lambda _: {"Tags": _OTHER_TAGS} | _UNPROTECTED,
         replace=lambda context: {"SenderId": f"{context.sender_id}B"},
+        named=True,
         protected=True,
     ),
 }

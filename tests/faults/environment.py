@@ -17,6 +17,7 @@ from typing import Any
 
 import attrs
 
+QUOTAS = {"phone_numbers": 1_000_000, "sender_ids": 1_000_000, "connect_numbers": 1_000_000}
 _DOUBLE = 8
 """Bytes."""
 
@@ -51,15 +52,19 @@ class Purchase:
     """A purchase as the service recorded it."""
 
     physical_id: str
-    request_id: str | None
-    """From the ownership tags; None without tags."""
+    stack_id: str | None = None
+    """From the ownership tags, as the next two; None without tags."""
+    request_id: str | None = None
+    issued_at: str | None = None
+    by_hand: bool = False
+    """Requested by an operator."""
 
 
 @attrs.frozen
 class Response:
     """A PUT to a ResponseURL; `stored` if S3 accepted it."""
 
-    request_id: str
+    url: str
     body: bytes
     stored: bool
 
@@ -76,6 +81,8 @@ class Snapshot:
     """Items of the state table."""
     calls: list[tuple[str, str, str | None]]
     """(service, operation, error code) in order."""
+    violations: list[tuple[str, str]]
+    """Finding and description of each change or release that must not happen, recorded when it happened."""
 
 
 def _server(clock: str) -> Any:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
@@ -12,84 +10,159 @@ import trustme
 from moto.dynamodb.models import dynamodb_backends
 
 from local.telecom import Clock, Options, TelecomServer, world
+from local.telecom.connect.models import telecomconnect_backends
 from local.telecom.dispatch import Answer
 from local.telecom.faults import Fault
 from local.telecom.sms_voice.models import pinpointsmsvoicev2_backends
-from tests.contract.responses import ResponseSink
-from tests.faults.environment import Purchase, Response, Snapshot, VirtualClock
+from tests.contract.cloudformation.api import Refusal
+from tests.contract.responses import Mode, ResponseSink
+from tests.faults.environment import QUOTAS, Purchase, Response, Snapshot, VirtualClock
+from tests.faults.stacks import Stacks
 
 if TYPE_CHECKING:
     from moto.core.request import Request
 
 _ACCOUNT, _REGION = "123456789012", "us-east-1"
 _TABLE = "state"
-_QUOTA = 1_000_000
-_REQUEST_ID_TAG = "cfn-telephony:request-id"
+_IDENTITY_TAGS = ("cfn-telephony:stack-id", "cfn-telephony:request-id", "cfn-telephony:issued-at")
+_SETTINGS = ("tags", "protected", "target")
+"""What belongs to the state of a number, as the services' status page names it."""
 _PHYSICAL_IDS = {"phone_numbers": "{id}", "sender_ids": "{country}|{id}", "connect_numbers": "{arn}"}
 """The form of the physical ID by kind of resource; pools are not purchased."""
 
 
 class RecordingServer(TelecomServer):
-    """The telecom services, with a record of every purchase, including those whose response was lost."""
+    """The telecom services, with a record of every purchase, and of every change or release that must not happen."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, stacks: Stacks) -> None:
         super().__init__(clock=clock)
-        self.purchases: list[Purchase] = []
-        self._known = set[str]()
+        self.stacks = stacks
+        self.forget()
 
     def serve(self, request: Request) -> Answer | Fault:
-        """Serve a call and record its purchases. DynamoDB calls purchase nothing."""
-        answer = super().serve(request)
-        if not request.headers.get("X-Amz-Target", "").startswith("DynamoDB"):
-            with self._lock:
-                held = {purchase.physical_id: purchase for purchase in self.held_purchases()}
-                self.purchases += [held[physical_id] for physical_id in held if physical_id not in self._known]
-                self._known = set(held)
-        return answer
+        """Serve a call and record its effects. DynamoDB calls have none."""
+        if request.headers.get("X-Amz-Target", "").startswith("DynamoDB"):
+            return super().serve(request)
+        with self._lock:
+            answer = super().serve(request)
+            self.observe()
+            return answer
 
     def forget(self) -> None:
         """Start a new record: resources that are held now do not count as purchases."""
         with self._lock:
-            self._known = {purchase.physical_id for purchase in self.held_purchases()}
-            self.purchases = []
+            self.purchases: list[Purchase] = []
+            self.held_purchases: dict[str, Purchase] = {}
+            """By physical ID."""
+            self.violations: list[tuple[str, str]] = []
+            self.checks_changes = True
+            self.protected_by_hand = set[str]()
+            """Physical IDs whose deletion protection nothing that is declared may disable."""
+            self._settings = {physical_id: settings for physical_id, settings, _ in self._resources()}
             self._log.clear()
 
-    def held_purchases(self) -> list[Purchase]:
+    def observe(self, *, by_hand: bool = False) -> None:
+        """Record what was purchased, changed or released since the last time."""
+        with self._lock:
+            found = {physical_id: (settings, tags) for physical_id, settings, tags in self._resources()}
+            for physical_id, (settings, tags) in found.items():
+                if physical_id not in self._settings:
+                    stack_id, request_id, issued_at = map(tags.get, _IDENTITY_TAGS)
+                    purchase = Purchase(physical_id, stack_id, request_id, issued_at, by_hand)
+                    self.held_purchases[physical_id] = purchase
+                    self.purchases += [] if by_hand else [purchase]
+                elif settings != self._settings[physical_id] and self.checks_changes and not by_hand:
+                    self._check("wrongly_changed", physical_id, settings)
+            for physical_id in self._settings.keys() - found.keys():
+                if not by_hand:
+                    self._check("wrongly_released", physical_id, {})
+                self.held_purchases.pop(physical_id, None)
+            self._settings = {physical_id: settings for physical_id, (settings, _) in found.items()}
+
+    def _check(self, finding: str, physical_id: str, settings: dict[str, Any]) -> None:
+        """Record a violation if an operator or a stack in no operation has the number, or if a stack retained it."""
+        purchase = self.held_purchases.get(physical_id)
+        if purchase is None:
+            return
+        if physical_id in self.protected_by_hand and not settings.get("protected"):
+            self.protected_by_hand.discard(physical_id)
+            self.violations.append(("wrongly_changed", f"{physical_id} lost its protection, which was set by hand"))
+        guarded = self.stacks.guards(purchase.stack_id, physical_id)
+        # During an operation, CloudFormation may have requested the change. Its Delete ends the guard before a release.
+        if purchase.by_hand or (guarded and (not settings or self.stacks.at_rest(purchase.stack_id))):
+            owner = "an operator" if purchase.by_hand else purchase.stack_id
+            self.violations.append((finding, f"{physical_id} of {owner}: {settings or 'released'}"))
+
+    def _resources(self) -> list[tuple[str, dict[str, Any], dict[str, str]]]:
+        """Return the physical ID, the settings and the tags of everything that is held."""
+        everything = self.held()
         return [
-            Purchase(_PHYSICAL_IDS[kind].format_map(resource), resource["tags"].get(_REQUEST_ID_TAG))
-            for kind, resources in self.held().items()
-            if kind != "pools"
-            for resource in resources
+            (form.format_map(held), {name: held.get(name) for name in _SETTINGS}, held["tags"])
+            for kind, form in _PHYSICAL_IDS.items()
+            for held in everything[kind]
         ]
 
+    def release_by_hand(self, physical_id: str) -> None:
+        """Release a number as an operator does in the console."""
+        with self._lock:
+            table, key = self._find(physical_id)
+            del table[key]
+            self.protected_by_hand.discard(physical_id)
+            self.observe(by_hand=True)
 
-class _CloudFormationApi(BaseHTTPRequestHandler):
-    """Answers every call as if the stack did not exist: the sweep runs after the stack was deleted."""
+    def protect_by_hand(self, physical_id: str, *, enabled: bool) -> None:
+        """Enable or disable the deletion protection of a number that still exists. Connect has none."""
+        with self._lock:
+            (self.protected_by_hand.add if enabled else self.protected_by_hand.discard)(physical_id)
+            for table, key in self._matches(physical_id):
+                table[key].protected = enabled
+            self.observe(by_hand=True)
 
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        message = "Stack with id example does not exist"
-        error = f"<Error><Type>Sender</Type><Code>ValidationError</Code><Message>{message}</Message></Error>"
-        body = f"<ErrorResponse>{error}<RequestId>-</RequestId></ErrorResponse>".encode()
-        self.send_response(400)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Type", "text/xml")
-        self.end_headers()
-        self.wfile.write(body)
+    def request_by_hand(self, physical_id: str) -> None:
+        """Request a sender ID without tags."""
+        country, name = physical_id.split("|")
+        with self._lock, world.entered(self.world):
+            self._sms().request_sender_id({"SenderId": name, "IsoCountryCode": country})
+            self.observe(by_hand=True)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
-        pass
+    def _find(self, physical_id: str) -> tuple[dict[Any, Any], Any]:
+        [found] = self._matches(physical_id)
+        return found
+
+    def _matches(self, physical_id: str) -> list[tuple[dict[Any, Any], Any]]:
+        """Return the table and the key of a number, if it is held."""
+        connect = self.world.store(telecomconnect_backends)[_ACCOUNT][_REGION]
+        key: Any = tuple(reversed(physical_id.split("|"))) if "|" in physical_id else physical_id.rpartition("/")[2]
+        tables = (self._sms().phone_numbers, self._sms().sender_ids, connect.claimed)
+        return [(table, key) for table in tables if key in table]
+
+    def _sms(self) -> Any:
+        return self.world.store(pinpointsmsvoicev2_backends)[_ACCOUNT][_REGION]
+
+
+class RecordingSink(ResponseSink):
+    """The bucket behind the ResponseURLs, and CloudFormation, which reads what is stored."""
+
+    def __init__(self, stacks: Stacks, clock: VirtualClock) -> None:
+        super().__init__(trustme.CA(), now=clock.now)
+        self._stacks = stacks
+
+    def receive(self, method: str, target: str, content_type: str, body: bytes | None) -> tuple[Mode | str, float]:
+        """Record a request, and give CloudFormation the response."""
+        verdict, seconds = super().receive(method, target, content_type, body)
+        if verdict in {"200", "slow"} and body is not None:
+            self._stacks.receive(f"https://{self.host}{target}", body)
+        return verdict, seconds
 
 
 class EnvironmentServer:
     """Environment.server forwards its calls to the public methods of this class."""
 
     def __init__(self, clock: VirtualClock) -> None:
-        self._telecom = RecordingServer(cast("Clock", clock))
+        self._stacks = Stacks(clock.now)
+        self._telecom = RecordingServer(cast("Clock", clock), self._stacks)
         self._telecom.start()
-        self._sink = ResponseSink(trustme.CA(), now=clock.now)
-        self._cloudformation = ThreadingHTTPServer(("127.0.0.1", 0), _CloudFormationApi)
-        threading.Thread(target=self._cloudformation.serve_forever, args=(0.1,), daemon=True).start()
+        self._sink = RecordingSink(self._stacks, clock)
         self._first_put = 0
 
     def variables(self) -> dict[str, str]:
@@ -103,7 +176,7 @@ class EnvironmentServer:
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CA_BUNDLE": self._sink.ca_file,
             **{f"AWS_ENDPOINT_URL_{name}": url for name in ("PINPOINT_SMS_VOICE_V2", "CONNECT", "DYNAMODB")},
-            "AWS_ENDPOINT_URL_CLOUDFORMATION": f"http://127.0.0.1:{self._cloudformation.server_port}",
+            "AWS_ENDPOINT_URL_CLOUDFORMATION": self._stacks.api.url,
             "ALLOWED_RESPONSE_HOSTS": self._sink.host,
             "STATE_TABLE": _TABLE,
         }
@@ -126,11 +199,11 @@ class EnvironmentServer:
         instance = {"InboundCallsEnabled": True, "OutboundCallsEnabled": True}
         return [connect.create_instance(IdentityManagementType="CONNECT_MANAGED", **instance)["Arn"] for _ in range(2)]
 
-    def begin(self, **options: Any) -> None:
+    def begin(self, *, stacks_lag: float = 0, **options: Any) -> None:
         """Begin a scenario with these options of the services, high quotas and an empty state table."""
-        quotas = Options(phone_numbers=_QUOTA, sender_ids=_QUOTA, connect_numbers=_QUOTA)
-        self._telecom.options = quotas.changed(options)
+        self._telecom.options = Options().changed(QUOTAS | options)
         self._telecom.clear_faults()
+        self._stacks.begin(stacks_lag)
         self._telecom.forget()
         with self._telecom._lock:
             self._table().items.clear()
@@ -146,14 +219,38 @@ class EnvironmentServer:
         with telecom._lock, world.entered(telecom.world):
             sms = telecom.world.store(pinpointsmsvoicev2_backends)[_ACCOUNT][_REGION]
             number = sms.request_phone_number({**request, "NumberType": "TOLL_FREE"})
-            telecom._known.add(number["PhoneNumberId"])
+            telecom._settings[number["PhoneNumberId"]] = {}
         return str(number["PhoneNumberArn"])
 
     def create_response_url(self, stack_id: str, logical_id: str, request_id: str, issued_at: float) -> str:
         return self._sink.url_for(stack_id, logical_id, request_id, datetime.fromtimestamp(issued_at, UTC))
 
-    def inject_fault(self, service: str, operation: str, kind: str, times: int, after: int) -> None:
-        more = {"code": "InternalServerError", "status": 500} if kind == "error" else {}
+    def stacks(self, operation: str, *arguments: Any) -> None:
+        """Call a method of stacks.Stacks."""
+        getattr(self._stacks, operation)(*arguments)
+
+    def by_hand(self, operation: str, physical_id: str, **more: Any) -> None:
+        """Release, protect or request a number as an operator does."""
+        getattr(self._telecom, f"{operation}_by_hand")(physical_id, **more)
+
+    def check_changes(self, *, enabled: bool) -> None:
+        """Check, or don't check, whether a change may happen. Releases are always checked."""
+        self._telecom.checks_changes = enabled
+
+    def allow_unprotecting(self, physical_id: str) -> None:
+        """Let a declaration decide about the protection of a number, which may have been set by hand."""
+        self._telecom.protected_by_hand.discard(physical_id)
+
+    def configure(self, **options: Any) -> None:
+        """Change options of the services."""
+        self._telecom.configure(**options)
+
+    def inject_fault(self, service: str, operation: str, kind: str, times: int, after: int = 0, **more: Any) -> None:
+        if service == "cloudformation":
+            refusal: Refusal = "Throttling" if kind == "throttle" else "InternalFailure"
+            self._stacks.api.refuse(refusal, times=times, after=after, action=operation)
+            return
+        more |= {"code": "InternalServerError", "status": 500} if kind == "error" else {}
         self._telecom.fault(service, operation, kind, times=times, after=after, **more)
 
     def reject_response(self, request_id: str, times: int) -> None:
@@ -161,27 +258,28 @@ class EnvironmentServer:
 
     def clear_faults(self) -> None:
         self._telecom.clear_faults()
+        self._stacks.api.allow()
         with self._sink._lock:
             self._sink._faults.clear()
 
-    def stored_responses(self, request_id: str) -> list[bytes]:
-        """Return the response bodies that S3 accepted for a request."""
-        puts = self._sink.puts[self._first_put :]
-        return [put.body for put in puts if put.request_id == request_id and put.stored]
+    def accepted_response(self, url: str) -> bytes | None:
+        """Return the response that CloudFormation accepted for a request."""
+        return self._stacks.accepted.get(url)
 
-    def snapshot(self, stack_id: str) -> Snapshot:
-        """Return the state of the scenario. A purchase without tags counts: only one stack is active at a time."""
+    def snapshot(self) -> Snapshot:
+        """Return the state of the scenario."""
         with self._telecom._lock:
             items = [item.to_json()["Attributes"] for item in self._table().all_items()]
-        purchased = {purchase.physical_id for purchase in self._telecom.purchases}
+            self._telecom.observe()
         return Snapshot(
             purchases=list(self._telecom.purchases),
-            held=[held for held in self._telecom.held_purchases() if held.physical_id in purchased],
+            held=list(self._telecom.held_purchases.values()),
             responses=[
-                Response(put.request_id, put.body, put.stored)
+                Response(f"https://{self._sink.host}{put.path}", put.body, put.stored)
                 for put in self._sink.puts[self._first_put :]
                 if put.request_id
             ],
-            items=[item for item in items if stack_id in item["pk"]["S"] or item["pk"]["S"] == "outcome"],
+            items=items,
             calls=[(call["service"], call["operation"], call["error"]) for call in self._telecom.log()],
+            violations=list(self._telecom.violations),
         )

@@ -12,7 +12,7 @@ import attrs
 
 from tests.faults.declarations import Properties
 from tests.faults.invocation import InjectedFault, Invocation
-from tests.faults.simulation import NO_RESPONSE, SentRequest, StackSimulation
+from tests.faults.simulation import CLEANUP_ATTEMPTS, NO_RESPONSE, SentRequest, StackSimulation
 
 type RequestKind = Literal["create", "update", "replace", "delete", "cleanup", "rollback"]
 REQUEST_KINDS: tuple[RequestKind, ...] = ("create", "update", "replace", "delete", "cleanup", "rollback")
@@ -31,26 +31,34 @@ class FaultedRequest:
     fault: InjectedFault | None
     second_fault: InjectedFault | None = None
     """Hits the next invocation; with `canceled-while-running`, the same one after it resumes."""
+    retain_replaced: bool = False
+    """UpdateReplacePolicy is Retain."""
 
 
 def issue(
-    simulation: StackSimulation, kind: RequestKind, before: Properties, declared: Properties, **faults: Any
+    simulation: StackSimulation, kind: RequestKind, before: Properties, declared: Properties, **more: Any
 ) -> FaultedRequest:
     if kind == "create":
         sent = simulation.send("Create", declared, may_purchase=True)
-    elif kind in {"delete", "cleanup"}:
+    elif kind == "delete":
         sent = simulation.send("Delete", declared, physical_id=simulation.physical_id)
+    elif kind == "cleanup":
+        simulation.begin_cleanup()
+        sent = simulation.send("Delete", declared, physical_id=simulation.replaced_id)
     else:
+        if kind == "rollback":
+            simulation.begin_rollback()
         sent = simulation.update(before, declared, may_purchase=kind == "replace")
-    return FaultedRequest(kind, sent, before, declared, **faults)
+    return FaultedRequest(kind, sent, before, declared, **more)
 
 
 def _process_response(simulation: StackSimulation, faulted: FaultedRequest) -> None:
+    """CloudFormation processes the response, and ends the operation."""
     sent = faulted.sent
     if faulted.kind == "create":
         simulation.after_create(sent, faulted.declared)
     elif faulted.kind in {"update", "replace"}:
-        simulation.after_update(sent, faulted.before, faulted.declared)
+        simulation.after_update(sent, faulted.before, faulted.declared, retain_replaced=faulted.retain_replaced)
     elif faulted.kind == "rollback":
         simulation.after_rollback(sent, faulted.declared, faulted.before)
     else:
@@ -60,10 +68,11 @@ def _process_response(simulation: StackSimulation, faulted: FaultedRequest) -> N
         else:
             simulation.findings.failed += 1
             simulation.delete(physical_id, faulted.declared)
+    simulation.rest()
 
 
 def _process_response_if_any(simulation: StackSimulation, faulted: FaultedRequest) -> bool:
-    """CloudFormation processes the response if it was stored before the fault."""
+    """CloudFormation processes the response if it accepted one before the fault."""
     if simulation.verdict(faulted.sent).reason == NO_RESPONSE:
         return False
     _process_response(simulation, faulted)
@@ -71,8 +80,9 @@ def _process_response_if_any(simulation: StackSimulation, faulted: FaultedReques
 
 
 def _abandon(simulation: StackSimulation, faulted: FaultedRequest) -> None:
-    """CloudFormation ignores the request's response from now on and sends the next request."""
+    """CloudFormation ignores the request's response, sends the next request, and ends the operation."""
     if faulted.kind == "create":
+        simulation.begin_rollback()
         simulation.delete(simulation.generated_id(), faulted.declared, faulted.second_fault)
     elif faulted.kind in {"update", "replace"}:
         simulation.roll_back(faulted.before, faulted.declared, faulted.second_fault)
@@ -80,6 +90,7 @@ def _abandon(simulation: StackSimulation, faulted: FaultedRequest) -> None:
         simulation.roll_back(faulted.declared, faulted.before, faulted.second_fault)
     else:
         simulation.delete(faulted.sent.event["PhysicalResourceId"], faulted.declared, faulted.second_fault)
+    simulation.rest()
 
 
 def _pause(simulation: StackSimulation, faulted: FaultedRequest) -> Invocation | None:
@@ -92,7 +103,10 @@ def _pause(simulation: StackSimulation, faulted: FaultedRequest) -> Invocation |
 def _resume(simulation: StackSimulation, faulted: FaultedRequest, paused: Invocation | None) -> None:
     """Let the paused invocation end, then run Lambda's retries."""
     if paused is not None:
+        # Nothing prevents the call that was about to be made: checks and calls are not one transaction.
+        simulation.server.check_changes(enabled=False)
         simulation.resumed = simulation.record(faulted.sent, paused.resume())
+        simulation.server.check_changes(enabled=True)
     simulation.run_retries(faulted.sent)
 
 
@@ -120,16 +134,18 @@ def timed_out(simulation: StackSimulation, faulted: FaultedRequest) -> None:
 
 
 def canceled(simulation: StackSimulation, faulted: FaultedRequest) -> None:
-    """CloudFormation cancels the request after seconds and sends the next one; then Lambda retries the first."""
+    """CloudFormation cancels the request within seconds and sends the next one; then Lambda retries the first."""
+    simulation.stop_waiting()
     simulation.invoke(faulted.sent, faulted.fault)
     simulation.clock.advance(4)
     _abandon(simulation, faulted)
-    simulation.check_losses()
+    simulation.audit.check_losses()
     simulation.run_retries(faulted.sent)
 
 
 def ignored_response(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     """The retries send a response, which CloudFormation ignores because it has canceled the request."""
+    simulation.stop_waiting()
     simulation.invoke(faulted.sent, faulted.fault)
     simulation.run_retries(faulted.sent)
     _abandon(simulation, faulted)
@@ -137,6 +153,7 @@ def ignored_response(simulation: StackSimulation, faulted: FaultedRequest) -> No
 
 def canceled_while_running(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     """CloudFormation cancels the request and sends the next one while the invocation is paused."""
+    simulation.stop_waiting()
     paused = _pause(simulation, faulted)
     _abandon(simulation, attrs.evolve(faulted, second_fault=None))
     _resume(simulation, faulted, paused)
@@ -162,7 +179,7 @@ def deleted_after_response(simulation: StackSimulation, faulted: FaultedRequest)
     """CloudFormation received the response and deletes the number by its ID; then Lambda retries the Create."""
     simulation.invoke(faulted.sent, faulted.fault)
     _delete_created(simulation, faulted)
-    simulation.check_losses()
+    simulation.audit.check_losses()
     simulation.run_retries(faulted.sent)
 
 
@@ -178,6 +195,7 @@ def _delete_created(simulation: StackSimulation, faulted: FaultedRequest) -> Non
         raise AssertionError(f"{faulted.fault} is before the response")
     if simulation.physical_id is not None:
         simulation.delete(simulation.physical_id, faulted.declared, faulted.second_fault)
+        simulation.rest()
 
 
 def rolled_back(simulation: StackSimulation, faulted: FaultedRequest) -> None:
@@ -186,8 +204,9 @@ def rolled_back(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     simulation.run_retries(faulted.sent, faulted.second_fault)
     verdict = simulation.verdict(faulted.sent)
     if verdict.succeeded:
-        simulation.physical_id, simulation.declared = verdict.physical_id, faulted.declared
+        simulation.replace(verdict.physical_id, faulted.declared)
         simulation.roll_back(faulted.before, faulted.declared)
+        simulation.rest()
     else:
         _process_response(simulation, faulted)
 
@@ -218,32 +237,213 @@ def _delete_without_rollback(simulation: StackSimulation, faulted: FaultedReques
     if _process_response_if_any(simulation, faulted):
         return
     assert simulation.physical_id is not None
+    simulation.rest(failed=True)
     simulation.delete(simulation.physical_id, faulted.before, faulted.second_fault)
-    simulation.check_losses()
+    simulation.rest()
+    simulation.audit.check_losses()
     simulation.run_retries(faulted.sent)
 
 
+def resent(simulation: StackSimulation, faulted: FaultedRequest) -> None:
+    """CloudFormation sends the request again, with a newer URL; then Lambda retries the event with the older URL."""
+    simulation.invoke(faulted.sent, faulted.fault)
+    if _process_response_if_any(simulation, faulted):
+        return
+    again = simulation.resend(faulted.sent)
+    simulation.complete(again, faulted.second_fault)
+    _process_response(simulation, attrs.evolve(faulted, sent=again))
+    simulation.run_retries(faulted.sent)
+
+
+def resent_while_running(simulation: StackSimulation, faulted: FaultedRequest) -> None:
+    """As resent, while the invocation with the older URL is paused."""
+    paused = _pause(simulation, faulted)
+    if simulation.verdict(faulted.sent).reason != NO_RESPONSE:
+        _resume(simulation, faulted, paused)
+        _process_response(simulation, faulted)
+        return
+    again = simulation.resend(faulted.sent)
+    simulation.invoke(again)
+    _resume(simulation, faulted, paused)
+    simulation.run_retries(again)
+    _process_response(simulation, attrs.evolve(faulted, sent=again))
+
+
+def retried_after_failure(simulation: StackSimulation, faulted: FaultedRequest) -> None:
+    """The request fails without a rollback, its cause ends, and the operation is retried with the same RequestId.
+
+    Lambda retries the first event before. If it succeeds, nothing is retried.
+    """
+    simulation.invoke(faulted.sent, faulted.fault)
+    simulation.run_retries(faulted.sent, faulted.second_fault)
+    failed = simulation.verdict(faulted.sent)
+    if failed.succeeded:
+        _process_response(simulation, faulted)
+        return
+    _retry_operation(simulation, faulted)
+
+
+def retried_after_timeout(simulation: StackSimulation, faulted: FaultedRequest) -> None:
+    """As retried-after-failure, after an hour without a response."""
+    simulation.invoke(faulted.sent, faulted.fault)
+    simulation.clock.advance(3600)
+    if not _process_response_if_any(simulation, faulted):
+        _retry_operation(simulation, faulted)
+
+
+def _retry_operation(simulation: StackSimulation, faulted: FaultedRequest) -> None:
+    cause_ends = simulation.end_quota()
+    simulation.rest(failed=True)
+    simulation.clock.advance(600)
+    again = simulation.resend(faulted.sent)
+    verdict = simulation.complete(again)
+    if cause_ends and not verdict.succeeded:
+        simulation.findings.stale += 1
+        simulation.log.append(f"failed although its cause has ended: {verdict.reason}")
+    _process_response(simulation, attrs.evolve(faulted, sent=again))
+    simulation.run_retries(faulted.sent)
+
+
+def retried_after_rollback(simulation: StackSimulation, faulted: FaultedRequest) -> None:
+    """The Create succeeds and is rolled back because another resource failed; then the operation is retried."""
+    simulation.invoke(faulted.sent, faulted.fault)
+    simulation.run_retries(faulted.sent, faulted.second_fault)
+    verdict = simulation.verdict(faulted.sent)
+    simulation.begin_rollback()
+    simulation.delete(verdict.physical_id or simulation.generated_id(), faulted.declared)
+    simulation.rest()
+    simulation.clock.advance(600)
+    again = simulation.resend(faulted.sent)
+    simulation.complete(again)
+    _process_response(simulation, attrs.evolve(faulted, sent=again))
+
+
+def name_taken(simulation: StackSimulation, faulted: FaultedRequest) -> None:
+    """Another stack requests the sender ID before Lambda retries the Delete."""
+    simulation.invoke(faulted.sent, faulted.fault)
+    other = simulation.another_stack()
+    retries(other, issue(other, "create", faulted.declared, faulted.declared, fault=None))
+    simulation.run_retries(faulted.sent, faulted.second_fault)
+    _process_response(simulation, faulted)
+
+
+def deleted_later(simulation: StackSimulation, faulted: FaultedRequest) -> None:
+    """CloudFormation cancels the request without a rollback; the retries end; half an hour later the stack is deleted.
+
+    --disable-rollback leaves the stack so. The Delete of a Create names a generated ID, that of an Update the old one.
+    """
+    simulation.stop_waiting()
+    simulation.invoke(faulted.sent, faulted.fault)
+    simulation.run_retries(faulted.sent)
+    simulation.rest(failed=True)
+    simulation.clock.advance(1800)
+    if faulted.kind == "create":
+        simulation.delete(simulation.generated_id(), faulted.declared, faulted.second_fault)
+    elif simulation.physical_id is not None:
+        simulation.delete(simulation.physical_id, faulted.before, faulted.second_fault)
+    simulation.rest()
+
+
+def retained_by_rollback(simulation: StackSimulation, faulted: FaultedRequest) -> None:
+    """The Create is canceled, and its DeletionPolicy Retain lets the rollback send no Delete.
+
+    With RetainExceptOnCreate the rollback sends one, as in `canceled`.
+    """
+    simulation.invoke(faulted.sent, faulted.fault)
+    verdict = simulation.verdict(faulted.sent)
+    simulation.begin_rollback()
+    simulation.stop_waiting()
+    if verdict.succeeded and verdict.physical_id is not None:
+        simulation.retain(verdict.physical_id)
+    else:
+        simulation.note("DELETE_SKIPPED", "")
+    simulation.rest()
+    simulation.run_retries(faulted.sent)
+
+
+def retained_after_timeout(simulation: StackSimulation, faulted: FaultedRequest) -> None:
+    """The Delete gets no response; then the stack is deleted with --retain-resources, and Lambda retries the Delete."""
+    simulation.invoke(faulted.sent, faulted.fault)
+    simulation.clock.advance(3600)
+    if _process_response_if_any(simulation, faulted):
+        return
+    physical_id = faulted.sent.event["PhysicalResourceId"]
+    simulation.rest(failed=True)
+    if physical_id not in {held.physical_id for held in simulation.audit.snapshot().held}:
+        simulation.gone.add(physical_id)  # Released, although the response was lost.
+    simulation.begin_deletion()
+    simulation.retain(physical_id)
+    simulation.rest()
+    simulation.run_retries(faulted.sent)
+
+
+def given_up(simulation: StackSimulation, faulted: FaultedRequest) -> None:
+    """No Delete gets a response. After three attempts CloudFormation ends the update without the resource.
+
+    CloudFormation User Guide, "Troubleshooting CloudFormation". Lambda retries the Deletes after that.
+    """
+    sent, physical_id = [faulted.sent], faulted.sent.event["PhysicalResourceId"]
+    while True:
+        simulation.invoke(sent[-1], faulted.fault)
+        simulation.clock.advance(3600)
+        if _process_response_if_any(simulation, attrs.evolve(faulted, sent=sent[-1])):
+            return
+        if len(sent) == CLEANUP_ATTEMPTS:
+            break
+        sent.append(simulation.send("Delete", faulted.declared, physical_id=physical_id))
+    simulation.dropped.add(physical_id)
+    simulation.after_delete(physical_id)
+    simulation.rest()
+    for request in sent:
+        simulation.run_retries(request)
+
+
+def raced(simulation: StackSimulation, faulted: FaultedRequest) -> None:
+    """Another stack creates the same resource while the Create is paused."""
+    paused = _pause(simulation, faulted)
+    other = simulation.another_stack()
+    other_request = issue(other, "create", faulted.before, faulted.declared, fault=None)
+    retries(other, other_request)
+    _resume(simulation, faulted, paused)
+    _process_response(simulation, faulted)
+
+
 _SHARED = (retries, retries_exhausted, timed_out, canceled, ignored_response)
-_WHILE_RUNNING = (canceled_while_running, redelivered_while_running, deleted_while_running)
+_WHILE_RUNNING = (canceled_while_running, redelivered_while_running, resent_while_running, deleted_while_running, raced)
 _OTHERS = (concurrent, deleted_after_response, rolled_back, stack_deleted, rollback_failed)
+_RESENT = (resent, retried_after_failure, retried_after_timeout, retried_after_rollback)
+_LEFT = (name_taken, deleted_later, retained_by_rollback, retained_after_timeout, given_up)
 FOLLOW_UPS: Mapping[str, Callable[[StackSimulation, FaultedRequest], None]] = {
-    function.__name__.replace("_", "-"): function for function in (*_SHARED, *_WHILE_RUNNING, *_OTHERS)
+    function.__name__.replace("_", "-"): function
+    for function in (*_SHARED, *_WHILE_RUNNING, *_OTHERS, *_RESENT, *_LEFT)
 }
 _ANY = ("retries", "retries-exhausted", "timed-out", "canceled", "ignored-response")
-_UPDATE = (*_ANY, "rolled-back", "stack-deleted", "rollback-failed")
-RUNNING = ("canceled-while-running", "redelivered-while-running")
+_PURCHASE = (*_ANY, "resent", "retried-after-failure", "retried-after-timeout", "deleted-later")
+_UPDATE = (*_PURCHASE, "rolled-back", "stack-deleted", "rollback-failed")
+_DELETE = (*_ANY, "resent", "retained-after-timeout", "given-up", "name-taken")
+_RUNNING = ("canceled-while-running", "redelivered-while-running", "resent-while-running")
 
-AFTER_KILL: Mapping[RequestKind, tuple[str, ...]] = dict.fromkeys(REQUEST_KINDS, _ANY) | {
-    "create": (*_ANY, "deleted-after-response"),
+AFTER_KILL: Mapping[RequestKind, tuple[str, ...]] = {
+    "create": (*_PURCHASE, "deleted-after-response", "retained-by-rollback", "retried-after-rollback"),
     "update": _UPDATE,
     "replace": _UPDATE,
+    "delete": _DELETE,
+    "cleanup": _DELETE,
+    "rollback": _ANY,
 }
-DURING_PAUSE: Mapping[RequestKind, tuple[str, ...]] = dict.fromkeys(REQUEST_KINDS, RUNNING) | {
-    "create": (*RUNNING, "deleted-while-running")
+DURING_PAUSE: Mapping[RequestKind, tuple[str, ...]] = dict.fromkeys(REQUEST_KINDS, _RUNNING) | {
+    "create": (*_RUNNING, "deleted-while-running", "raced")
 }
 NEEDS_RESPONSE = frozenset({"deleted-after-response", "deleted-while-running"})
 """Possible only if the fault is after the response."""
-NEEDS_NO_RESPONSE = frozenset({"stack-deleted", "rollback-failed"})
+NEEDS_NO_RESPONSE = frozenset(
+    {"stack-deleted", "rollback-failed", "resent", "resent-while-running", "retried-after-timeout"}
+    | {"retained-after-timeout", "given-up"}
+)
 """Possible only if the fault is before the response, which CloudFormation would process."""
-RETRIED_FIRST = frozenset({"ignored-response", "rolled-back"})
+NEEDS_NAME = frozenset({"name-taken"})
+"""Possible only if the declaration contains the ID."""
+RETRIED_FIRST = frozenset(
+    {"ignored-response", "rolled-back", "retried-after-failure", "retried-after-rollback", "deleted-later"}
+)
 """The retries send a response before anything else happens."""

@@ -39,23 +39,33 @@ from tests.faults.environment import VirtualClock
 type FaultKind = Literal["kill", "pause", "reset", "drop", "error", "throttle"]
 type Status = Literal["returned", "raised", "killed", "paused", "hanging"]
 
+NAMED_CALLS: Mapping[int, tuple[str, re.Pattern[str]]] = {
+    -1: ("response", re.compile("response")),
+    -2: ("purchase", re.compile(r".*\.Request(PhoneNumber|SenderId)|connect.POST /phone-number/(claim|import)")),
+    -3: ("release", re.compile(r".*\.Release(PhoneNumber|SenderId)|connect.DELETE /phone-number/.*")),
+}
+"""Calls that a fault names instead of counting, by its `call`. Only `response` can have a fault before the call."""
 _LAMBDA_TIMEOUT = 300.0
 _REAL_TIMEOUT = 30
 """Seconds of machine time after which an invocation counts as hanging."""
 _RESERVATION = b'"pk": {"S": "rate"}'
 """In the body of a state table call that reserves a slot of the rate limit and changes nothing else."""
+_QUERY_ACTION = re.compile(rb"Action=(\w+)&")
+"""In the body of a call of CloudFormation."""
 _SETTINGS = {
-    "LEASE_DURATION_SECONDS": "1",
-    "POLL_INTERVAL_SECONDS": "0.1",
-    "RETRY_PERIOD_SECONDS": "2.5",
-    "RESPONSE_MARGIN_SECONDS": "2",
-    "SERVICE_TIMEOUT_MARGIN_SECONDS": "120",
     "POWERTOOLS_METRICS_NAMESPACE": "cfn-telephony",
     "POWERTOOLS_SERVICE_NAME": "cfn-telephony",
     "POWERTOOLS_LOG_LEVEL": "DEBUG",
     "ALLOW_SWEEP_RELEASE": "true",
     "CALL_RATES": "*=2",
 }
+_REAL_TIME_SETTINGS = {
+    "LEASE_DURATION_SECONDS": "1",
+    "POLL_INTERVAL_SECONDS": "0.1",
+    "RETRY_PERIOD_SECONDS": "2.5",
+    "RESPONSE_MARGIN_SECONDS": "2",
+}
+"""Concurrent invocations sleep in real time. All others have the durations of production."""
 
 
 @attrs.frozen
@@ -74,15 +84,18 @@ class InjectedFault:
 
     def __str__(self) -> str:
         times = f"x{self.times}" if self.times > 1 else ""
-        return f"{self.kind}{'+' if self.after else '-'}{self.call}{times}"
+        call = NAMED_CALLS[self.call][0] if self.call < 0 else self.call
+        return f"{self.kind}{'+' if self.after else '-'}{call}{times}"
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse the form of __str__: kill+4 is after call 4, reset-3x9 before calls 3 to 11."""
-        match = re.fullmatch(r"([a-z]+)([+-])(\d+)(?:x(\d+))?", text)
+        match = re.fullmatch(r"([a-z]+)([+-])(\d+|[a-z]+)(?:x(\d+))?", text)
         if match is None:
             raise ValueError(f"{text} is not a fault, such as kill+4 or reset-3x9")
-        return cls(cast("FaultKind", match[1]), int(match[3]), after=match[2] == "+", times=int(match[4] or 1))
+        named = {name: number for number, (name, _) in NAMED_CALLS.items()}
+        call = int(match[3]) if match[3].isdecimal() else named[match[3]]
+        return cls(cast("FaultKind", match[1]), call, after=match[2] == "+", times=int(match[4] or 1))
 
 
 @attrs.frozen
@@ -155,6 +168,8 @@ class FaultInjector:
         self._trace = trace
         self._clock = clock
         self._call = -1
+        self._name = ""
+        """Of the current call."""
 
     def install(self) -> None:
         connection = http.client.HTTPConnection
@@ -164,6 +179,7 @@ class FaultInjector:
 
         def putrequest(self: Any, method: str, url: str, *args: Any, **more: Any) -> None:
             injector._call += 1
+            injector._name = _call_name(f"{method} {url}", full=True)
             injector.trace("call", f"{method} {url.partition('?')[0]}")
             injector._inject(after=False)
             original_request(self, method, url, *args, **more)
@@ -171,12 +187,15 @@ class FaultInjector:
         def putheader(self: Any, name: Any, *values: Any) -> None:
             if str(name).lower() == "x-amz-target":
                 value = values[0]
-                injector.trace("target", value.decode() if isinstance(value, bytes) else str(value))
+                injector._name = value.decode() if isinstance(value, bytes) else str(value)
+                injector.trace("target", injector._name)
             original_header(self, name, *values)
 
         def send(self: Any, data: Any) -> None:
             if isinstance(data, bytes | bytearray) and _RESERVATION in data:
                 injector.trace("reservation", True)
+            elif isinstance(data, bytes | bytearray) and (action := _QUERY_ACTION.match(data)):
+                injector.trace("action", action[1].decode())
             original_send(self, data)
 
         def getresponse(self: Any) -> Any:
@@ -193,13 +212,18 @@ class FaultInjector:
 
     def _inject(self, *, after: bool) -> None:
         for fault in self._faults:
-            if fault.after is not after or not fault.call <= self._call < fault.call + fault.times:
+            if fault.after is not after or not self._reaches(fault):
                 continue
             if fault.kind in {"kill", "pause"}:
                 os.kill(os.getpid(), signal.SIGKILL if fault.kind == "kill" else signal.SIGSTOP)
                 self._clock.synchronize()
             elif fault.kind in {"reset", "drop"}:
                 raise ConnectionResetError(104, "Connection reset by peer")
+
+    def _reaches(self, fault: InjectedFault) -> bool:
+        if fault.call < 0:
+            return NAMED_CALLS[fault.call][1].fullmatch(self._name) is not None
+        return fault.call <= self._call < fault.call + fault.times
 
 
 class _Context:
@@ -262,6 +286,11 @@ def run_handler(spec: InvocationSpec, trace: int) -> None:
     signal.alarm(_REAL_TIMEOUT)
     gc.disable()  # A collection writes to every page of the parent's memory, which copies it.
     random.seed()
+    if spec.concurrent:
+        from telephony.settings import settings  # noqa: PLC0415 - reads the child's environment variables
+
+        os.environ.update(_REAL_TIME_SETTINGS)
+        settings.cache_clear()
     injector = FaultInjector(spec, trace, _ProcessClock(VirtualClock(spec.clock), concurrent=spec.concurrent))
     if spec.mutation:
         mutations.MUTATIONS[spec.mutation]()
@@ -350,6 +379,8 @@ class Invocation:
                 calls[-1].name = value.partition(".")[0].partition("_")[0] + "." + value.rpartition(".")[2]
             elif kind == "status":
                 calls[-1].status = value
+            elif kind == "action":
+                calls[-1].name = f"cloudformation.{value}"
             elif kind == "reservation":  # As part of a transaction it keeps the transaction's name.
                 calls[-1].name = calls[-1].name.replace("DynamoDB.UpdateItem", "reservation.UpdateItem")
             elif kind == "returned":
@@ -363,12 +394,12 @@ def _text(descriptor: int) -> str:
     return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode("utf-8", "replace")
 
 
-def _call_name(request: str) -> str:
-    """Name a call without a target header: a call of Connect, or the response to CloudFormation."""
+def _call_name(request: str, *, full: bool = False) -> str:
+    """Name a call without a target header: a call of Connect, with its full path or not, or the response."""
     method, path = request.split(" ", 1)
     if "cloudformation" in path and "connect" not in path.partition("/")[0] and method == "PUT":
         return "response"
-    return f"connect.{method} /{path.strip('/').partition('/')[0]}"
+    return f"connect.{method} {path}" if full else f"connect.{method} /{path.strip('/').partition('/')[0]}"
 
 
 def continuation_event(event: dict[str, Any], error: dict[str, Any] | None, attempts: int) -> dict[str, Any]:

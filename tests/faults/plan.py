@@ -99,6 +99,8 @@ def killed(recordings: Recordings) -> Iterator[Scenario]:
     """Kill in every state, then each other follow-up."""
     for (variant, kind), calls in recordings.items():
         for follow_up in follow_ups.AFTER_KILL[kind]:
+            if follow_up in follow_ups.NEEDS_NAME and not VARIANTS[variant].named:
+                continue
             for point in _representatives(kind, calls) if follow_up in follow_ups.RETRIED_FIRST else states(calls):
                 if follow_up != "retries" and _possible(follow_up, calls, point):
                     yield Scenario(variant, kind, _at(point, "kill"), follow_up)

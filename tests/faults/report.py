@@ -20,9 +20,11 @@ _COLUMNS = {
     "unknown": "unknown",
     "unanswered": "unanswered",
     "secrets_seen": "secrets",
+    "wrongly_released": "wrongly released",
+    "wrongly_changed": "wrongly changed",
 }
 """Findings with a column of their own, and its heading."""
-_OTHERS = ("lost", "contradicted", "undeletable", "hanging")
+_OTHERS = ("lost", "stale", "refused", "contradicted", "undeletable", "hanging")
 _WORDS = 2
 _HEADINGS = ["declaration", "request", "fault points", "killed", "runs", *_COLUMNS.values(), "other"]
 
@@ -86,7 +88,7 @@ class Report:
         sums = {name: sum(row.counts[name] for row in self._rows.values()) for name in _COLUMNS}
         by = {
             f"{variant}/{request}": {"runs": row.runs, "fault_points": len(row.killed)}
-            | {name: row.counts[name] for name in (*_COLUMNS, *_OTHERS, "failed") if row.counts[name]}
+            | {name: row.counts[name] for name in (*_COLUMNS, *_OTHERS, "failed", "dropped") if row.counts[name]}
             for (variant, request), row in sorted(self._rows.items())
         }
         report = {"runs": self.runs, "fault_points": self.killed} | sums | {"by": by}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import re
+import secrets
 from typing import Any, Self, cast
 
 import attrs
 
-from tests.faults.declarations import STANDARD, VARIANTS, Variant
+from tests.faults.audit import Audit, Findings
+from tests.faults.declarations import STANDARD, VARIANTS, ScenarioContext, Variant
 from tests.faults.environment import Environment
 from tests.faults.follow_ups import FOLLOW_UPS, FaultedRequest, RequestKind, issue
 from tests.faults.invocation import InjectedFault, InvocationResult, warm_up
-from tests.faults.simulation import Findings, StackSimulation
+from tests.faults.simulation import SERVICE_BEHAVIORS, StackSimulation
 
 _SCENARIOS_PER_RESET = 40
 """The environment is reset after this many scenarios, so that listings stay short."""
@@ -95,6 +98,7 @@ class ScenarioRunner:
         """Run a Create of each type in this process, which all invocations are forked from."""
         simulations = [self.begin(VARIANTS[name]) for name in STANDARD]
         warm_up(each.spec(each.send("Create", each.variant.initial(each.context))) for each in simulations)
+        self._begun = 0  # The next scenario resets the environment.
 
     def recorded_calls(self, variant: str, request: RequestKind) -> list[str]:
         """Return the calls of a request without a fault. Raises AssertionError if it fails."""
@@ -106,14 +110,22 @@ class ScenarioRunner:
             self._recorded[key] = result.calls
         return self._recorded[key]
 
-    def begin(self, variant: Variant, **options: Any) -> StackSimulation:
+    def begin(
+        self, variant: Variant, *, behavior: str = "default", mutation: str | None = None, **more: Any
+    ) -> StackSimulation:
+        server = self._environment.server
         if self._begun % _SCENARIOS_PER_RESET == 0:
             self._environment.clock.reset()
-            self._instance_arns = self._environment.server.reset()
+            self._instance_arns = server.reset()
         self._begun += 1
-        return StackSimulation(
-            self._environment, variant, instance_arns=self._instance_arns, number=self._begun, **options
+        server.begin(**SERVICE_BEHAVIORS[behavior])
+        context = ScenarioContext(
+            secret=f"swordfish{secrets.token_hex(8)}",
+            sender_id=f"S{self._begun}",
+            instance_arns=self._instance_arns,
+            source_number=functools.cache(lambda _: server.create_source_number()),
         )
+        return StackSimulation(Audit(self._environment, context.secret, mutation), variant, context, **more)
 
     def run(self, scenario: Scenario, *, keep_log: bool = False) -> ScenarioResult:
         calls = []
@@ -126,13 +138,11 @@ class ScenarioRunner:
             faulted = _prepare(simulation, scenario)
             simulation.recorded_calls = calls
             prepared = len(simulation.results)
-            first_call = len(simulation.snapshot().calls) if scenario.fault is None else 0
+            first_call = len(simulation.audit.snapshot().calls) if scenario.fault is None else 0
             FOLLOW_UPS[scenario.follow_up](simulation, faulted)
-            simulation.check()
-            if simulation.physical_id is not None:
-                simulation.clock.advance(60)
-                simulation.delete(simulation.physical_id, simulation.declared or faulted.declared)
-            simulation.check(last=True)
+            simulation.audit.check()
+            simulation.audit.delete_stacks(faulted.declared)
+            simulation.audit.check(last=True)
             results = simulation.results[prepared:]
             expected = {"kill": "killed", "pause": "paused"}.get(scenario.fault.kind if scenario.fault else "")
             # A signal that was not sent proves nothing.
@@ -140,7 +150,7 @@ class ScenarioRunner:
         except AssertionError as error:
             return ScenarioResult(str(scenario), simulation.findings, [], [], simulation.log, str(error))
         finally:
-            simulation.terminate_invocations()
+            simulation.audit.terminate_invocations()
         named = _operations(simulation, first_call, results[0]) if scenario.fault is None else []
         following = [simulation.resumed] if simulation.resumed else results[1:2]
         next_calls = [call.name for result in following for call in result.calls]
@@ -149,11 +159,14 @@ class ScenarioRunner:
 
 
 def _operations(simulation: StackSimulation, first: int, result: InvocationResult) -> list[str]:
-    """Name the calls as the services log them, which do not log the response. Reservations keep their name."""
-    logged = iter(simulation.snapshot().calls[first:])
-    served = [call.name if call.name == "response" else ".".join(next(logged)[:2]) for call in result.calls]
-    names = zip((call.name for call in result.calls), served, strict=True)
-    return [name if name.startswith("reservation.") else operation for name, operation in names]
+    """Name the calls as the telecom services and DynamoDB log them. Others and reservations keep their name."""
+    logged = iter(simulation.audit.snapshot().calls[first:])
+    names = []
+    for call in result.calls:
+        elsewhere = call.name == "response" or call.name.startswith("cloudformation.")
+        operation = call.name if elsewhere else ".".join(next(logged)[:2])
+        names.append(call.name if call.name.startswith("reservation.") else operation)
+    return names
 
 
 def _prepare(simulation: StackSimulation, scenario: Scenario) -> FaultedRequest:
@@ -175,9 +188,7 @@ def _prepare(simulation: StackSimulation, scenario: Scenario) -> FaultedRequest:
     verdict = simulation.complete(simulation.update(initial, changed, may_purchase=True))
     if not verdict.succeeded or verdict.physical_id == old_id:
         raise AssertionError(f"the replacement failed: {verdict}")
+    simulation.replace(verdict.physical_id, changed)
     if kind == "cleanup":
-        faulted = issue(simulation, kind, initial, initial, **faults)
-        simulation.physical_id = verdict.physical_id
-        return faulted
-    simulation.physical_id = verdict.physical_id
+        return issue(simulation, kind, initial, initial, **faults)
     return issue(simulation, kind, changed, initial, **faults)

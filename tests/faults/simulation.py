@@ -1,34 +1,31 @@
-"""Simulation of one stack with one resource: sends requests as CloudFormation does and runs them as Lambda does.
-
-At the end it compares what the services hold with what CloudFormation believes, and reports Findings.
-"""
+"""Simulation of one stack with one resource: sends requests as CloudFormation does and runs them as Lambda does."""
 
 from __future__ import annotations
 
-import functools
 import json
 import secrets
 import string
 import uuid
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import attrs
 
 from tests.contract.cloudformation.events import RequestType, event
-from tests.contract.cloudformation.verdict import MAX_RESPONSE_BYTES, Verdict, judge
+from tests.contract.cloudformation.requests import DEFAULT_SERVICE_TIMEOUT
+from tests.contract.cloudformation.verdict import Verdict, judge
+from tests.contract.responses import EXPIRES_SECONDS
+from tests.faults.audit import Audit
 from tests.faults.declarations import Properties, ScenarioContext, Variant
-from tests.faults.environment import Environment, Purchase, Snapshot
+from tests.faults.environment import QUOTAS
 from tests.faults.invocation import InjectedFault, Invocation, InvocationResult, InvocationSpec, continuation_event
 
 NO_RESPONSE = "no response"
+CLEANUP_ATTEMPTS = 3
 _LOGICAL_ID = "Number"
 _RETRY_DELAYS = (60.0, 120.0)
 """Seconds before each of Lambda's retries (Lambda Developer Guide, asynchronous invocation)."""
 _REDELIVERIES = 3
-_ALL_TAGS_VISIBLE = 4 * 3600.0
-_SERVICE_DEFECTS = {"LocalServiceDefect", "ModelBroken", "UnknownService"}
-"""Error codes of defects in the local services."""
 
 SERVICE_BEHAVIORS: Mapping[str, dict[str, Any]] = {
     "default": {},
@@ -36,11 +33,21 @@ SERVICE_BEHAVIORS: Mapping[str, dict[str, Any]] = {
     "tags-late": {"tags_lag_seconds": 20},
     "tokens-forgotten-tags-late": {"forget_tokens": True, "tags_lag_seconds": 20},
     "tags-very-late": {"tags_lag_seconds": 3 * 3600},
+    "described-late": {"describe_lag_seconds": 30},
+    "stacks-late": {"stacks_lag": 4},
 }
-"""Options of the services. tags-late: tags are visible at Lambda's first retry; tags-very-late: only to the sweep."""
+"""Options of the services. tags-late: tags are visible at Lambda's first retry; tags-very-late: only to the sweep.
+stacks-late: CloudFormation shows the state of four seconds ago."""
+
+_CLEANUP: Mapping[str, str] = {
+    "CREATE_IN_PROGRESS": "ROLLBACK_IN_PROGRESS",
+    "UPDATE_IN_PROGRESS": "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
+    "UPDATE_ROLLBACK_IN_PROGRESS": "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS",
+}
+"""The status in which resources of an operation are deleted (CloudFormation User Guide, "Stack status codes")."""
 
 
-@attrs.define
+@attrs.define(eq=False)
 class SentRequest:
     """A request of CloudFormation and the state of its asynchronous invocation."""
 
@@ -52,87 +59,175 @@ class SentRequest:
     returned: bool = False
     error: dict[str, Any] | None = None
     completed: bool = False
-    """Lambda runs the event no more, neither by retry nor by the continuation function."""
-
-
-@attrs.define
-class Findings:
-    """Counts of what a scenario found; the package docstring explains them."""
-
-    bought_twice: int = 0
-    leaked: int = 0
-    leaked_before_sweep: int = 0
-    unknown: int = 0
-    unanswered: int = 0
-    secrets_seen: int = 0
-    lost: int = 0
-    contradicted: int = 0
-    undeletable: int = 0
-    hanging: int = 0
-    failed: int = 0
+    """Lambda runs the event no more, neither by retry nor by the continuation function. It must be answered."""
 
     @property
-    def wrong(self) -> bool:
-        allowed = {"leaked_before_sweep", "unknown", "failed"}
-        return any(value for name, value in self.nonzero.items() if name not in allowed)
-
-    @property
-    def nonzero(self) -> dict[str, int]:
-        return {name: value for name, value in attrs.asdict(self).items() if value}
+    def identity(self) -> tuple[str | None, str | None]:
+        """RequestId and time of issue, as the ownership tags contain them."""
+        return self.request_id, str(int(self.issued_at))
 
 
 class StackSimulation:
-    """The stack, its requests and its clock. Times are seconds."""
+    """The stack and its requests. Times are seconds."""
 
     def __init__(
         self,
-        environment: Environment,
+        audit: Audit,
         variant: Variant,
+        context: ScenarioContext,
         *,
-        instance_arns: list[str],
-        number: int,
-        behavior: str = "default",
-        mutation: str | None = None,
         fresh: bool = False,
+        other_resources: bool = False,
     ) -> None:
-        self.clock = environment.clock
-        self.server = server = environment.server
+        self.audit = audit
+        self.clock = audit.environment.clock
+        self.server = audit.environment.server
         self.variant = variant
-        self.mutation = mutation
+        self.context = context
         self.fresh = fresh
-        self.name = f"run-{number}-{secrets.token_hex(3)}"
+        self.name = f"run-{context.sender_id}-{secrets.token_hex(3)}"
         self.stack_id = f"arn:aws:cloudformation:us-east-1:123456789012:stack/{self.name}/{uuid.uuid4()}"
-        self.context = ScenarioContext(
-            secret=f"swordfish{secrets.token_hex(8)}",
-            sender_id=f"S{number}",
-            instance_arns=instance_arns,
-            source_number=functools.cache(lambda _: server.create_source_number()),
-        )
-        server.begin(**SERVICE_BEHAVIORS[behavior])
+        self.other_resources = other_resources
+        """The stack exists before its resource, and a Delete of the resource does not delete the stack."""
+        self.status = ""
         self.sent: list[SentRequest] = []
-        self.results: list[InvocationResult] = []
         self.resumed: InvocationResult | None = None
-        self.findings = Findings()
-        self.log: list[str] = []
+        self.findings, self.log, self.results = audit.findings, audit.log, audit.results
         self.physical_id: str | None = None
         """The physical ID that CloudFormation has stored; None if the resource does not exist."""
+        self.replaced_id: str | None = None
+        """The physical ID before a replacement, until its Delete is sent."""
         self.declared: Properties = {}
         """The properties that CloudFormation has stored for the resource."""
         self.retained: set[str] = set()
-        """Numbers that a DeletionPolicy has retained."""
+        """Numbers that a policy or an operator retained."""
+        self.dropped: set[str] = set()
+        """Numbers that CloudFormation gave up to delete; it names them in its events only."""
+        self.gone: set[str] = set()
+        """Numbers that were released although the stack has them: by an operator, or by a Delete without a response."""
+        self._deleting: set[str] = set()
+        """Physical IDs that a Delete of the current operation names."""
         self._started: list[Invocation] = []
-        self._queue_records: list[str] = []
+        self._quota = False
         self.recorded_calls: list[str] = []
         """The calls of the first request with a fault, for faults of kind error and throttle."""
+        audit.stacks.append(self)
+        if other_resources:
+            self._move("CREATE_COMPLETE")
+
+    @property
+    def known(self) -> set[str]:
+        """The numbers that the stack has or retained."""
+        return self.retained | ({self.physical_id} if self.physical_id is not None else set())
+
+    def another_stack(self) -> StackSimulation:
+        """Return another stack with the same declaration, in the same account."""
+        return StackSimulation(self.audit, self.variant, self.context, other_resources=True)
+
+    # -- operations of the stack ------------------------------------------------------------
+
+    @property
+    def in_operation(self) -> bool:
+        return self.status.endswith("_IN_PROGRESS")
+
+    def _move(self, status: str) -> None:
+        self.status = status
+        self.server.stacks("move", self.stack_id, status)
+
+    def note(self, status: str, physical_id: str) -> None:
+        """Add an event of the resource."""
+        self.server.stacks("note", self.stack_id, _LOGICAL_ID, status, physical_id)
+
+    def store(self, physical_id: str | None, declared: Properties | None = None) -> None:
+        """Store the resource's physical ID and properties."""
+        if physical_id != self.physical_id:
+            self.gone.discard(physical_id or "")
+        self.physical_id, self.declared = physical_id, {} if physical_id is None else declared or self.declared
+        self._guard()
+
+    def retain(self, physical_id: str) -> None:
+        """Keep a number that leaves the stack."""
+        self.note("DELETE_SKIPPED", physical_id)
+        self.retained.add(physical_id)
+        self.store(None if physical_id == self.physical_id else self.physical_id)
+
+    def remove_retained(self) -> None:
+        """Remove the resource from the template, or delete the stack, with DeletionPolicy Retain."""
+        assert self.physical_id is not None
+        self._begin_operation("Delete")
+        self.retain(self.physical_id)
+        self.rest()
+
+    def release_by_hand(self) -> None:
+        """An operator releases the resource's number in the console."""
+        if self.physical_id is not None and self.physical_id not in self.gone:
+            self.server.by_hand("release", self.physical_id)
+            self.gone.add(self.physical_id)
+
+    def _guard(self) -> None:
+        # Only the sweep may release a number that CloudFormation gave up to delete: its requests are out of time.
+        guarded = self.known | self.dropped | ({self.replaced_id} if self.replaced_id else set())
+        self.guard(guarded - (self._deleting - self.retained))
+
+    def guard(self, guarded: set[str]) -> None:
+        """Let the environment process record a release of these numbers as a violation."""
+        self.server.stacks("store", self.stack_id, _LOGICAL_ID, self.physical_id, guarded)
+
+    def begin_rollback(self) -> None:
+        self._move("ROLLBACK_IN_PROGRESS" if self.status == "CREATE_IN_PROGRESS" else "UPDATE_ROLLBACK_IN_PROGRESS")
+
+    def begin_cleanup(self) -> None:
+        if self.status in _CLEANUP:
+            self._move(_CLEANUP[self.status])
+
+    def rest(self, *, failed: bool = False) -> None:
+        """End the operation. CloudFormation waits for no response any more."""
+        self.stop_waiting()
+        if self.in_operation:
+            result = "FAILED" if failed else "COMPLETE"
+            self._move(self.status.replace("_COMPLETE_CLEANUP", "").replace("IN_PROGRESS", result))
+        self._deleting.clear()
+        self._guard()
+
+    def limit_quotas(self) -> None:
+        """Let the services refuse purchases, and Connect the move of a number, until `end_quota`."""
+        self._quota = True
+        self.server.configure(phone_numbers=0, sender_ids=0, connect_numbers=0, claim_release_limit=float("inf"))
+
+    def end_quota(self) -> bool:
+        """Raise the quotas again. Returns False if they are not exhausted."""
+        ended, self._quota = self._quota, False
+        if ended:
+            self.server.configure(**QUOTAS)
+        return ended
+
+    def stop_waiting(self) -> None:
+        """Cancel the request in progress: CloudFormation ignores its response."""
+        self.server.stacks("stop_waiting", self.stack_id)
+
+    def begin_deletion(self) -> None:
+        self._move("DELETE_IN_PROGRESS")
+
+    # -- requests ---------------------------------------------------------------------------
 
     def send(
         self, request_type: RequestType, properties: Properties, *, may_purchase: bool = False, **fields: Any
     ) -> SentRequest:
-        """Issue a request. Lambda does not run it yet."""
+        """Issue a request, and begin an operation if the stack is in none. Lambda does not run the request yet."""
+        self.stop_waiting()
+        self._begin_operation(request_type)
+        if physical_id := fields.get("physical_id"):
+            if request_type == "Delete":
+                self._deleting.add(physical_id)
+                self.replaced_id = None if self.replaced_id == physical_id else self.replaced_id
+            protection = "OnDelete" if request_type == "Delete" else "DeletionProtectionEnabled"
+            if protection in properties or protection in fields.get("old_properties", {}):
+                self.server.allow_unprotecting(physical_id)
+        self._guard()
         request_id = str(uuid.uuid4())
         request = event(
             request_type,
-            response_url=self.server.create_response_url(self.stack_id, _LOGICAL_ID, request_id, self.clock.now()),
+            response_url="",
             stack_id=self.stack_id,
             request_id=request_id,
             logical_id=_LOGICAL_ID,
@@ -140,13 +235,39 @@ class StackSimulation:
             properties=properties,
             **fields,
         )
-        self.sent.append(SentRequest(request_id, request, may_purchase, self.clock.now()))
+        return self._issue(request, may_purchase=may_purchase)
+
+    def resend(self, sent: SentRequest) -> SentRequest:
+        """Issue a request again with the same RequestId and a newer URL.
+
+        CloudFormation does so when it retries a failed operation (aws-cdk issues 35957 and 35988).
+        """
+        self.stop_waiting()
+        if not self.in_operation:
+            self._begin_operation(sent.event["RequestType"])
+        return self._issue(sent.event, may_purchase=sent.may_purchase)
+
+    def _begin_operation(self, request_type: RequestType) -> None:
+        if not self.in_operation:
+            if request_type == "Delete":
+                self._move("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS" if self.other_resources else "DELETE_IN_PROGRESS")
+            else:
+                self._move("UPDATE_IN_PROGRESS" if self.status else "CREATE_IN_PROGRESS")
+
+    def _issue(self, request: dict[str, Any], *, may_purchase: bool) -> SentRequest:
+        """Send a request with a new ResponseURL."""
+        request_id, issued_at = request["RequestId"], self.clock.now()
+        url = self.server.create_response_url(self.stack_id, _LOGICAL_ID, request_id, issued_at)
+        request = request | {"ResponseURL": url}
+        timeout = float(request["ResourceProperties"].get("ServiceTimeout", DEFAULT_SERVICE_TIMEOUT))
+        self.sent.append(SentRequest(request_id, request, may_purchase, issued_at))
+        self.server.stacks("wait_for", request, issued_at + timeout)
         self.clock.advance(2)  # The signed URL has a resolution of one second.
-        self.log.append(f"{request_type} {fields.get('physical_id', '')} is sent")
+        self.log.append(f"{self.name} {request['RequestType']} {request.get('PhysicalResourceId', '')} is sent")
         return self.sent[-1]
 
     def spec(self, request: SentRequest, fault: InjectedFault | None = None, **more: Any) -> InvocationSpec:
-        return InvocationSpec(request.event, self.clock.path, fault=fault, mutation=self.mutation, **more)
+        return InvocationSpec(request.event, self.clock.path, fault=fault, mutation=self.audit.mutation, **more)
 
     def invoke(self, request: SentRequest, fault: InjectedFault | None = None) -> InvocationResult:
         if fault is not None and fault.kind in {"error", "throttle"}:
@@ -194,7 +315,7 @@ class StackSimulation:
             self.clock.advance(_RETRY_DELAYS[request.attempts - 1])
             self.invoke(request, fault if request.attempts == 1 else None)
         if request.returned:
-            request.completed = True
+            self._complete(request)
         else:
             self.run_continuation(request)
 
@@ -205,13 +326,17 @@ class StackSimulation:
             queued = continuation_event(request.event, request.error, request.attempts)
             # The request payload contains the signed URL: Lambda put it there. No other field may contain a secret.
             body = json.loads(queued["Records"][0]["body"]) | {"requestPayload": None}
-            self._queue_records.append(json.dumps(body))
+            self.audit.queue_records.append(json.dumps(body))
             spec = attrs.evolve(self.spec(request), event=queued, function="continuation")
             result = self.record(request, Invocation(spec, fresh=self.fresh).wait())
             if result.status == "returned" and not result.value["batchItemFailures"]:
                 break
             self.clock.advance(60)
-        request.completed = True
+        self._complete(request)
+
+    def _complete(self, request: SentRequest) -> None:
+        """Record that Lambda runs the event no more, unless the ResponseURL has expired: nothing can answer it then."""
+        request.completed |= self.clock.now() - request.issued_at < EXPIRES_SECONDS
 
     def complete(self, request: SentRequest, fault: InjectedFault | None = None) -> Verdict:
         """Run the request with all retries. Returns CloudFormation's verdict."""
@@ -220,28 +345,38 @@ class StackSimulation:
         return self.verdict(request)
 
     def verdict(self, request: SentRequest) -> Verdict:
-        responses = self.server.stored_responses(request.request_id)
-        return judge(responses[0], request.event) if responses else Verdict(succeeded=False, reason=NO_RESPONSE)
+        """Judge the response that CloudFormation accepted."""
+        response = self.server.accepted_response(request.event["ResponseURL"])
+        return judge(response, request.event) if response else Verdict(succeeded=False, reason=NO_RESPONSE)
 
     def generated_id(self) -> str:
         """Return a physical ID as CloudFormation generates it for a Create without a response."""
         random = "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(12))
         return f"{self.name}-{_LOGICAL_ID}-{random}"
 
+    # -- what CloudFormation does next ------------------------------------------------------
+
     def create(self, properties: Properties) -> None:
+        """Create the resource. Raises AssertionError if that fails."""
         verdict = self.complete(self.send("Create", properties, may_purchase=True))
         if not verdict.succeeded:
             raise AssertionError(f"the preparation failed: {verdict}\n" + "\n".join(self.log))
-        self.physical_id, self.declared = verdict.physical_id, properties
+        self.store(verdict.physical_id, properties)
+        self.rest()
 
     def delete(self, physical_id: str, properties: Properties, fault: InjectedFault | None = None) -> None:
-        """Delete a number. If the Delete fails, the operator deletes the stack once more."""
+        """Delete a number. If that fails, it is tried again, without protection if OnDelete does not disable it."""
         for injected in (fault, None):
+            self.begin_cleanup()
             verdict = self.complete(self.send("Delete", properties, physical_id=physical_id), injected)
             if verdict.succeeded:
                 self.after_delete(physical_id)
                 return
             self.log.append(f"the Delete failed: {verdict.reason}")
+            if self.status == "DELETE_IN_PROGRESS":
+                self.rest(failed=True)
+            if "OnDelete" not in properties:
+                self.server.by_hand("protect", physical_id, enabled=False)
             self.clock.advance(300)
         self.findings.undeletable += 1
 
@@ -250,6 +385,7 @@ class StackSimulation:
 
     def roll_back(self, old: Properties, new: Properties, fault: InjectedFault | None = None) -> None:
         """Update the resource back from `new` to `old`."""
+        self.begin_rollback()
         request = self.update(new, old)
         self.complete(request, fault)
         self.after_rollback(request, old, new)
@@ -258,16 +394,19 @@ class StackSimulation:
         """Process the response to a Create: after a failure CloudFormation deletes the resource."""
         verdict = self.verdict(request)
         if verdict.succeeded:
-            self.physical_id, self.declared = verdict.physical_id, properties
+            self.store(verdict.physical_id, properties)
         else:
             self._record_failure(verdict)
+            self.begin_rollback()
             self.delete(verdict.physical_id or self.generated_id(), properties)
 
-    def after_update(self, request: SentRequest, old: Properties, new: Properties) -> None:
+    def after_update(
+        self, request: SentRequest, old: Properties, new: Properties, *, retain_replaced: bool = False
+    ) -> None:
         """Process the response to an Update: clean up the replaced number, or roll back after a failure."""
         verdict = self.verdict(request)
         if verdict.succeeded:
-            self._replace_id(verdict, old, new)
+            self._replace_id(verdict, old, new, retain=retain_replaced)
             return
         self._record_failure(verdict)
         self.roll_back(old, new)
@@ -284,87 +423,26 @@ class StackSimulation:
 
     def after_delete(self, physical_id: str) -> None:
         if self.physical_id == physical_id:
-            self.physical_id, self.declared = None, {}
+            self.store(None)
 
-    def _replace_id(self, verdict: Verdict, old: Properties, new: Properties) -> None:
-        replaced, self.physical_id, self.declared = self.physical_id, verdict.physical_id, new
-        if replaced not in {None, self.physical_id}:
-            self.delete(str(replaced), old)
+    def replace(self, physical_id: str | None, declared: Properties) -> None:
+        """Store the number that replaces the resource's number, which CloudFormation still has to delete."""
+        if physical_id != self.physical_id:
+            self.replaced_id = self.physical_id
+        self.store(physical_id, declared)
+
+    def _replace_id(self, verdict: Verdict, old: Properties, new: Properties, *, retain: bool = False) -> None:
+        replaced = self.physical_id
+        self.replace(verdict.physical_id, new)
+        if replaced is None or replaced == self.physical_id:
+            return
+        self.begin_cleanup()
+        if retain:
+            self.replaced_id = None
+            self.retain(replaced)
+        else:
+            self.delete(replaced, old)
 
     def _record_failure(self, verdict: Verdict) -> None:
         self.findings.failed += 1
         self.log.append(f"FAILED: {verdict.reason}")
-
-    def check(self, *, last: bool = False) -> None:
-        """Compare the held numbers with CloudFormation's state; with `last`, check everything else too."""
-        snapshot = self.snapshot()
-        leaks = self._leaks(snapshot)
-        self.findings.leaked_before_sweep += len(leaks)
-        if leaks:
-            self.log.append(f"not known to CloudFormation: {leaks}; it has {self.physical_id}")
-            self._sweep()
-            leaks = self._leaks(self.snapshot())
-            self.findings.leaked += len(leaks)
-            self.log.append(f"not released by the sweep: {leaks}")
-        self.check_losses(snapshot)
-        if last:
-            self._check_all(self.snapshot())
-
-    def snapshot(self) -> Snapshot:
-        return cast("Snapshot", self.server.snapshot(self.stack_id))
-
-    def check_losses(self, snapshot: Snapshot | None = None) -> None:
-        """Check that the resource's number and all retained numbers are still held."""
-        held = {purchase.physical_id for purchase in (snapshot or self.snapshot()).held}
-        expected = self.retained | ({self.physical_id} if self.physical_id is not None else set())
-        for physical_id in sorted(expected - held):
-            self.findings.lost += 1
-            self.log.append(f"lost: {physical_id}")
-
-    def _leaks(self, snapshot: Snapshot) -> list[Purchase]:
-        return [held for held in snapshot.held if held.physical_id not in {self.physical_id, *self.retained}]
-
-    def _sweep(self) -> None:
-        self.clock.advance(_ALL_TAGS_VISIBLE)
-        spec = InvocationSpec({}, self.clock.path, "sweep", mutation=self.mutation)
-        result = Invocation(spec).wait()
-        self.results.append(result)
-        self.log.append(f"the sweep {result} {result.value}")
-
-    def _check_all(self, snapshot: Snapshot) -> None:
-        """Fill in the remaining findings. Raises AssertionError if the local services failed."""
-        broken = [call for call in snapshot.calls if call[2] in _SERVICE_DEFECTS]
-        assert not broken, f"the local services failed: {broken}"
-        findings = self.findings
-        purchasers = {request.request_id for request in self.sent if request.may_purchase}
-        if self.mutation == "tags":
-            findings.bought_twice = max(0, len(snapshot.purchases) - len(purchasers))
-        else:
-            by_request = [purchase.request_id for purchase in snapshot.purchases]
-            findings.bought_twice = len(by_request) - len(purchasers & set(by_request))
-        findings.unknown = sum(item.get("purchase_state", {}).get("S") == "UNKNOWN" for item in snapshot.items)
-        for request in self.sent:
-            responses = [response for response in snapshot.responses if response.request_id == request.request_id]
-            stored = [response.body for response in responses if response.stored]
-            findings.contradicted += len({response.body for response in responses}) > 1
-            valid = stored and len(stored[0]) <= MAX_RESPONSE_BYTES and judge(stored[0], request.event).physical_id
-            findings.unanswered += request.completed and not valid
-        findings.secrets_seen = self._count_secrets(snapshot)
-
-    def _count_secrets(self, snapshot: Snapshot) -> int:
-        """Count the places that contain the declared secret or the signature of a response URL."""
-        hidden = [self.context.secret, *(sent.event["ResponseURL"].rpartition("=")[2] for sent in self.sent)]
-        places = [
-            "".join(result.log for result in self.results),
-            json.dumps([[result.error, result.value] for result in self.results]),
-            json.dumps(snapshot.items),
-            "".join(response.body.decode() for response in snapshot.responses),
-            "".join(self._queue_records),
-        ]
-        found = 0
-        for place in places:
-            if positions := [place.find(secret) for secret in hidden if secret in place]:
-                found += 1
-                first = min(positions)
-                self.log.append(f"a secret is in: {place[max(0, first - 300) : first + 100]}")
-        return found

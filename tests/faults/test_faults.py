@@ -1,4 +1,7 @@
-"""Every fault point of a Create of every type, mutations, and a few random histories. `make faults` runs the rest."""
+"""Every fault point of a Create of every type, mutations, known attacks, and a few random histories.
+
+`make faults` runs the rest.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ import attrs
 import pytest
 
 from tests.faults import plan, random_histories
+from tests.faults.history import History
 from tests.faults.mutations import MUTATIONS
+from tests.faults.regressions import REGRESSIONS
 from tests.faults.report import Report, detections
 from tests.faults.workers import WorkerPool
 
@@ -42,6 +47,13 @@ def test_provider_without_one_mechanism_purchases_twice_or_leaks(workers: Worker
 
     assert detections(workers.run(kills)) > 0
     assert detections(workers.run(attrs.evolve(kill, mutation=None) for kill in kills[::3])) == 0
+
+
+@pytest.mark.parametrize("verified", REGRESSIONS)
+def test_known_attack_fails(workers: WorkerPool, verified: str) -> None:
+    results = [workers.run_one(History.parse(text)) for text in REGRESSIONS[verified]]
+
+    assert not any(result.wrong for result in results), "\n\n".join(str(each) for each in results if each.wrong)
 
 
 @pytest.mark.timeout(60 + 3 * HISTORIES)

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
 
+from tests.faults.audit import Findings
 from tests.faults.environment import Environment
 from tests.faults.follow_ups import RequestKind
 from tests.faults.history import History, run_history
 from tests.faults.invocation import initialize_runtime
 from tests.faults.scenario import Scenario, ScenarioResult, ScenarioRunner
-from tests.faults.simulation import Findings
 
 _runner: ScenarioRunner
 """Of this worker process."""

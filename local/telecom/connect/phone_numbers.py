@@ -136,6 +136,7 @@ class PhoneNumbers(Rules, ConnectBackend):  # type: ignore[misc]
             type=kind[1],
             target_arn=target.arn,
             instance_id=target.instance_id,
+            created=now,
             settles_at=now + self.options.claim_seconds,
             description=parameters.get("PhoneNumberDescription"),
             source_arn=parameters.get("SourcePhoneNumberArn"),
@@ -186,6 +187,8 @@ class PhoneNumbers(Rules, ConnectBackend):  # type: ignore[misc]
     def describe_phone_number(self, parameters: Json) -> Json:
         """Return the number and the status of its last operation."""
         number = self.number_of(parameters["PhoneNumberId"])
+        if not self.visible(number.created):
+            raise ResourceNotFound("any.describe_lag", f"Phone number {number.id} not found.")
         return {"ClaimedPhoneNumberSummary": number.described(self.clock.now())}
 
     @idempotent
@@ -226,7 +229,8 @@ class PhoneNumbers(Rules, ConnectBackend):  # type: ignore[misc]
         found = [
             (number.serial, number)
             for number in self.held_numbers()
-            if (target is None or number.target_arn == target.arn)
+            if self.visible(number.created)
+            and (target is None or number.target_arn == target.arn)
             and (not countries or number.country in countries)
             and (not kinds or number.type in kinds)
             and number.number.startswith(parameters.get("PhoneNumberPrefix", ""))

@@ -24,6 +24,7 @@ class ClaimedNumber:
     type: str
     target_arn: str
     instance_id: str | None
+    created: float
     settles_at: float
     description: str | None = None
     failure: str | None = None

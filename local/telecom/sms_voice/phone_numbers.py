@@ -164,8 +164,8 @@ class PhoneNumbers(State):
         self.check_owner(parameters, "PhoneNumberIds")
         self.drop_released()
         now = self.clock.now()
-        named = [self.number_of(name) for name in parameters.get("PhoneNumberIds", [])]
-        held = named or self.phone_numbers.values()
+        named = self.visible_only(self.number_of(name) for name in parameters.get("PhoneNumberIds", []))
+        held = named or [one for one in self.phone_numbers.values() if self.visible(one.created)]
         return self.describe("PhoneNumbers", held, lambda number: number.described(now), parameters)
 
     def list_available_phone_numbers(self, parameters: Json) -> Json:

@@ -67,8 +67,9 @@ class SenderIds(State):
     def describe_sender_ids(self, parameters: Json) -> Json:
         """Return sender IDs by name and country, or all that match the filters."""
         self.check_owner(parameters, "SenderIds")
-        named = [self.sender_id_of(key) for key in parameters.get("SenderIds", [])]
-        described = self.describe("SenderIds", named or self.sender_ids.values(), SenderId.described, parameters)
+        named = self.visible_only(self.sender_id_of(key) for key in parameters.get("SenderIds", []))
+        held = named or [one for one in self.sender_ids.values() if self.visible(one.created)]
+        described = self.describe("SenderIds", held, SenderId.described, parameters)
         if self.enabled("sms.sender_id.mixed_case"):
             for one in described["SenderIds"]:
                 one["MessageTypes"] = [name.capitalize() for name in one["MessageTypes"]]

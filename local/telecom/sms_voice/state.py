@@ -122,6 +122,14 @@ class State(Rules, BaseBackend):  # type: ignore[misc]
         both, rule = parameters.get(names) and "Owner" in parameters, f"can't be used with {names}"
         self.invalid_if(both, "sms.describe.owner", "PARAMETERS_CANNOT_BE_USED_TOGETHER", "Owner", rule)
 
+    def visible_only[Item: Record](self, named: Iterable[Item]) -> list[Item]:
+        """Return the named items. Raises ResourceNotFound if one is too new to be described."""
+        items = list(named)
+        for item in items:
+            if not self.visible(item.created):
+                raise ResourceNotFound("any.describe_lag", item.kind, item.id)
+        return items
+
     def describe[Item: Record | Keyword](
         self, member: str, held: Iterable[Item], response: Callable[[Item], Json], parameters: Json
     ) -> Json:

@@ -5,7 +5,7 @@ import pytest
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 
 from local.telecom import TelecomServer
-from tests.unit.telecom.calls import client, describe, error_of, request
+from tests.unit.telecom.calls import client, create_instance, describe, error_of, request
 
 SMS = "pinpoint-sms-voice-v2"
 
@@ -92,3 +92,59 @@ def test_account_rates_can_be_enforced(server: TelecomServer, sms: Any, connect:
         error = error_of(connect.list_instances)
         assert (error["Code"], error["Status"]) == ("ThrottlingException", 429)
         server.clock.advance(1)
+
+
+def test_slow_call_takes_effect_later_and_conflicts_until_then(server: TelecomServer, sms: Any) -> None:
+    server.fault(SMS, "RequestPhoneNumber", "slow", seconds=60)
+    with pytest.raises(ConnectionClosedError):
+        request(sms, ClientToken="t")
+    conflict = error_of(request, sms=sms, ClientToken="t")
+    assert (conflict["Code"], conflict.get("Reason")) == ("ConflictException", None)
+    assert server.held()["phone_numbers"] == []
+    server.clock.advance(60)
+    (held,) = server.held()["phone_numbers"]
+    assert request(sms, ClientToken="t")["PhoneNumberId"] == held["id"]
+
+
+def test_slow_claim_makes_its_number_unavailable(server: TelecomServer, connect: Any) -> None:
+    instance = create_instance(connect)
+    search = {"TargetArn": instance, "PhoneNumberCountryCode": "US", "PhoneNumberType": "DID"}
+    number = connect.search_available_phone_numbers(**search)["AvailableNumbersList"][0]["PhoneNumber"]
+    claim = {"TargetArn": instance, "PhoneNumber": number, "ClientToken": "00000000-0000-4000-8000-000000000000"}
+    server.fault("connect", "ClaimPhoneNumber", "slow", seconds=60)
+    with pytest.raises(ConnectionClosedError):
+        connect.claim_phone_number(**claim)
+    assert error_of(connect.claim_phone_number, **claim)["Code"] == "InvalidParameterException"
+    server.clock.advance(60)
+    (held,) = server.held()["connect_numbers"]
+    assert connect.claim_phone_number(**claim)["PhoneNumberId"] == held["id"]
+
+
+def test_new_numbers_are_described_after_lag(server: TelecomServer, sms: Any, connect: Any) -> None:
+    server.configure(describe_lag_seconds=30)
+    number = request(sms)["PhoneNumberId"]
+    sms.request_sender_id(SenderId="MYCO", IsoCountryCode="GB")
+    instance = create_instance(connect)
+    search = {"TargetArn": instance, "PhoneNumberCountryCode": "US", "PhoneNumberType": "DID"}
+    found = connect.search_available_phone_numbers(**search)["AvailableNumbersList"][0]["PhoneNumber"]
+    claimed = connect.claim_phone_number(TargetArn=instance, PhoneNumber=found)["PhoneNumberId"]
+
+    def counts() -> list[int]:
+        return [
+            len(sms.describe_phone_numbers()["PhoneNumbers"]),
+            len(sms.describe_sender_ids()["SenderIds"]),
+            len(connect.list_phone_numbers_v2()["ListPhoneNumbersSummaryList"]),
+        ]
+
+    assert counts() == [0, 0, 0]
+    sender = {"SenderId": "MYCO", "IsoCountryCode": "GB"}
+    for error in (
+        error_of(sms.describe_phone_numbers, PhoneNumberIds=[number]),
+        error_of(sms.describe_sender_ids, SenderIds=[sender]),
+        error_of(connect.describe_phone_number, PhoneNumberId=claimed),
+    ):
+        assert error["Code"] == "ResourceNotFoundException"
+    server.clock.advance(30)
+    assert counts() == [1, 1, 1]
+    assert describe(sms, number)
+    assert connect.describe_phone_number(PhoneNumberId=claimed)
