@@ -38,6 +38,8 @@ os.environ |= {
     "LEASE_DURATION_SECONDS": "1",
     "POLL_INTERVAL_SECONDS": "0.02",
     "RETRY_PERIOD_SECONDS": "0.6",
+    "UNKNOWN_RESULT_PERIOD_SECONDS": "1.5",
+    "STACK_STATUS_PERIOD_SECONDS": "0.2",
     "RESPONSE_MARGIN_SECONDS": "1",
     "SERVICE_TIMEOUT_MARGIN_SECONDS": "1",
     "CALL_RATES": "*=0",
@@ -142,13 +144,21 @@ class Harness:
             yield attrs.evolve(self, invoker=function)
 
     def post(self, request_type: Any, **fields: Any) -> str:
-        """Invoke the provider with one event, as CloudFormation does, and return the RequestId."""
+        """Invoke the provider with one event, as CloudFormation does, and return the RequestId.
+
+        The stack is in an operation, unless the test says otherwise, and has an event for the request.
+        """
         request_id = fields.pop("request_id", None) or str(uuid.uuid4())
         issued_at = fields.pop("issued_at", None)
         if isinstance(issued_at, (int, float)):
             issued_at = datetime.fromtimestamp(issued_at, UTC)
         stack_id = fields.get("stack_id", STACK_ID)
         logical_id = fields.setdefault("logical_id", "Number")
+        if self.stacks.default is not None and stack_id not in self.stacks.stacks:
+            self.stacks.know(stack_id, "UPDATE_IN_PROGRESS")
+        if stack_id in self.stacks.stacks:
+            stack, status = self.stacks.stacks[stack_id], f"{request_type.upper()}_IN_PROGRESS"
+            stack.add(logical_id, status, fields.get("physical_id", ""))
         url = self.sink.url_for(stack_id, logical_id, request_id, issued_at=issued_at)
         self.invoker.invoke(event(request_type, response_url=url, request_id=request_id, **fields))
         return request_id
@@ -163,9 +173,17 @@ class Harness:
         first: dict[str, Any] = answers[0]
         return first
 
-    def send(self, request_type: Any, **fields: Any) -> dict[str, Any]:
-        """Send one event and return the response that CloudFormation uses. Retries included."""
-        return self.response(self.post(request_type, **fields))
+    def send(self, request_type: Any, *, accepted: bool = True, **fields: Any) -> dict[str, Any]:
+        """Send one event and return the response. Retries included.
+
+        accepted: CloudFormation still waits for the response, so that its events show it.
+        """
+        response = self.response(self.post(request_type, **fields))
+        if accepted and (stack := self.stacks.stacks.get(response["StackId"])):
+            status = "COMPLETE" if response["Status"] == "SUCCESS" else "FAILED"
+            status = f"{request_type.upper()}_{status}"
+            stack.add(response["LogicalResourceId"], status, response["PhysicalResourceId"])
+        return response
 
     def held(self) -> dict[str, int]:
         """Count the resources that are billed."""

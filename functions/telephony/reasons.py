@@ -82,6 +82,11 @@ RATE_LIMITED = Reason(
     "{cause}",
     "ServiceTimeout leaves {left} seconds. Increase it, or declare fewer resources per deployment.",
 )
+THROTTLED = Reason(
+    Code.THROTTLING,
+    "{cause} No time is left to repeat the call.",
+    "Redeploy the stack. If this happens often, increase ServiceTimeout, or declare fewer resources per deployment.",
+)
 STILL_UNKNOWN = Reason(
     Code.INTERNAL_FAILURE,
     "{cause}",
@@ -101,6 +106,18 @@ NOT_OWNED = Reason(
     Code.ACCESS_DENIED,
     "The {noun} {id} does not belong to this resource, according to the ledger and its tags. It was not changed.",
     "Change or release it where it is managed. To remove the resource from this stack, retain it.",
+)
+NOT_IN_OPERATION = Reason(
+    Code.RESOURCE_CONFLICT,
+    "The {noun} {id} was not released: CloudFormation reports that no operation of the stack is in progress, so it does not "
+    "wait for this Delete.",
+    "If the number is no longer needed, release it by hand. The daily sweep reports it.",
+)
+ANOTHER_PURCHASE = Reason(
+    Code.NOT_FOUND,
+    "The {noun} {id} was released outside of this stack and requested again. It belongs to another owner now and was not "
+    "changed.",
+    "Remove the resource from the template, deploy, and declare it again with another logical ID.",
 )
 STILL_PENDING = Reason(
     Code.NOT_STABILIZED,

@@ -23,6 +23,12 @@ class Settings:
     """First interval between two polls. It grows to five times this value."""
     retry_period: float
     """How long a temporary refusal is retried."""
+    unknown_result_period: float
+    """How long the account's listings must not show a number, before an attempt of unknown result counts as refused."""
+    stack_status_period: float
+    """How long a stack must be shown without an operation, before that is believed."""
+    stack_accounts: frozenset[str]
+    """Other accounts whose stacks may use the provider. It can't read their stacks."""
     response_margin: float
     """Reserved at the end of an invocation to send the response."""
     service_timeout_margin: float
@@ -42,25 +48,37 @@ class Settings:
         def seconds(name: str, default: float) -> float:
             return float(os.environ.get(f"{name}_SECONDS") or default)
 
-        hosts = os.environ.get("ALLOWED_RESPONSE_HOSTS", "")
         return cls(
             state_table=os.environ["STATE_TABLE"],
-            allowed_response_hosts=frozenset(host.strip().lower() for host in hosts.split(",") if host.strip()),
+            allowed_response_hosts=_names(os.environ.get("ALLOWED_RESPONSE_HOSTS", "").lower()),
             lease_duration=seconds("LEASE_DURATION", 45),
             poll_interval=seconds("POLL_INTERVAL", 2),
             retry_period=seconds("RETRY_PERIOD", 120),
+            unknown_result_period=seconds("UNKNOWN_RESULT_PERIOD", 300),
+            stack_status_period=seconds("STACK_STATUS_PERIOD", 10),
+            stack_accounts=_names(os.environ.get("STACK_ACCOUNTS", "")),
             response_margin=seconds("RESPONSE_MARGIN", 15),
             service_timeout_margin=seconds("SERVICE_TIMEOUT_MARGIN", 120),
             rates=_DEFAULT_RATES | _parse_rates(os.environ.get("CALL_RATES", "")),
         )
 
 
-_DEFAULT_RATES = {"pinpoint-sms-voice-v2": 1.0, "pinpoint-sms-voice-v2.ListTagsForResource": 10.0, "connect": 2.0}
+_DEFAULT_RATES = {
+    "pinpoint-sms-voice-v2": 1.0,
+    "pinpoint-sms-voice-v2.ListTagsForResource": 10.0,
+    "connect": 2.0,
+    # Not published. DescribeStacks is called once for a release, which has its own reservation.
+    "cloudformation.DescribeStackEvents": 5.0,
+}
 """Default quotas of an account in a Region.
 
 Source: AWS End User Messaging SMS User Guide, "Quotas"; Amazon Connect Administrator Guide, "Amazon Connect service
 quotas".
 """
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(name.strip() for name in text.split(",") if name.strip())
 
 
 def _parse_rates(text: str) -> dict[str, float]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 OPERATIONS = {
-    "cloudformation": ("DescribeStackResource", "DescribeStacks"),
+    "cloudformation": ("DescribeStackEvents", "DescribeStackResource", "DescribeStacks"),
     "connect": (
         "ClaimPhoneNumber",
         "DescribePhoneNumber",

@@ -145,8 +145,9 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 
 def canceled(harness: Harness) -> bool:
-    """Whether a later request has canceled a purchase."""
-    return any(row["canceled"]["BOOL"] for row in harness.purchases())
+    """Whether a later request has ended a purchase."""
+    over = ("RELEASING", "CLOSED")
+    return any(row["ended"]["BOOL"] or row["purchase_state"]["S"] in over for row in harness.purchases())
 
 
 class HeldCall:

@@ -99,7 +99,7 @@ def test_create_buys_one_pool_with_ownership_tags_and_waits_for_it(harness: Pool
     [pool] = harness.telecom.held()["pools"]
     assert pool["id"] == response["PhysicalResourceId"]
     owner = {"stack-id": conftest.STACK_ID, "logical-id": "Number", "request-id": response["RequestId"]}
-    owner["managed-by"] = "cfn-telephony"
+    owner |= {"managed-by": "cfn-telephony", "issued-at": harness.purchases()[0]["request_time"]["N"]}
     assert pool["tags"] == {f"cfn-telephony:{name}": value for name, value in owner.items()}
 
 

@@ -79,10 +79,10 @@ def test_duplicate_create_repeats_failure(harness: Harness, kind: Kind) -> None:
 
 @pytest.mark.shows("Create delivered after its Delete")
 def test_create_redelivered_after_delete_buys_nothing(harness: Harness, kind: Kind) -> None:
-    request_id = str(uuid.uuid4())
-    delete(harness, kind, create(harness, kind, request_id=request_id))
+    sent: dict[str, Any] = {"request_id": str(uuid.uuid4()), "issued_at": time.time() - 5}
+    delete(harness, kind, create(harness, kind, **sent))
 
-    send_create(harness, kind, request_id=request_id)
+    send_create(harness, kind, **sent)
 
     assert harness.held() == {}
     assert harness.calls()[kind.buys] == 1
@@ -327,13 +327,14 @@ def test_nothing_is_bought_without_table(harness: Harness, operations: list[str]
 
 def test_write_conflicts_are_retried(harness: Harness) -> None:
     """botocore retries neither: the write meets a transaction, or the transaction meets a write."""
-    harness.telecom.fault(STATE, "UpdateItem", "error", code="TransactionConflictException")
     harness.telecom.fault(STATE, "TransactWriteItems", "error", **conflict("None", "None", "TransactionConflict"))
+    harness.telecom.fault(STATE, "TransactWriteItems", "error", after=1, **conflict("TransactionConflict", "None"))
+    number = create(harness, SMS_PHONE_NUMBER)
+    harness.telecom.fault(STATE, "UpdateItem", "error", code="TransactionConflictException")
+    update(harness, SMS_PHONE_NUMBER, number, SIMULATOR | {"Trigger": "1"})
 
-    create(harness, SMS_PHONE_NUMBER)
-
-    assert len(harness.invoker.invocations) == 1
-    assert harness.calls(SMS) == {"RequestPhoneNumber": 1}
+    assert len(harness.invoker.invocations) == 2, "each was completed by its first invocation"
+    assert harness.calls(SMS) == {"RequestPhoneNumber": 1, "DescribePhoneNumbers": 1}
 
 
 def test_ledger_records_purchase_and_its_owner(harness: Harness, kind: Kind) -> None:
@@ -341,7 +342,7 @@ def test_ledger_records_purchase_and_its_owner(harness: Harness, kind: Kind) -> 
 
     [row] = harness.purchases()
     assert row["pk"]["S"] == f"{response['StackId']}|Number"
-    assert row["sk"]["S"] == f"purchase#{response['RequestId']}"
+    assert row["sk"]["S"] == f"purchase#{response['RequestId']}@{row['request_time']['N']}"
     assert row["physical_id"]["S"] == response["PhysicalResourceId"]
     assert "expiration" not in row, "a number has no maximum age"
     [outcome] = [row for row in harness.rows() if row["pk"]["S"] == "outcome"]

@@ -259,8 +259,8 @@ def test_tags_and_description_are_set_by_the_claim(harness: Harness, kind: Kind)
     assert "UpdatePhoneNumberMetadata" not in harness.calls(CONNECT)
 
     stack.deploy(template(kind.properties | {"Tags": []}, kind))
-    left = described(harness, physical_id)["Tags"]
-    assert sorted(left) == [f"cfn-telephony:{name}" for name in ("logical-id", "managed-by", "request-id", "stack-id")]
+    names = ("issued-at", "logical-id", "managed-by", "request-id", "stack-id")
+    assert sorted(described(harness, physical_id)["Tags"]) == [f"cfn-telephony:{name}" for name in names]
 
 
 def test_delete_during_claim_waits_for_it_and_releases(harness: Harness, kind: Kind) -> None:
@@ -287,7 +287,7 @@ def test_blocked_claims_are_reported(harness: Harness, kind: Kind) -> None:
 
 
 def test_claim_of_an_earlier_attempt_is_found_without_a_search(harness: Harness, kind: Kind) -> None:
-    harness.telecom.fault("dynamodb", "UpdateItem", "error", code="ResourceNotFoundException", after=2)
+    harness.telecom.fault("dynamodb", "TransactWriteItems", "error", code="ResourceNotFoundException", after=1)
     search: dict[str, Any] = {"code": "InternalServiceException", "status": 500, "after": 1, "times": 99}
     harness.telecom.fault(CONNECT, "SearchAvailablePhoneNumbers", "error", **search)
 

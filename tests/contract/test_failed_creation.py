@@ -250,7 +250,7 @@ def test_earlier_unknown_purchase_does_not_hide_canceled_create(harness: Harness
     send_create(harness, SMS_PHONE_NUMBER, issued_at=began)
     delete(harness, SMS_PHONE_NUMBER, issued_at=began + 10)
     harness.telecom.clear_faults()
-    second = create(harness, SMS_PHONE_NUMBER, issued_at=began + 20)
+    second = create(harness, SMS_PHONE_NUMBER, issued_at=began + 20, accepted=False)
     assert second in harness.ids()
 
     assert delete(harness, SMS_PHONE_NUMBER, "example-Number-6F5E4D3C2B1A")["Status"] == "SUCCESS"

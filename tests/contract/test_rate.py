@@ -141,7 +141,7 @@ def test_retry_returns_earlier_purchase_although_it_is_too_late_to_purchase(
     harness: Harness, configure: Configure, virtual_clock: VirtualClock, kind: Kind, limit: str
 ) -> None:
     configure(CALL_RATES=limit)
-    harness.telecom.fault("dynamodb", "UpdateItem", "error", code="ResourceNotFoundException", after=1)
+    harness.telecom.fault("dynamodb", "TransactWriteItems", "error", code="ResourceNotFoundException", after=1)
     with harness.function(delays=(), continues=False) as once:
         request = once.post(
             "Create",

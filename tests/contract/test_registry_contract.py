@@ -163,8 +163,13 @@ FAILURES: dict[str, Callable[[Harness, Kind], dict[str, Any]]] = {
     "replacement not allowed": lambda harness, kind: update(
         harness, kind, create(harness, kind), kind.properties | kind.replacing
     ),
-    "delete from another stack": lambda harness, kind: delete(
-        harness, kind, create(harness, kind), stack_id=OTHER_STACK
+    "update from another stack": lambda harness, kind: harness.send(
+        "Update",
+        resource_type=kind.type,
+        physical_id=create(harness, kind),
+        properties=kind.properties,
+        old_properties=kind.properties,
+        stack_id=OTHER_STACK,
     ),
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from telephony import resources
-from tests.conftest import SMS, Harness
+from tests.conftest import SMS, STACK_ID, Harness
 from tests.contract.cloudformation import Stack
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind, template, with_failing_sibling
 from tests.contract.steps import (
@@ -388,9 +388,11 @@ def test_protection_of_replacement_counts_after_a_skipped_rollback(harness: Harn
     second = update(harness, kind, first, after, old_properties=before)["PhysicalResourceId"]
     harness.sms.update_phone_number(PhoneNumberId=first, SelfManagedOptOutsEnabled=True)
     harness.telecom.fault(SMS, "UpdatePhoneNumber", "error", **DENIED)
+    harness.stacks.stacks[STACK_ID].status = "UPDATE_ROLLBACK_IN_PROGRESS"
     rolled_back = update(harness, kind, second, before, old_properties=after)
     assert (rolled_back["Status"], rolled_back["PhysicalResourceId"]) == ("FAILED", second)
 
+    harness.stacks.stacks[STACK_ID].status = "UPDATE_IN_PROGRESS"
     continued = update(harness, kind, second, VOICE | PROTECTED, old_properties=before)
     assert (continued["Status"], continued["PhysicalResourceId"]) == ("SUCCESS", second)
 
@@ -403,7 +405,7 @@ def test_rollback_succeeds_if_replacement_cannot_be_released_and_its_delete_fail
     """CloudFormation never got the response of the replacement, which has been registered since."""
     kind, began = SMS_PHONE_NUMBER, time.time()
     first = create(harness, kind, issued_at=began - 20)
-    second = update(harness, kind, first, replacing(kind), issued_at=began - 10)["PhysicalResourceId"]
+    second = update(harness, kind, first, replacing(kind), issued_at=began - 10, accepted=False)["PhysicalResourceId"]
     harness.telecom.fault(SMS, "ReleasePhoneNumber", "error", **IN_REVIEW)
 
     rolled_back = update(harness, kind, first, kind.properties, old_properties=replacing(kind))

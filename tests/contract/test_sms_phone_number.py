@@ -215,6 +215,7 @@ def test_ownership_tags_are_set_at_purchase_and_never_removed(harness: Harness) 
         "cfn-telephony:stack-id": stack.stack_id,
         "cfn-telephony:logical-id": "Number",
         "cfn-telephony:request-id": stack.requests[0]["RequestId"],
+        "cfn-telephony:issued-at": harness.purchases()[0]["request_time"]["N"],
     }
     assert tags(harness, physical_id) == ownership | {"team": "billing"}
 

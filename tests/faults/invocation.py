@@ -239,6 +239,8 @@ class _Context:
 
 def initialize_runtime(variables: Mapping[str, str]) -> None:
     """Set the environment variables, import the provider, and fill its caches without opening a connection."""
+    for name in [name for name in os.environ if name.endswith("_SECONDS")]:
+        del os.environ[name]  # The durations of other tests.
     os.environ.update(variables)
     os.environ.update(_SETTINGS)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]

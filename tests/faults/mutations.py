@@ -17,20 +17,23 @@ def _without_ledger() -> None:
     """A ledger that accepts every write and stores nothing."""
     from telephony.lifecycle import ledger  # noqa: PLC0415 - reads the child's environment variables
 
+    def written(record: Any, *_: object, **changes: Any) -> Any:
+        return attrs.evolve(record, **changes)
+
     state = ledger.PurchaseState
     replaced: dict[str, Callable[..., Any]] = {
-        "history": lambda _: ledger.History(purchases=[]),
+        "history": lambda _: ledger.History(purchases=[], updated_at=0, updated_by=""),
         "refresh": lambda record: record,
-        "unknown_purchases": lambda: iter(()),
+        "overdue": lambda _: iter(()),
         "open_purchase": lambda *_, **__: ledger.OpenResult.WRITTEN,
-        "acquire_lease": lambda record, owner: attrs.evolve(record, lease_owner=owner, lease_until=float("inf")),
-        "mark_bought": lambda record, number: attrs.evolve(record, state=state.BOUGHT, physical_id=number),
-        "mark_ready": lambda record, number: attrs.evolve(record, state=state.READY, physical_id=number),
-        "cancel": lambda record: attrs.evolve(record, canceled=True),
+        "write": written,
+        "write_holder": written,
+        "start_release": lambda record, _: attrs.evolve(record, state=state.RELEASING, releasing_from=record.state),
+        "restore": lambda _: True,
     }
     for name, function in vars(ledger).copy().items():
         ours = inspect.isfunction(function) and function.__module__ == ledger.__name__
-        if ours and not name.startswith("_") and name not in {"resource_key", "with_lease"}:  # These make no calls.
+        if ours and not name.startswith("_") and name not in {"resource_key", "with_lease", "write_with"}:  # no calls
             setattr(ledger, name, replaced.pop(name, lambda *_, **__: True))
     assert not replaced, f"the ledger no longer has these functions; update this mutation: {sorted(replaced)}"
 
@@ -45,11 +48,9 @@ def _without_token() -> None:
 def _without_tags() -> None:
     """No ownership tags, so that the provider can't find a purchase by them."""
     from telephony.model.resource import Purchase  # noqa: PLC0415
-    from telephony.model.tags import Owner  # noqa: PLC0415
 
     Purchase.ownership_tags = property(lambda _: {})  # type: ignore[assignment, method-assign]
     Purchase.matches = lambda *_: False  # type: ignore[method-assign]
-    Owner.owns = lambda *_: False  # type: ignore[method-assign]
 
 
 MUTATIONS: dict[str, Callable[[], None]] = {

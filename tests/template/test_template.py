@@ -7,6 +7,7 @@ from botocore import xform_name
 
 from telephony import resources as types
 from telephony.handlers import sweep
+from telephony.lifecycle import release
 from telephony.model.resource import Resource
 from telephony.settings import _parse_rates
 from tests.template.conftest import ROOT, sam
@@ -64,7 +65,8 @@ def calls_of(resource: Resource[Any], *methods: str) -> set[str]:
 def needs(type_name: str) -> tuple[set[str], set[str]]:
     """The actions that the sweep needs always, and those that it needs only to release."""
     resource = types.by_type(type_name)
-    methods = set(re.findall(r"\bresource\.(\w+)\(", inspect.getsource(sweep))) & set(dir(Resource))
+    source = inspect.getsource(sweep) + inspect.getsource(release)
+    methods = set(re.findall(r"\bresource\.(\w+)\b", source)) & set(dir(Resource))
     reads, releases = calls_of(resource, *methods - {"release"}), calls_of(resource, *methods & {"release"})
     assert reads
     assert releases - reads
@@ -161,13 +163,15 @@ def test_policies_grant_every_permission_of_type(type_name: str, resources: dict
 
 def test_policies_grant_only_what_types_and_functions_need(resources: dict[str, Any]) -> None:
     reads, releases = (set().union(*found) for found in zip(*map(needs, types.type_names()), strict=True))
-    assert actions(resources, "TelephonyReadPolicy") == reads
+    stacks = {"cloudformation:DescribeStacks", "cloudformation:DescribeStackEvents"}
+    assert actions(resources, "TelephonyReadPolicy") == reads | stacks
     assert actions(resources, "TelephonyReleasePolicy") == releases
     permissions = {action for name in types.type_names() for action in types.by_type(name).permissions}
     others = {action for action in actions(resources) - permissions if not action.startswith(("sqs:", "logs:"))}
     assert others == {
         *(f"dynamodb:{name}Item" for name in ("Get", "Put", "Update", "Delete", "ConditionCheck")),
-        *("dynamodb:Query", "dynamodb:Scan", "cloudformation:DescribeStacks", "cloudformation:DescribeStackResource"),
+        *("dynamodb:Query", "dynamodb:Scan", "cloudformation:DescribeStackResource"),
+        *stacks,
     }
 
 
@@ -178,8 +182,10 @@ def test_sweep_can_release_only_if_parameter_allows_it(resources: dict[str, Any]
     assert attached == {"ProviderRole": every, "ContinuationRole": every, "SweepRole": [every[0], release]}
     assert template["Parameters"]["AllowSweepRelease"]["Default"] == "false"
     unconditional = actions(resources, "SweepRole", "TelephonyReadPolicy")
-    writes = {action for action in unconditional if not action.partition(":")[2].startswith((*READS, "Scan", "Query"))}
-    assert writes == {"logs:CreateLogStream", "logs:PutLogEvents", "dynamodb:UpdateItem"}
+    reads = (*READS, "Scan", "Query", "Get")
+    writes = {action for action in unconditional if not action.partition(":")[2].startswith(reads)}
+    table = {f"dynamodb:{name}Item" for name in ("Put", "Update", "ConditionCheck")}
+    assert writes == {"logs:CreateLogStream", "logs:PutLogEvents"} | table
 
 
 def test_roles_are_passed_only_if_listed_and_only_to_sms_service(resources: dict[str, Any]) -> None:

@@ -132,6 +132,7 @@ def purchase(**changes: Any) -> Purchase:
     known: dict[str, Any] = {
         "owner": Owner("stack", "Number"),
         "request_id": "r",
+        "request_time": 1,
         "opened_at": 0.0,
         "attempt": 0,
         "candidate": None,
@@ -144,6 +145,7 @@ TOKEN_INPUTS: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"owner": Owner("stack2", "Number")}, ("RequestPhoneNumber",)),
     ({"owner": Owner("stack", "Number2")}, ("RequestPhoneNumber",)),
     ({"request_id": "r2"}, ("RequestPhoneNumber",)),
+    ({"request_time": 2}, ("RequestPhoneNumber",)),
     ({"attempt": 1}, ("RequestPhoneNumber",)),
     ({}, ("RequestSenderId",)),
     ({}, ("ClaimPhoneNumber", "+1")),
@@ -163,7 +165,7 @@ def test_resource_matches_a_purchase_only_if_all_ownership_tags_match() -> None:
     tags = purchase().tags(None)
 
     assert purchase().matches(tags)
-    for key in ("stack-id", "logical-id", "request-id"):
+    for key in ("stack-id", "logical-id", "request-id", "issued-at"):
         assert not purchase().matches(tags | {f"cfn-telephony:{key}": "other"})
     assert not purchase().matches({})
 

@@ -133,6 +133,7 @@ BY_CODE: Mapping[str, ErrorMeaning] = {
         Code.ACCESS_DENIED,
         "Allow this action in the provider's role, its permissions boundary and the policies of the account.",
     ),
+    "AccessDenied": ErrorMeaning(Code.ACCESS_DENIED, "Allow this action in the provider's role."),
     "UnrecognizedClientException": ErrorMeaning(Code.ACCESS_DENIED),
     "ExpiredTokenException": ErrorMeaning(Code.ACCESS_DENIED),
     "ResourceNotFoundException": ErrorMeaning(Code.NOT_FOUND),
@@ -218,6 +219,9 @@ def _from_response(error: ClientError, operation: str) -> TelephonyError:
     kind: type[HandlerError] = RetryableError if meaning.retryable else HandlerError
     if meaning.error_code is Code.NOT_FOUND:
         kind = NotFoundError
+    # CloudFormation has no error code for a stack that does not exist.
+    if code == "ValidationError" and "does not exist" in message:
+        kind, meaning = NotFoundError, ErrorMeaning(Code.NOT_FOUND)
     # Connect has no error code for a number that another caller claimed first (terraform-provider-aws#45572).
     if operation == "ClaimPhoneNumber" and "not available" in message.lower():
         kind, meaning = NumberUnavailableError, ErrorMeaning(Code.RESOURCE_CONFLICT)

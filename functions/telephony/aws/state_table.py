@@ -30,8 +30,8 @@ def key(partition: str, sort: str) -> Key:
 
 
 def number(value: float) -> AttributeValueTypeDef:
-    """Return a number attribute. Times have millisecond precision."""
-    return {"N": repr(round(value, 3))}
+    """Return a number attribute, in the form that a read returns. Times have millisecond precision."""
+    return {"N": f"{value:.3f}".rstrip("0").rstrip(".")}
 
 
 def get(item_key: Key) -> Item | None:
@@ -52,44 +52,54 @@ def scan(condition: str, values: Values) -> Iterator[Item]:
 
 def update(item_key: Key, changed: str, condition: str, values: Values) -> Item | None:
     """Update an item under a condition. Returns the whole item, or None if the condition is false."""
+    parameters = {"Key": item_key, "UpdateExpression": changed, "ReturnValues": "ALL_NEW"}
+    response = _write("update_item", ConditionExpression=condition, ExpressionAttributeValues=values, **parameters)
+    return None if response is None else response["Attributes"]
+
+
+def put(item: Item, condition: str, values: Values) -> bool:
+    """Replace an item under a condition. Returns False if the condition is false.
+
+    A retry after a lost response finds its own item, which is a success.
+    """
+    if _write("put_item", Item=item, ConditionExpression=condition, ExpressionAttributeValues=values) is not None:
+        return True
+    return get({name: item[name] for name in ("pk", "sk")}) == item
+
+
+def _write(operation: str, **parameters: Any) -> Any:
+    """Make a conditional write. Returns None if the condition is false."""
     for attempt in range(_CONFLICT_ATTEMPTS):
         try:
-            response = clients.dynamodb().update_item(
-                TableName=settings().state_table,
-                Key=item_key,
-                UpdateExpression=changed,
-                ConditionExpression=condition,
-                ExpressionAttributeValues=values,
-                ReturnValues="ALL_NEW",
-            )
+            return getattr(clients.dynamodb(), operation)(TableName=settings().state_table, **parameters)
         except clients.dynamodb().exceptions.ConditionalCheckFailedException:
             return None
         except clients.dynamodb().exceptions.TransactionConflictException:
-            # botocore does not retry it.
-            clock.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311 - jitter
+            wait_for_conflict(attempt)
         except CALL_ERRORS as error:
             raise _unavailable(error) from None
-        else:
-            return response["Attributes"]
     raise UnknownOutcomeError("The state table is unavailable (TransactionConflictException).")
 
 
-def conditional_put(item: Item, condition: str) -> TransactWriteItemTypeDef:
-    """Return a put for `transact_write`."""
-    return {"Put": {"TableName": settings().state_table, "Item": item, "ConditionExpression": condition}}
+def wait_for_conflict(attempt: int) -> None:
+    """Wait until a transaction on the same item has ended. botocore does not retry these conflicts."""
+    clock.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311 - jitter
+
+
+def conditional_put(item: Item, condition: str = "", values: Values | None = None) -> TransactWriteItemTypeDef:
+    """Return a put for `transact_write`, conditional if a condition is given."""
+    put: Any = {"TableName": settings().state_table, "Item": item}
+    put |= {"ConditionExpression": condition} if condition else {}
+    put |= {"ExpressionAttributeValues": values} if values else {}
+    return {"Put": put}
 
 
 def conditional_update(item_key: Key, changed: str, condition: str, values: Values) -> TransactWriteItemTypeDef:
-    """Return an update for `transact_write`."""
-    return {
-        "Update": {
-            "TableName": settings().state_table,
-            "Key": item_key,
-            "UpdateExpression": changed,
-            "ConditionExpression": condition,
-            "ExpressionAttributeValues": values,
-        }
-    }
+    """Return an update for `transact_write`, conditional if a condition is given."""
+    update: Any = {"TableName": settings().state_table, "Key": item_key, "UpdateExpression": changed}
+    update |= {"ConditionExpression": condition} if condition else {}
+    update |= {"ExpressionAttributeValues": values}
+    return {"Update": update}
 
 
 def condition_check(item_key: Key, condition: str, values: Values) -> TransactWriteItemTypeDef:

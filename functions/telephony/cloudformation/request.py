@@ -51,7 +51,7 @@ class ResponseHostRefusedError(NotARequestError):
 
 @data
 class Request:
-    """A custom resource request. StackId and RequestId together identify it."""
+    """A custom resource request. StackId, LogicalResourceId, RequestId and time identify it."""
 
     request_type: RequestType
     stack_id: str
@@ -70,6 +70,11 @@ class Request:
     """Seconds from issued_at until CloudFormation stops waiting."""
     old_properties: Mapping[str, Any] = attrs.field(factory=dict)
     """OldResourceProperties of an Update, else empty."""
+
+    @property
+    def time(self) -> int:
+        """When CloudFormation issued the request, in whole seconds, or 0. A RequestId can be used again later."""
+        return int(self.issued_at or 0)
 
     @property
     def not_created_id(self) -> str:

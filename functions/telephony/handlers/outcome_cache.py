@@ -1,13 +1,15 @@
 """Executes a request's operation once, and caches its outcome.
 
-Powertools keeps outcomes for a day, which is longer than Lambda can redeliver an event. FAILED is kept for Create and
-Update, so that every delivery has the same response. It is not kept for Delete: operators and CloudFormation repeat a
-Delete after the blocker is removed.
+Powertools keeps outcomes for a day, which is longer than Lambda can redeliver an event, so that every delivery has the
+same response. The key contains the time of issue: when a failed operation is retried, CloudFormation can send the same
+RequestId with a newer URL, and that request is executed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -51,8 +53,6 @@ def execute_once(invocation: Invocation, operation: Operation) -> Outcome:
     while True:
         try:
             return _cached(invocation, operation)
-        except _NotCachedError as failed:
-            return failed.outcome
         except IdempotencyAlreadyInProgressError:
             if not invocation.wait(backoff, until=invocation.ends_at):
                 raise UnknownOutcomeError("Another invocation of this request is still in progress.") from None
@@ -66,33 +66,45 @@ def execute_once(invocation: Invocation, operation: Operation) -> Outcome:
 
 
 class _WriteOnceLayer(DynamoDBPersistenceLayer):
-    """Powertools' persistence layer. An invocation that outlived its lease does not overwrite another one's outcome."""
+    """Powertools' persistence layer. An invocation that outlived its lease does not change another one's outcome."""
 
     def _update_record(self, data_record: DataRecord) -> None:
-        self.client.update_item(
-            TableName=self.table_name,
-            Key=self._get_key(data_record.idempotency_key),
-            UpdateExpression="SET #data = :data, #expiry = :expiry, #status = :status",
-            ConditionExpression="attribute_not_exists(#status) OR #status <> :status",
-            ExpressionAttributeNames={
+        update: Any = {
+            "TableName": self.table_name,
+            "Key": self._get_key(data_record.idempotency_key),
+            "UpdateExpression": "SET #data = :data, #expiry = :expiry, #status = :status",
+            "ConditionExpression": "attribute_not_exists(#status) OR #status <> :status",
+            "ExpressionAttributeNames": {
                 "#data": self.data_attr,
                 "#expiry": self.expiry_attr,
                 "#status": self.status_attr,
             },
-            ExpressionAttributeValues={
+            "ExpressionAttributeValues": {
                 ":data": {"S": data_record.response_data},
                 ":expiry": {"N": str(data_record.expiry_timestamp)},
                 ":status": {"S": data_record.status},
             },
-        )
+        }
+        if writes := _with_outcome.get():
+            # If another invocation has written the records, the outcome is recorded alone.
+            with suppress(clients.dynamodb().exceptions.TransactionCanceledException):
+                self.client.transact_write_items(TransactItems=[{"Update": update}, *writes])
+                return
+        self.client.update_item(**update)
+
+    def _delete_record(self, data_record: DataRecord) -> None:
+        with suppress(clients.dynamodb().exceptions.ConditionalCheckFailedException):
+            self.client.delete_item(
+                TableName=self.table_name,
+                Key=self._get_key(data_record.idempotency_key),
+                ConditionExpression="#status <> :completed",
+                ExpressionAttributeNames={"#status": self.status_attr},
+                ExpressionAttributeValues={":completed": {"S": "COMPLETED"}},
+            )
 
 
-class _NotCachedError(Exception):
-    """Carries an outcome past Powertools, which caches only return values."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(outcome.status)
-        self.outcome = outcome
+_with_outcome: ContextVar[list[Any]] = ContextVar("with_outcome")
+"""The writes of the lifecycle that belong to the outcome."""
 
 
 class _RemainingTime:
@@ -111,7 +123,7 @@ class _RemainingTime:
 @cache
 def _cache() -> tuple[IdempotencyConfig, _WriteOnceLayer]:
     config = IdempotencyConfig(
-        event_key_jmespath="[StackId, RequestId, LogicalResourceId, RequestType]",
+        event_key_jmespath="[StackId, RequestId, Time, LogicalResourceId, RequestType]",
         raise_on_no_idempotency_key=True,
         expires_after_seconds=EXPIRES_AFTER,
         hash_function="sha256",
@@ -132,9 +144,9 @@ def _cached(invocation: Invocation, operation: Operation) -> Outcome:
     request = invocation.request
 
     def execute(*, identity: dict[str, str]) -> dict[str, Any]:  # noqa: ARG001 - Powertools reads it
+        invocation.with_outcome.clear()
         outcome = _execute(invocation, operation)
-        if outcome.status == "FAILED" and request.request_type == "Delete":
-            raise _NotCachedError(outcome)
+        _with_outcome.set(invocation.with_outcome if outcome.status == "SUCCESS" else [])
         return {
             "status": outcome.status,
             "physical_resource_id": outcome.physical_resource_id,
@@ -150,6 +162,7 @@ def _cached(invocation: Invocation, operation: Operation) -> Outcome:
         identity={
             "StackId": request.stack_id,
             "RequestId": request.request_id,
+            "Time": str(request.time),
             "LogicalResourceId": request.logical_resource_id,
             "RequestType": request.request_type,
         }

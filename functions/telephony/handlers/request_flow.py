@@ -10,7 +10,6 @@ from telephony.cloudformation import response
 from telephony.cloudformation.request import NotARequestError, Request, ResponseHostRefusedError, parse
 from telephony.errors import UnknownOutcomeError
 from telephony.handlers import router
-from telephony.lifecycle import ledger
 from telephony.lifecycle.invocation import Invocation
 from telephony.observability import count, logger
 from telephony.settings import settings
@@ -48,13 +47,6 @@ def handle(event: object, context: LambdaContext, *, final: bool) -> None:
     try:
         outcome = router.route(invocation)
         response.deliver(request, response.encode(request, outcome), until=stops_at - _LAST_SECOND)
-        purchased = outcome.status == "SUCCESS" and request.physical_resource_id != outcome.physical_resource_id
-        if purchased and clock.now() < invocation.issued_at + request.service_timeout:
-            ledger.mark_response_accepted(
-                ledger.resource_key(request.stack_id, request.logical_resource_id),
-                request.request_id,
-                replaced=request.physical_resource_id,
-            )
     except UnknownOutcomeError as error:
         logger.warning("Request not completed; will be retried", extra={"error": error.error_code, "cause": str(error)})
         count("RequestsNotCompleted", 1, **dimensions)

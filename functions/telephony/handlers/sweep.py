@@ -1,8 +1,7 @@
-"""Lambda function, daily: reports numbers that no stack references, and rechecks purchases whose result is unknown.
+"""Lambda function, daily: reports numbers that no stack references, and finishes purchases that no request finished.
 
-It releases a number only if ALLOW_SWEEP_RELEASE is true, and only if its purchase was canceled, or if it is a
-replacement that CloudFormation never learned of and whose stack was deleted. It never releases a number that a
-DeletionPolicy may have retained.
+It releases a number only if ALLOW_SWEEP_RELEASE is true, and only on evidence: CloudFormation was never told of it, or
+a Delete of it was processed and CloudFormation has dropped it since. It never releases a number that a policy retained.
 """
 
 from __future__ import annotations
@@ -12,24 +11,31 @@ from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from telephony import clock, resources
 from telephony.aws import rate_limiter
 from telephony.cloudformation import stacks
+from telephony.cloudformation.stacks import Activity, Knowledge
 from telephony.data import data
 from telephony.errors import TelephonyError, UnknownOutcomeError
 from telephony.lifecycle import ledger
-from telephony.lifecycle.invocation import Backoff
-from telephony.lifecycle.ledger import PurchaseRecord, PurchaseState
-from telephony.model.resource import ALLOW_ALL, Observed, Resource
+from telephony.lifecycle.invocation import Retrier
+from telephony.lifecycle.ledger import Closed, PurchaseRecord, PurchaseState
+from telephony.lifecycle.release import bought, close, end_surplus, read_own_tags, release
+from telephony.model.resource import Observed, Resource, Stability
 from telephony.model.tags import Owner
 from telephony.observability import count, logger
+from telephony.settings import settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-_MAX_ATTEMPTS = 6
+_MIN_SEARCHES = 2
 _MAX_TAG_DELAY = 86_400
-"""Seconds after which tags that are still not visible do not exist."""
+"""Seconds after which tags that are still not visible in several searches do not exist."""
+
+_CHANGED = "A request used the purchase during the check."
 
 
 class Finding(StrEnum):
@@ -37,27 +43,11 @@ class Finding(StrEnum):
 
     STACK_DELETED = "The stack that purchased the number no longer exists"
     NOT_REFERENCED = "The stack that purchased the number does not reference it"
-    UNKNOWN_PURCHASE_FOUND = "A purchase whose result was unknown holds a number"
-    UNKNOWN_PURCHASE_RELEASED = "A purchase whose result was unknown held a number; it was released"
+    RETAINED = "A DeletionPolicy or UpdateReplacePolicy retained the number"
+    UNKNOWN_PURCHASE_FOUND = "A purchase holds a number that no stack uses"
+    UNKNOWN_PURCHASE_RELEASED = "A purchase held a number that no stack used; it was released"
     UNKNOWN_PURCHASE_OPEN = "The result of a purchase is unknown; no number was found yet"
-
-
-def handler(event: object, context: LambdaContext) -> dict[str, int]:  # noqa: ARG001 - the schedule's event is empty
-    """Check everything once. Returns the number of findings of each kind."""
-    rate_limiter.start_invocation(deadline=float("inf"))
-    release = os.environ.get("ALLOW_SWEEP_RELEASE") == "true"
-    unknown = list(_check_unknown_purchases(release=release))
-    reported = {found.name for found in unknown}
-    found = [*unknown, *(found for found in _check_numbers(release=release) if found.name not in reported)]
-    totals = {finding.name: sum(each.finding is finding for each in found) for finding in Finding}
-    for each in found:
-        extra = {"finding": each.finding.name, "resource_type": each.resource_type, "found": each.name}
-        logger.warning(each.finding.value, extra=extra)
-    for name, total in totals.items():
-        if total:
-            count("SweepFindings", total, Finding=name)
-    logger.info("Sweep completed", extra={"findings": totals})
-    return totals
+    NOT_CHECKED = "A number or purchase could not be checked"
 
 
 @data
@@ -68,98 +58,160 @@ class _Found:
     """The physical ID, or the request ID if no number was found."""
 
 
-def _retry[T](call: Callable[[], T]) -> T:
-    """Make a call, and retry it while it is throttled or its result is unknown."""
-    attempts = 0
-    for delay in Backoff():
-        try:
-            return call()
-        except UnknownOutcomeError:
-            attempts += 1
-            if attempts >= _MAX_ATTEMPTS:
-                raise
-        clock.sleep(delay)
-    raise AssertionError  # Backoff does not end.
+@data
+class _Sweep(Retrier):
+    deadline: float
+    may_release: bool
+    activities: dict[str, Activity] = attrs.field(factory=dict)
+    """By StackId."""
 
 
-def _check_unknown_purchases(*, release: bool) -> Iterator[_Found]:
-    for record in ledger.unknown_purchases():
-        try:
-            found = _check_unknown_purchase(record, release=release)
-        except TelephonyError as error:
-            extra = {"request": record.request_id, "error": str(error)}
-            logger.warning("Could not check a purchase", extra=extra)
-            found = _Found(Finding.UNKNOWN_PURCHASE_OPEN, record.resource_type, record.request_id)
-        if found is not None:
-            yield found
+def handler(event: object, context: LambdaContext) -> dict[str, int]:  # noqa: ARG001 - the schedule's event is empty
+    """Check everything once. Returns the number of findings of each kind."""
+    rate_limiter.start_invocation(deadline=float("inf"))
+    # Checks that have to wait longer fail, so that the findings of the others are still reported.
+    ends_at = clock.now() + context.get_remaining_time_in_millis() / 1000 - settings().response_margin
+    sweep = _Sweep(deadline=ends_at, may_release=os.environ.get("ALLOW_SWEEP_RELEASE") == "true")
+    found = {each.name: each for check in (_check_purchases, _check_numbers) for each in check(sweep)}
+    totals = {finding.name: sum(each.finding is finding for each in found.values()) for finding in Finding}
+    for each in found.values():
+        extra = {"finding": each.finding.name, "resource_type": each.resource_type, "found": each.name}
+        logger.warning(each.finding.value, extra=extra)
+    for name, total in totals.items():
+        if total:
+            count("SweepFindings", total, Finding=name)
+    logger.info("Sweep completed", extra={"findings": totals})
+    return totals
 
 
-def _check_unknown_purchase(record: PurchaseRecord, *, release: bool) -> _Found | None:
+def _checked(check: Callable[[], Finding | None], resource_type: str, name: str) -> Iterator[_Found]:
+    """Yield the finding of a check, if any. One that fails does not stop the others."""
+    try:
+        finding = check()
+    except TelephonyError as error:
+        logger.warning(Finding.NOT_CHECKED.value, extra={"found": name, "error": str(error)})
+        finding = Finding.NOT_CHECKED
+    if finding is not None:
+        yield _Found(finding, resource_type, name)
+
+
+def _check_purchases(sweep: _Sweep) -> Iterator[_Found]:
+    for record in ledger.overdue(clock.now()):
+        name = record.physical_id or record.request_id
+        yield from _checked(lambda record=record: _check_purchase(sweep, record), record.resource_type, name)  # type: ignore[misc]
+
+
+def _check_purchase(sweep: _Sweep, record: PurchaseRecord) -> Finding | None:
     resource = resources.by_type(record.resource_type)
-    found = _retry(lambda: resource.find(None, record.identity))
-    if found is None:
-        if clock.now() - record.opened_at < _MAX_TAG_DELAY:
-            return _Found(Finding.UNKNOWN_PURCHASE_OPEN, record.resource_type, record.request_id)
-        end = PurchaseState.RELEASED if record.physical_id else PurchaseState.REFUSED
-        ledger.close(record, end, record.physical_id or "")
+    if record.state is PurchaseState.OPEN:
+        close(record, Closed.REFUSED)
         return None
-    if not (release and record.canceled):
-        return _Found(Finding.UNKNOWN_PURCHASE_FOUND, record.resource_type, found.physical_id)
-    return _release(resource, record, found.physical_id)
+    if record.state is PurchaseState.BUYING:
+        found = sweep.retry(lambda: resource.find(None, record.identity))
+        if found is None:
+            searched = record.searches + 1 >= _MIN_SEARCHES and clock.now() - record.opened_at > _MAX_TAG_DELAY
+            if searched:
+                close(record, Closed.REFUSED)
+                return None
+            ledger.write(record, searches=record.searches + 1)
+            return Finding.UNKNOWN_PURCHASE_OPEN
+        written = bought(record, found, ended=True)
+        if written is None:
+            raise UnknownOutcomeError(_CHANGED)
+        record = written
+    elif not _is_held(sweep, resource, record):
+        close(record, Closed.GONE)
+        return None
+    if record.reported:
+        # A Delete ran out of time. It is continued if CloudFormation has dropped the number since.
+        return _check_reported(sweep, resource, record, {Knowledge.NAMED, Knowledge.NEVER_NAMED})
+    return _release_purchase(sweep, resource, record)
 
 
-def _release(resource: Resource[Any], record: PurchaseRecord, physical_id: str) -> _Found:
-    _retry(lambda: resource.release(physical_id, ALLOW_ALL))
-    ledger.close(record, PurchaseState.RELEASED, physical_id)
-    return _Found(Finding.UNKNOWN_PURCHASE_RELEASED, resource.type_name, physical_id)
+def _check_reported(
+    sweep: _Sweep, resource: Resource[Any], record: PurchaseRecord, releasable: set[Knowledge]
+) -> Finding | None:
+    """Check a number that CloudFormation may have been told of, and release it if its events justify that."""
+    owner, physical_id = record.identity.owner, record.physical_id or ""
+    finding = _unreferenced(sweep, owner, physical_id)
+    if finding is None:
+        return None
+    ids = (owner.stack_id, owner.logical_resource_id, physical_id)
+    knowledge = sweep.retry(lambda: stacks.knowledge(*ids, since=record.opened_at))
+    if knowledge is Knowledge.RETAINED:
+        close(record, Closed.RETAINED)
+        return Finding.RETAINED
+    # Deleted stacks had time to send another Delete: what they named is only reported.
+    dropped = knowledge in releasable and (finding is Finding.NOT_REFERENCED or knowledge is Knowledge.NEVER_NAMED)
+    return _release_purchase(sweep, resource, record) if dropped else finding
 
 
-def _check_numbers(*, release: bool) -> Iterator[_Found]:
-    statuses: dict[str, str | None] = {}
+def _is_held(sweep: _Sweep, resource: Resource[Any], record: PurchaseRecord) -> bool:
+    observed = sweep.retry(lambda: resource.read(record.physical_id or ""))
+    if observed is None or not resource.reusable_ids:
+        return observed is not None
+    return read_own_tags(sweep, resource, record, observed.arn) is not None
+
+
+def _release_purchase(sweep: _Sweep, resource: Resource[Any], record: PurchaseRecord) -> Finding:
+    owner = record.identity.owner
+
+    def check() -> None:
+        """Raise UnknownOutcomeError if a request has continued the purchase, or if one may name its number now."""
+        sweep.activities.pop(owner.stack_id, None)
+        if ledger.refresh(record).version != record.version:
+            raise UnknownOutcomeError(_CHANGED)
+        if record.reported and _unreferenced(sweep, owner, record.physical_id or "") is None:
+            raise UnknownOutcomeError(_CHANGED)
+
+    return _release(sweep, lambda: release(sweep, resource, record, check=check))
+
+
+def _release(sweep: _Sweep, call: Callable[[], None]) -> Finding:
+    if not sweep.may_release:
+        return Finding.UNKNOWN_PURCHASE_FOUND
+    call()
+    return Finding.UNKNOWN_PURCHASE_RELEASED
+
+
+def _check_numbers(sweep: _Sweep) -> Iterator[_Found]:
     for type_name in resources.type_names():
         resource = resources.by_type(type_name)
-        for observed in _retry(lambda resource=resource: list(resource.list_all())):  # type: ignore[misc]
-            found = _check_number(resource, observed, statuses, release=release)
-            if found is not None:
-                yield found
+        for observed in sweep.retry(lambda resource=resource: list(resource.list_all())):  # type: ignore[misc]
+            check = lambda resource=resource, observed=observed: _check_number(sweep, resource, observed)  # noqa: E731
+            yield from _checked(check, type_name, observed.physical_id)
 
 
-def _check_number(
-    resource: Resource[Any], observed: Observed, statuses: dict[str, str | None], *, release: bool
-) -> _Found | None:
-    owner = Owner.of(_retry(lambda: resource.read_tags(observed)))
+def _check_number(sweep: _Sweep, resource: Resource[Any], observed: Observed) -> Finding | None:
+    tags = sweep.retry(lambda: resource.read_tags(observed))
+    owner = Owner.of(tags)
     if owner is None:
         return None
-    if owner.stack_id not in statuses:
-        statuses[owner.stack_id] = _retry(lambda: stacks.status(owner.stack_id))
-    status = statuses[owner.stack_id]
-    if status is None or status == "DELETE_COMPLETE":
-        return _check_number_of_deleted_stack(resource, observed, owner, release=release)
-    if status.endswith("_IN_PROGRESS"):
-        return None
-    referenced = _retry(lambda: stacks.physical_resource_id(owner.stack_id, owner.logical_resource_id))
-    if referenced == observed.physical_id:
-        return None
-    return _Found(Finding.NOT_REFERENCED, resource.type_name, observed.physical_id)
-
-
-def _check_number_of_deleted_stack(
-    resource: Resource[Any], observed: Observed, owner: Owner, *, release: bool
-) -> _Found:
-    """Distinguish a retained number from a replacement that CloudFormation never learned of.
-
-    In the second case, the replaced number was deleted with the stack. That Delete was meant for the replacement too.
-    """
     history = ledger.history(ledger.resource_key(owner.stack_id, owner.logical_resource_id))
-    record = history.by_physical_id(observed.physical_id)
-    retained = _Found(Finding.STACK_DELETED, resource.type_name, observed.physical_id)
-    if record is None or record.state is not PurchaseState.READY:
-        return retained
-    if record.referenced or record.response_accepted_at is not None:
-        return retained
-    replaced = history.by_physical_id(record.replaces) if record.replaces is not None else None
-    if replaced is None or replaced.state is not PurchaseState.RELEASED:
-        return retained
-    if not release:
-        return _Found(Finding.UNKNOWN_PURCHASE_FOUND, resource.type_name, observed.physical_id)
-    return _release(resource, record, observed.physical_id)
+    record = next((each for each in history.purchases if each.identity.matches(tags)), None)
+    if record is None:
+        return _unreferenced(sweep, owner, observed.physical_id)
+    attempting = record.state in {PurchaseState.OPEN, PurchaseState.BUYING}
+    if not attempting and record.physical_id != observed.physical_id:
+        return _release(sweep, lambda: end_surplus(sweep, record, observed))
+    if record.state is PurchaseState.CLOSED:
+        lapsed = record.closed is Closed.LAPSED and observed.stability is Stability.FAILED  # The service removes it.
+        other = None if lapsed else _unreferenced(sweep, owner, observed.physical_id)
+        return Finding.RETAINED if record.closed is Closed.RETAINED else other
+    if record.state is not PurchaseState.READY:
+        return None  # It is in progress, or was checked with the purchases.
+    return _check_reported(sweep, resource, record, {Knowledge.NEVER_NAMED})
+
+
+def _unreferenced(sweep: _Sweep, owner: Owner, physical_id: str) -> Finding | None:
+    """Return the finding for a number that CloudFormation does not reference, None for another one.
+
+    A stack in an operation is checked the next day.
+    """
+    if owner.stack_id not in sweep.activities:
+        sweep.activities[owner.stack_id] = sweep.retry(lambda: stacks.activity(owner.stack_id))
+    activity = sweep.activities[owner.stack_id]
+    if activity is not Activity.AT_REST:
+        return Finding.STACK_DELETED if activity is Activity.DELETED else None
+    referenced = sweep.retry(lambda: stacks.physical_resource_id(owner.stack_id, owner.logical_resource_id))
+    return None if referenced == physical_id else Finding.NOT_REFERENCED

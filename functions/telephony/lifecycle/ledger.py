@@ -1,31 +1,30 @@
 """Purchase ledger. Prevents duplicate purchases, and records every number that must be released.
 
-One item per purchase, written before money is spent, and one item per resource for the latest requests:
+    pk                          sk                                  holds
+    <StackId>|<LogicalId>       purchase#<RequestId>@<issued at>    a PurchaseRecord
+    <StackId>|<LogicalId>       latest                              when the newest requests were issued
+    holder#<physical ID>        holder                              which purchase holds the number
 
-    pk                          sk                      holds
-    <StackId>|<LogicalId>       purchase#<RequestId>    a PurchaseRecord
-    <StackId>|<LogicalId>       latest                  when the latest Update, and Delete by generated ID, were issued
-
-    OPEN ──▶ BOUGHT ──▶ READY ──▶ RELEASED      REFUSED  nothing was purchased
-                                                UNKNOWN  the result is unknown; the sweep checks again
-                                                EXPIRED  a Connect claim that failed; the service removes it
-
-Every write is conditional, so that repeating it is harmless. Items have no TTL, because a number can live for years.
+docs/architecture.md shows the state machine. Every write replaces the whole item, and only if its version is the one
+that was read. Items have no TTL, because a number can live for years.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from enum import Enum, StrEnum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
+
+import attrs
 
 from telephony import clock
 from telephony.aws import state_table
 from telephony.data import data
 from telephony.errors import UnknownOutcomeError
-from telephony.model.resource import Purchase
-from telephony.model.tags import Owner
+from telephony.model.resource import Observed, Purchase
+from telephony.model.tags import TAG_PREFIX, Owner
 from telephony.settings import settings
 
 if TYPE_CHECKING:
@@ -33,21 +32,37 @@ if TYPE_CHECKING:
 
 _LATEST = "latest"
 _PURCHASE = "purchase#"
-_MAX_REQUEST_AGE = 86_400
-"""Seconds after which no invocation of a request is expected."""
+_CONFLICT_ATTEMPTS = 8
 
 
 class PurchaseState(StrEnum):
     """The progress of a purchase."""
 
     OPEN = "OPEN"
+    """No attempt was made, or all were refused."""
+    BUYING = "BUYING"
+    """An attempt is being made. If its lease has expired, its result is unknown."""
     BOUGHT = "BOUGHT"
+    """It holds a number that CloudFormation was not told of."""
     READY = "READY"
-    """The request is answered with SUCCESS. From here on CloudFormation decides when the number is released."""
-    RELEASED = "RELEASED"
+    """It holds a number that CloudFormation may have been told of."""
+    RELEASING = "RELEASING"
+    """The release was decided. It is repeated until its result is known."""
+    CLOSED = "CLOSED"
+
+
+class Closed(StrEnum):
+    """Why a purchase is CLOSED: it holds no number, or one that this provider no longer releases."""
+
     REFUSED = "REFUSED"
-    UNKNOWN = "UNKNOWN"
-    EXPIRED = "EXPIRED"
+    """Nothing was purchased."""
+    RELEASED = "RELEASED"
+    LAPSED = "LAPSED"
+    """A Connect claim that was never CLAIMED. The service removes it."""
+    GONE = "GONE"
+    """Released outside of the stack. The ID may belong to another owner now."""
+    RETAINED = "RETAINED"
+    """CloudFormation retained the number because of a DeletionPolicy."""
 
 
 @data
@@ -57,50 +72,56 @@ class PurchaseRecord:
     resource: str
     """<StackId>|<LogicalResourceId>."""
     request_id: str
-    request_type: str
+    request_time: int
+    """Distinguishes requests with the same ID: when CloudFormation issued it, or 0 if the URL does not contain it."""
     resource_type: str
-    replaces: str | None
-    """The physical ID that the Update referenced. None for a Create."""
     issued_at: float
     """When CloudFormation issued the request, or when it was first received if the URL does not contain it."""
     opened_at: float
+    deadline: float
+    """When CloudFormation stops waiting for the request."""
+    replaces: str | None = None
+    """The physical ID that the Update named. None for a Create."""
     state: PurchaseState = PurchaseState.OPEN
+    closed: Closed | None = None
     attempt: int = 0
     """Incremented only after a definite refusal, because the services pin failures to the ClientToken."""
     candidate: str | None = None
     """Connect: the E.164 number that is claimed. A retry claims the same number."""
     lease_owner: str = ""
     lease_until: float = 0
-    """0 if no purchase attempt was made."""
-    canceled: bool = False
-    """By a Delete, or by an Update that does not use it: nothing may be purchased, and a number is released."""
-    referenced: bool = False
-    """True once an Update has referred to this number, which proves that CloudFormation stored its physical ID."""
-    response_accepted_at: float | None = None
-    """When CloudFormation accepted the SUCCESS response in time. It has the ID, unless it had canceled the request."""
+    unknown_since: float | None = None
+    """When an attempt of unknown result was first noticed. Token and candidate do not change until it is resolved."""
+    ended: bool = False
+    """The request ended without the number: nothing may be purchased, and a number is released."""
     physical_id: str | None = None
+    arn: str | None = None
+    claimed: bool = False
+    """The service has reported the number as usable. A failure after that is one of a change."""
+    failed: bool = False
+    """Its request failed or was rolled back, so that nothing blocks the release of its number."""
+    protecting_until: float | None = None
+    """Set if an Update enables deletion protection: when the invocation ends that enables it, or 0 if it has ended.
+    None again when a later Update sees that protection is disabled."""
+    releasing_from: PurchaseState | None = None
+    """The state before RELEASING, to which a refused release returns."""
+    searches: int = 0
+    """How many times the sweep searched for a number and did not find one."""
     reserved_at: float | None = None
     """When a saved rate-limit reservation is due."""
+    version: int = 0
+    unknown: Mapping[str, Any] = attrs.field(factory=dict)
+    """Attributes that a newer version of the provider added."""
 
     @property
     def owns_number(self) -> bool:
-        """Whether the purchase holds a number."""
-        return self.state in {PurchaseState.BOUGHT, PurchaseState.READY}
+        """Whether the purchase holds a number that can be used."""
+        return self.state in {PurchaseState.BOUGHT, PurchaseState.READY} and not self.ended
 
     @property
-    def open(self) -> bool:
-        """Whether the purchase may hold a number that was not released."""
-        return self.owns_number or self.state in {PurchaseState.OPEN, PurchaseState.UNKNOWN}
-
-    @property
-    def unused(self) -> bool:
-        """Whether the purchase may hold a number that was never reported to a stack, or that must be released."""
-        return self.open and (self.state is not PurchaseState.READY or self.canceled)
-
-    @property
-    def attempted(self) -> bool:
-        """Whether a purchase attempt was made."""
-        return self.lease_until > 0
+    def reported(self) -> bool:
+        """Whether CloudFormation may have been told of the number."""
+        return PurchaseState.READY in {self.state, self.releasing_from}
 
     @property
     def identity(self) -> Purchase:
@@ -109,6 +130,7 @@ class PurchaseRecord:
         return Purchase(
             owner=Owner(stack_id, logical_resource_id),
             request_id=self.request_id,
+            request_time=self.request_time,
             opened_at=self.opened_at,
             attempt=self.attempt,
             candidate=self.candidate,
@@ -120,17 +142,32 @@ class History:
     """Everything the ledger holds for one resource, the oldest purchase first."""
 
     purchases: Sequence[PurchaseRecord]
-    protected_at: float | None = None
-    """When the latest Update that was to enable deletion protection was issued. Its result is unknown."""
+    updated_at: float
+    """When the newest Create or Update was issued, or 0."""
+    updated_by: str
+    """Its RequestId."""
 
-    def by_request(self, request_id: str) -> PurchaseRecord | None:
-        """Return the purchase of a request."""
-        return next((record for record in self.purchases if record.request_id == request_id), None)
+    def by_request(self, request_id: str, request_time: int) -> PurchaseRecord | None:
+        """Return the purchase that a request continues.
+
+        CloudFormation can repeat a request with the same ID and a newer URL. It joins a purchase that has not ended.
+        After its end, only the same URL finds it.
+        """
+        found = [record for record in self.purchases if record.request_id == request_id]
+        joined = (record for record in reversed(found) if record.state is not PurchaseState.CLOSED and not record.ended)
+        same = (record for record in found if record.request_time == request_time)
+        return next(joined, None) or next(same, None)
 
     def by_physical_id(self, physical_id: str) -> PurchaseRecord | None:
         """Return the latest purchase of this ID. A sender ID can be purchased more than once."""
         found = [record for record in self.purchases if record.physical_id == physical_id]
         return found[-1] if found else None
+
+    def unfinished(self, issued_at: float) -> list[PurchaseRecord]:
+        """Return the purchases that a request can end: those of earlier requests that are not CLOSED."""
+        return [
+            each for each in self.purchases if each.state is not PurchaseState.CLOSED and each.issued_at <= issued_at
+        ]
 
 
 def resource_key(stack_id: str, logical_resource_id: str) -> str:
@@ -143,7 +180,8 @@ def history(resource: str) -> History:
     items = {item["sk"]["S"]: item for item in state_table.query(resource)}
     latest = items.pop(_LATEST, {})
     purchases = sorted(map(_record, items.values()), key=lambda record: record.opened_at)
-    return History(purchases, _time(latest, "protected_at"))
+    updated_at = float(latest["updated_at"]["N"]) if "updated_at" in latest else 0
+    return History(purchases, updated_at, latest.get("updated_by", {}).get("S", ""))
 
 
 def refresh(record: PurchaseRecord) -> PurchaseRecord:
@@ -154,28 +192,14 @@ def refresh(record: PurchaseRecord) -> PurchaseRecord:
     return _record(item)
 
 
-def unknown_purchases() -> Iterator[PurchaseRecord]:
-    """Scan for purchases that may hold a number that no stack uses, for the daily sweep.
-
-    These are purchases in state UNKNOWN, and purchases of more than a day ago that were attempted or canceled and that
-    no invocation completed.
-    """
-    condition = (
-        "purchase_state = :unknown OR (opened_at < :old AND ("
-        "(purchase_state = :open AND lease_until > :zero) OR "
-        "(purchase_state IN (:bought, :ready) AND canceled = :true)))"
-    )
-    values: state_table.Values = {
-        ":unknown": {"S": PurchaseState.UNKNOWN},
-        ":open": {"S": PurchaseState.OPEN},
-        ":bought": {"S": PurchaseState.BOUGHT},
-        ":ready": {"S": PurchaseState.READY},
-        ":true": {"BOOL": True},
-        ":zero": state_table.number(0),
-        ":old": state_table.number(clock.now() - _MAX_REQUEST_AGE),
-    }
-    for item in state_table.scan(condition, values):
-        yield _record(item)
+def overdue(now: float) -> Iterator[PurchaseRecord]:
+    """Scan for purchases that no request finished before its deadline, and for releases that are not finished."""
+    condition = "deadline < :now AND purchase_state IN (:open, :buying, :bought, :releasing)"
+    states = (PurchaseState.OPEN, PurchaseState.BUYING, PurchaseState.BOUGHT, PurchaseState.RELEASING)
+    values: dict[str, Any] = {f":{state.lower()}": {"S": state} for state in states}
+    for item in state_table.scan(condition, values | {":now": state_table.number(now)}):
+        with suppress(UnknownOutcomeError):  # A newer version wrote it.
+            yield _record(item)
 
 
 class OpenResult(Enum):
@@ -183,23 +207,31 @@ class OpenResult(Enum):
 
     WRITTEN = auto()
     REFUSED = auto()
-    """The request has a purchase record already, or a newer request for the resource was processed."""
+    """The record exists, or a newer request of the resource, or one with the same ID, was processed."""
     BUSY = auto()
     """Another write held an item, or the slot in the rate limiter was taken. Nothing was written."""
 
 
-def open_purchase(record: PurchaseRecord, *, reservation: TransactWriteItemTypeDef | None = None) -> OpenResult:
-    """Write the purchase record before anything is purchased, with its lease and rate-limit reservation if given.
+def open_purchase(
+    record: PurchaseRecord, *, again: bool = False, reservation: TransactWriteItemTypeDef | None = None
+) -> OpenResult:
+    """Write the record before anything is purchased, with its lease and rate-limit reservation if given.
 
-    One transaction, so that a concurrent request either is visible here or sees the record.
+    The request becomes the newest of the resource in the same transaction, so that a concurrent request either is
+    visible here or sees the record. again: no purchase with the same RequestId can be continued, and no newer request
+    was issued in the same second.
     """
-    put = state_table.conditional_put(_item(record), "attribute_not_exists(pk)")
-    newest = state_table.condition_check(
+    newer = "updated_at < :issued AND updated_by <> :request"
+    same = "updated_at = :issued AND updated_by = :request"
+    newest = state_table.conditional_update(
         state_table.key(record.resource, _LATEST),
-        "(attribute_not_exists(deleted_at) OR deleted_at < :issued) AND "
-        "(attribute_not_exists(updated_at) OR updated_at <= :issued)",
-        {":issued": state_table.number(record.issued_at)},
+        "SET updated_at = :issued, updated_by = :request",
+        "(attribute_not_exists(deleted_at) OR deleted_at < :issued)"
+        " AND (attribute_not_exists(released_at) OR released_at <= :issued)"
+        f" AND (attribute_not_exists(updated_at) OR {'updated_at <= :issued' if again else f'({newer}) OR ({same})'})",
+        {":issued": state_table.number(record.issued_at), ":request": {"S": record.request_id}},
     )
+    put = state_table.conditional_put(_item(record), "attribute_not_exists(pk)")
     failed = state_table.transact_write(put, newest, *([] if reservation is None else [reservation]))
     if not failed:
         return OpenResult.WRITTEN
@@ -208,202 +240,175 @@ def open_purchase(record: PurchaseRecord, *, reservation: TransactWriteItemTypeD
 
 
 def with_lease(record: PurchaseRecord, owner: str) -> PurchaseRecord:
-    """Return the record with a lease for one purchase attempt. `open_purchase` writes it."""
-    return copy.replace(record, lease_owner=owner, lease_until=clock.now() + settings().lease_duration)
-
-
-def acquire_lease(record: PurchaseRecord, owner: str) -> PurchaseRecord | None:
-    """Acquire the lease for another purchase attempt, with record.attempt and record.candidate.
-
-    Returns None if the purchase was canceled or is not OPEN, if another invocation holds the lease, or if another one
-    held it since `record` was read: the result of its attempt must be checked first.
-    """
-    now = clock.now()
-    return _change(
-        record,
-        # The attempt uses up a saved reservation.
-        "SET lease_owner = :owner, lease_until = :until, attempt = :attempt, candidate = :candidate REMOVE reserved_at",
-        "purchase_state = :open AND canceled = :false AND lease_until = :seen "
-        "AND (lease_until < :now OR lease_owner = :owner)",
-        {
-            ":owner": {"S": owner},
-            ":until": state_table.number(now + settings().lease_duration),
-            ":attempt": state_table.number(record.attempt),
-            ":candidate": {"S": record.candidate or ""},
-            ":open": {"S": PurchaseState.OPEN},
-            ":false": {"BOOL": False},
-            ":seen": state_table.number(record.lease_until),
-            ":now": state_table.number(now),
-        },
+    """Return the record with a lease for one purchase attempt. It uses up a saved reservation."""
+    lease_until = clock.now() + settings().lease_duration
+    return copy.replace(
+        record, state=PurchaseState.BUYING, lease_owner=owner, lease_until=lease_until, reserved_at=None
     )
 
 
-def mark_bought(record: PurchaseRecord, physical_id: str) -> PurchaseRecord | None:
-    """Record that the number was purchased, even if the purchase was canceled meanwhile.
+def write(record: PurchaseRecord, **changes: Any) -> PurchaseRecord | None:
+    """Write the record with changes. Returns None if another invocation has written it since it was read."""
+    after = copy.replace(record, version=record.version + 1, **changes)
+    return after if state_table.put(_item(after), *_seen(record)) else None
 
-    Returns None if another invocation has recorded more progress.
+
+def write_holder(record: PurchaseRecord, **changes: Any) -> PurchaseRecord | None:
+    """Write the record with its number, and that it holds this number. Returns None as `write` does.
+
+    The service has just returned or found the number for this purchase, so another holder has lost it.
     """
-    return _change(
-        record,
-        "SET purchase_state = :bought, physical_id = :id",
-        "purchase_state IN (:open, :unknown) OR (purchase_state = :bought AND physical_id = :id)",
-        {
-            ":bought": {"S": PurchaseState.BOUGHT},
-            ":open": {"S": PurchaseState.OPEN},
-            ":unknown": {"S": PurchaseState.UNKNOWN},
-            ":id": {"S": physical_id},
-        },
+    after = copy.replace(record, version=record.version + 1, **changes)
+    return None if _transact(record, after, state_table.conditional_put(_holder(after))) else after
+
+
+def start_release(record: PurchaseRecord, issued_at: float | None) -> PurchaseRecord | None:
+    """Write RELEASING, or CLOSED if another purchase holds the number. Returns None as `write` does.
+
+    issued_at: of a Delete. After it, no older request of the resource purchases anything.
+    """
+    previous = record.releasing_from or record.state
+    after = copy.replace(record, version=record.version + 1, state=PurchaseState.RELEASING, releasing_from=previous)
+    holder = _holder(record)
+    holds = state_table.condition_check(
+        {name: holder[name] for name in ("pk", "sk")},
+        "holder_of = :resource AND purchase = :purchase",
+        {":resource": holder["holder_of"], ":purchase": holder["purchase"]},
+    )
+    failed = _transact(record, after, holds, *([] if issued_at is None else [_deleted(record.resource, issued_at)]))
+    if set(failed) == {2}:  # A newer Delete was recorded.
+        failed = _transact(record, after, holds)
+    if 0 in failed:
+        return None
+    return write(record, state=PurchaseState.CLOSED, closed=Closed.GONE) if failed else after
+
+
+def write_with(record: PurchaseRecord, **changes: Any) -> TransactWriteItemTypeDef:
+    """Return the write of a record with changes, for use in a transaction."""
+    after = copy.replace(record, version=record.version + 1, **changes)
+    return state_table.conditional_put(_item(after), *_seen(record))
+
+
+def record_of_tags(resource: str, resource_type: str, observed: Observed, tags: Mapping[str, str]) -> PurchaseRecord:
+    """Return the record of a number that the ledger has lost, READY, as its ownership tags describe it."""
+    request_time = tags.get(f"{TAG_PREFIX}issued-at", "")
+    return PurchaseRecord(
+        resource=resource,
+        request_id=tags.get(f"{TAG_PREFIX}request-id", ""),
+        request_time=int(request_time) if request_time.isdecimal() else 0,
+        resource_type=resource_type,
+        issued_at=0,
+        opened_at=0,
+        deadline=0,
+        state=PurchaseState.READY,
+        physical_id=observed.physical_id,
+        arn=observed.arn,
     )
 
 
-def mark_ready(record: PurchaseRecord, physical_id: str) -> PurchaseRecord | None:
-    """Record that the number can be reported. Returns None if the purchase was canceled or ended."""
-    return _change(
-        record,
-        "SET purchase_state = :ready, physical_id = :id",
-        "canceled = :false AND "
-        "(purchase_state IN (:open, :unknown) OR (purchase_state IN (:bought, :ready) AND physical_id = :id))",
-        {
-            ":bought": {"S": PurchaseState.BOUGHT},
-            ":ready": {"S": PurchaseState.READY},
-            ":open": {"S": PurchaseState.OPEN},
-            ":unknown": {"S": PurchaseState.UNKNOWN},
-            ":false": {"BOOL": False},
-            ":id": {"S": physical_id},
-        },
-    )
+def restore(record: PurchaseRecord) -> bool:
+    """Write a record that the ledger has lost. Returns False if another purchase holds the number."""
+    holder, absent = _holder(record), "attribute_not_exists(pk)"
+    values = {":resource": holder["holder_of"], ":purchase": holder["purchase"]}
+    free = f"{absent} OR (holder_of = :resource AND purchase = :purchase)"
+    puts = state_table.conditional_put(_item(record), absent), state_table.conditional_put(holder, free, values)
+    failed = state_table.transact_write(*puts)
+    if state_table.CONFLICT in failed.values():
+        raise UnknownOutcomeError("The state table is busy with another request for this resource.")
+    return not failed
 
 
-def revoke_ready(record: PurchaseRecord) -> None:
-    """Return a READY number to BOUGHT, because the Update that purchased it is being rolled back."""
-    values: state_table.Values = {":bought": {"S": PurchaseState.BOUGHT}, ":ready": {"S": PurchaseState.READY}}
-    _change(record, "SET purchase_state = :bought", "purchase_state = :ready", values)
-
-
-def abandon(record: PurchaseRecord) -> bool:
-    """Cancel a BOUGHT purchase. Returns False if another invocation has reported or released its number."""
-    values: state_table.Values = {":bought": {"S": PurchaseState.BOUGHT}, ":true": {"BOOL": True}}
-    return _change(record, "SET canceled = :true", "purchase_state = :bought", values) is not None
-
-
-def close(record: PurchaseRecord, state: PurchaseState, physical_id: str = "") -> None:
-    """Record the end of a purchase: RELEASED or EXPIRED with its number, REFUSED or UNKNOWN without.
-
-    A record of another number, written by another invocation, does not change.
-    """
-    values: state_table.Values = {":state": {"S": state}, ":id": {"S": physical_id}, ":none": {"S": ""}}
-    _change(record, "SET purchase_state = :state", "physical_id IN (:id, :none)", values)
-
-
-def save_reservation(record: PurchaseRecord, at: float) -> None:
-    """Save a rate-limit reservation for the next invocation."""
-    values: state_table.Values = {":at": state_table.number(at), ":open": {"S": PurchaseState.OPEN}}
-    _change(record, "SET reserved_at = :at", "purchase_state = :open", values)
-
-
-def cancel(record: PurchaseRecord) -> PurchaseRecord:
-    """Prevent further attempts of a purchase. Returns the current record."""
-    changed = _change(record, "SET canceled = :true", "attribute_exists(pk)", {":true": {"BOOL": True}})
-    return changed or refresh(record)
-
-
-def mark_referenced(record: PurchaseRecord) -> None:
-    """Record that CloudFormation has the physical ID."""
-    if not record.referenced:
-        _change(record, "SET referenced = :true", "attribute_exists(pk)", {":true": {"BOOL": True}})
-
-
-def mark_response_accepted(resource: str, request_id: str, *, replaced: str | None) -> None:
-    """Record that CloudFormation accepted the SUCCESS response of a purchase.
-
-    The response of a replacement does not count if the replaced number was deleted before: CloudFormation no longer
-    waited for it.
-    """
-    if replaced is not None:
-        before = history(resource).by_physical_id(replaced)
-        if before is not None and not before.owns_number:
-            return
-    key = state_table.key(resource, _PURCHASE + request_id)
-    values = {":now": state_table.number(clock.now())}
-    state_table.update(key, "SET response_accepted_at = :now", "attribute_exists(pk)", values)
+def record_update(resource: str, request_id: str, issued_at: float) -> None:
+    """Record an Update, unless a newer one was recorded. Two in the same second are recorded as neither."""
+    key = state_table.key(resource, _LATEST)
+    values: dict[str, Any] = {":issued": state_table.number(issued_at), ":request": {"S": request_id}}
+    newest = "attribute_not_exists(updated_at) OR updated_at < :issued"
+    if state_table.update(key, "SET updated_at = :issued, updated_by = :request", newest, values) is None:
+        another = "updated_at = :issued AND updated_by <> :request"
+        state_table.update(key, "SET updated_by = :several", another, values | {":several": {"S": "several"}})
 
 
 def record_delete(resource: str, issued_at: float) -> None:
-    """Record a Delete, so that a request that was issued earlier and arrives later purchases nothing."""
-    _record_request(resource, "deleted_at", issued_at)
+    """Record a Delete with a generated ID. A request that was not issued after it purchases nothing."""
+    condition = "attribute_not_exists(deleted_at) OR deleted_at <= :issued"
+    values = {":issued": state_table.number(issued_at)}
+    state_table.update(state_table.key(resource, _LATEST), "SET deleted_at = :issued", condition, values)
 
 
-def record_update(resource: str, issued_at: float, *, protects: bool = False) -> bool:
-    """Record an Update. Returns False if a newer one was recorded: this one must not change anything.
-
-    protects: the Update is about to enable deletion protection.
-    """
-    return _record_request(resource, "updated_at", issued_at, ", protected_at = :issued" if protects else "")
-
-
-def _record_request(resource: str, attribute: str, issued_at: float, also: str = "") -> bool:
-    condition = f"attribute_not_exists({attribute}) OR {attribute} <= :issued"
-    key, values = state_table.key(resource, _LATEST), {":issued": state_table.number(issued_at)}
-    return state_table.update(key, f"SET {attribute} = :issued{also}", condition, values) is not None
+def _deleted(resource: str, issued_at: float) -> TransactWriteItemTypeDef:
+    return state_table.conditional_update(
+        state_table.key(resource, _LATEST),
+        "SET released_at = :issued",
+        "attribute_not_exists(released_at) OR released_at <= :issued",
+        {":issued": state_table.number(issued_at)},
+    )
 
 
-def _change(record: PurchaseRecord, change: str, condition: str, values: state_table.Values) -> PurchaseRecord | None:
-    item = state_table.update(_key(record), change, condition, values)
-    return None if item is None else _record(item)
+def _transact(record: PurchaseRecord, after: PurchaseRecord, *others: TransactWriteItemTypeDef) -> Mapping[int, str]:
+    """Write the record and others. Returns the conditions that are false, by position: 0 is the record's version."""
+    put = state_table.conditional_put(_item(after), *_seen(record))
+    for attempt in range(_CONFLICT_ATTEMPTS):
+        failed = state_table.transact_write(put, *others)
+        if state_table.CONFLICT not in failed.values():
+            return failed
+        state_table.wait_for_conflict(attempt)
+    raise UnknownOutcomeError("The state table is busy with another request for this resource.")
+
+
+def _seen(record: PurchaseRecord) -> tuple[str, state_table.Values]:
+    """Return the condition that the record was not written since it was read."""
+    return "version = :seen", {":seen": state_table.number(record.version)}
 
 
 def _key(record: PurchaseRecord) -> state_table.Key:
-    return state_table.key(record.resource, _PURCHASE + record.request_id)
+    return state_table.key(record.resource, f"{_PURCHASE}{record.request_id}@{record.request_time}")
+
+
+def _holder(record: PurchaseRecord) -> state_table.Item:
+    """Return the item that says which purchase holds a number."""
+    key = _key(record)
+    return {**state_table.key(f"holder#{record.physical_id}", "holder"), "holder_of": key["pk"], "purchase": key["sk"]}
 
 
 def _item(record: PurchaseRecord) -> state_table.Item:
-    return {
-        **_key(record),
-        "request_type": {"S": record.request_type},
-        "resource_type": {"S": record.resource_type},
-        "replaces": {"S": record.replaces or ""},
-        "issued_at": state_table.number(record.issued_at),
-        "opened_at": state_table.number(record.opened_at),
-        "purchase_state": {"S": record.state},
-        "attempt": state_table.number(record.attempt),
-        "candidate": {"S": record.candidate or ""},
-        "lease_owner": {"S": record.lease_owner},
-        "lease_until": state_table.number(record.lease_until),
-        "canceled": {"BOOL": record.canceled},
-        "referenced": {"BOOL": record.referenced},
-        "physical_id": {"S": record.physical_id or ""},
-    }
+    """Return the item of a record. None is omitted."""
+    item = {**record.unknown, **_key(record)}
+    for field in _FIELDS:
+        value = getattr(record, field.name)
+        name = _ATTRIBUTES.get(field.name, field.name)
+        if name not in {"pk", "request_id", "unknown"} and value is not None:
+            item[name] = _attribute(value)
+    return item
+
+
+def _attribute(value: str | float | bool) -> Any:
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    return {"S": value} if isinstance(value, str) else state_table.number(value)
 
 
 def _record(item: state_table.Item) -> PurchaseRecord:
     """Parse an item. Attributes that a later version of the provider added may be missing."""
-
-    def text(name: str) -> str | None:
-        return item.get(name, {}).get("S") or None
-
-    def flag(name: str) -> bool:
-        return bool(item.get(name, {}).get("BOOL"))
-
-    return PurchaseRecord(
-        resource=item["pk"]["S"],
-        request_id=item["sk"]["S"].removeprefix(_PURCHASE),
-        request_type=item["request_type"]["S"],
-        resource_type=item["resource_type"]["S"],
-        replaces=text("replaces"),
-        issued_at=float(item["issued_at"]["N"]),
-        opened_at=float(item["opened_at"]["N"]),
-        state=PurchaseState(item["purchase_state"]["S"]),
-        attempt=int(item["attempt"]["N"]),
-        candidate=text("candidate"),
-        lease_owner=text("lease_owner") or "",
-        lease_until=float(item["lease_until"]["N"]),
-        canceled=flag("canceled"),
-        referenced=flag("referenced"),
-        response_accepted_at=_time(item, "response_accepted_at"),
-        physical_id=text("physical_id"),
-        reserved_at=_time(item, "reserved_at"),
-    )
+    values: dict[str, Any] = {"request_id": item["sk"]["S"].removeprefix(_PURCHASE).rpartition("@")[0]}
+    names = {_ATTRIBUTES.get(field.name, field.name): field.name for field in _FIELDS}
+    for name, attribute in item.items():
+        for kind, value in attribute.items():
+            if name in names:
+                values[names[name]] = float(value) if kind == "N" else value
+    values["unknown"] = {name: item[name] for name in item.keys() - names.keys() - {"sk"}}
+    try:
+        values |= {name: kind(values[name]) for name, kind in _KINDS.items() if name in values}
+    except ValueError:
+        raise UnknownOutcomeError("A newer version of the provider wrote a purchase record.") from None
+    return PurchaseRecord(**values)
 
 
-def _time(item: state_table.Item, name: str) -> float | None:
-    return float(item[name]["N"]) if name in item else None
+_FIELDS = attrs.fields(cast("type[attrs.AttrsInstance]", PurchaseRecord))
+_ATTRIBUTES = {"resource": "pk", "state": "purchase_state"}
+"""Names of attributes that differ from the field."""
+_KINDS: Mapping[str, Callable[[Any], Any]] = {
+    "state": PurchaseState,
+    "releasing_from": PurchaseState,
+    "closed": Closed,
+    **dict.fromkeys(("request_time", "attempt", "searches", "version"), int),
+}

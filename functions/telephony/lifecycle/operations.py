@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import copy
 import re
+from contextlib import suppress
 from typing import Any
 
 from telephony import clock, reasons, resources
+from telephony.cloudformation import stacks
 from telephony.cloudformation.request import NOT_CREATED
-from telephony.errors import ClaimExpiredError, HandlerError, UnknownOutcomeError
+from telephony.cloudformation.stacks import Activity, Knowledge
+from telephony.errors import ClaimExpiredError, HandlerError, HandlerErrorCode, UnknownOutcomeError
 from telephony.lifecycle import ledger
 from telephony.lifecycle.invocation import Backoff, Invocation
-from telephony.lifecycle.ledger import History, PurchaseRecord, PurchaseState
-from telephony.lifecycle.purchase import cancel, purchase, read_existing, release_unused
+from telephony.lifecycle.ledger import Closed, History, PurchaseRecord, PurchaseState
+from telephony.lifecycle.purchase import purchase, read_existing
+from telephony.lifecycle.release import close, end, read_own_tags, release
 from telephony.model.properties import Properties
 from telephony.model.resource import ALLOW_ALL, Difference, Observed, Resource, Stability, differences
 from telephony.model.validation import disable_removed_switches, parse
 from telephony.observability import count, logger
+from telephony.settings import settings
 
-_ROLLBACK_WINDOW = 86_400
-"""Seconds after an Update within which another Update can be its rollback."""
-_CANCELLATION_WINDOW = 900
-"""Seconds after a Create was answered within which a Delete with a generated ID can follow its cancellation."""
 _PROTECTION = "DeletionProtectionEnabled"
 _MAX_ROUNDS = 4
 """Attempts to converge a resource that another application changes at the same time."""
@@ -33,356 +34,407 @@ _MAX_ROUNDS = 4
 
 def create(invocation: Invocation) -> Observed:
     """Purchase what is declared, configure it, and wait until it is ACTIVE if declared."""
-    resource = resources.by_type(invocation.request.resource_type)
-    desired = parse(resource.properties, invocation.request.properties)
-    _refuse_late_request(invocation)
-    record, observed = purchase(invocation, resource, desired)
-    return _complete(invocation, resource, desired, record, observed)
+    return _Operation(invocation).create()
 
 
 def update(invocation: Invocation) -> Observed:
     """Change in place what differs from the declaration, or replace the resource if that is allowed."""
-    request = invocation.request
-    physical_id = request.physical_resource_id or ""
-    resource = resources.by_type(request.resource_type)
-    desired = parse(resource.properties, request.properties)
-    _refuse_late_request(invocation)
-    if not ledger.record_update(_key(invocation), invocation.issued_at):
-        raise _superseded(invocation, resource)
-    history = ledger.history(_key(invocation))
-    observed = _read_owned(invocation, resource, history, physical_id)
-    if observed is None:
-        raise reasons.DOES_NOT_EXIST.failure(noun=resource.display_name, id=physical_id)
-    if not observed.pool_ids:
-        desired = disable_removed_switches(desired, request.old_properties)
-    current = history.by_physical_id(physical_id)
-    if current is not None:
-        ledger.mark_referenced(current)
-        _cancel_unreported_replacements(invocation, history, current)
-    changes = differences(observed, desired, create_only=True)
-    if not changes:
-        return _update_in_place(invocation, resource, desired, observed, current)
-    existing = _existing_replacement(invocation, resource, history, desired, current)
-    if existing is None:
-        _check_replacement(invocation, resource, desired, observed, changes)
-        existing = purchase(invocation, resource, desired)
-    record, replacement = existing
-    try:
-        completed = _complete(invocation, resource, desired, record, replacement)
-    except HandlerError as failure:
-        # CloudFormation keeps the current number, and never learned of the new one. A claim expires without a release.
-        created = failure.physical_id is not None and not isinstance(failure, ClaimExpiredError)
-        if created and ledger.abandon(record):
-            release_unused(invocation, resource, record, replacement.physical_id)
-        raise
-    if current is not None and record.request_id != request.request_id:
-        # The rollback returns the first number. Allow the second to be released even if it is protected: CloudFormation
-        # ignores a cleanup Delete that fails.
-        ledger.revoke_ready(current)
-    return completed
+    return _Operation(invocation).update()
 
 
 def delete(invocation: Invocation) -> None:
     """Release the number that this resource owns. On return, the resource owns no number."""
-    request = invocation.request
-    physical_id = request.physical_resource_id or ""
     try:
-        resource = resources.by_type(request.resource_type)
+        operation = _Operation(invocation)
     except HandlerError:
         return  # The Create was refused for the same reason and purchased nothing.
-    history = ledger.history(_key(invocation))
-    record = history.by_physical_id(physical_id)
-    if record is None and not re.fullmatch(resource.properties.id_pattern, physical_id):
-        _delete_by_generated_id(invocation)
-        return
-    if record is None:
-        if _read_owned(invocation, resource, history, physical_id) is not None:
-            policy = resource.release_policy(request.properties.get("OnDelete"))
-            invocation.retry(lambda: resource.release(physical_id, policy))
-        return
-    if record.owns_number:
-        _delete_purchase(invocation, resource, history, record)
-    for newer in _newer_purchases(history, record, invocation):
-        if newer.unused:
-            cancel(invocation, newer)
+    operation.delete()
 
 
-def _update_in_place(
-    invocation: Invocation,
-    resource: Resource[Any],
-    desired: Properties,
-    observed: Observed,
-    current: PurchaseRecord | None,
-) -> Observed:
-    if not resource.is_converged(observed, desired):
-        # A newer Update may have arrived while the read waited for its rate-limit reservation.
-        differing = differences(observed, desired, create_only=False)
-        protects = any(each.property_name == _PROTECTION and each.desired for each in differing)
-        if not ledger.record_update(_key(invocation), invocation.issued_at, protects=protects):
-            raise _superseded(invocation, resource)
-        observed = _converge(invocation, resource, desired, observed)
-    if current is not None and current.state is PurchaseState.BOUGHT:
-        # A rollback revoked READY and then did not complete.
-        ledger.mark_ready(current, observed.physical_id)
-    return observed
+class _Operation:
+    """The operation of one request."""
+
+    def __init__(self, invocation: Invocation) -> None:
+        self.invocation = invocation
+        self.request = invocation.request
+        self.resource: Resource[Any] = resources.by_type(self.request.resource_type)
+        self.key = ledger.resource_key(self.request.stack_id, self.request.logical_resource_id)
+        self.physical_id = self.request.physical_resource_id or ""
+
+    def create(self) -> Observed:
+        desired = parse(self.resource.properties, self.request.properties)
+        self._refuse_late_request()
+        try:
+            record, observed = purchase(self.invocation, self.resource, desired)
+            return self._complete(desired, record, observed)
+        except (HandlerError, UnknownOutcomeError) as failure:
+            if failure.physical_id is not None and (isinstance(failure, HandlerError) or self.invocation.final):
+                # The FAILED response will name the number. Nothing blocks its release.
+                created = ledger.history(self.key).by_physical_id(failure.physical_id)
+                if created is not None and created.state is PurchaseState.BOUGHT:
+                    _written(created, state=PurchaseState.READY, ended=False, failed=True)
+            raise
+
+    def update(self) -> Observed:
+        desired = parse(self.resource.properties, self.request.properties)
+        self._refuse_late_request()
+        ledger.record_update(self.key, self.request.request_id, self.invocation.issued_at)
+        history = self._newest_history()
+        current, observed = self._read_current(history)
+        if not observed.pool_ids:
+            desired = disable_removed_switches(desired, self.request.old_properties)
+        self._end_unreported_replacements(history, current)
+        changes = differences(observed, desired, create_only=True)
+        if not changes:
+            return self._update_in_place(desired, current, observed)
+        existing = self._existing_replacement(history, desired, current)
+        if existing is None:
+            self._check_replacement(desired, observed, changes)
+            existing = purchase(self.invocation, self.resource, desired, history)
+        record, replacement = existing
+        try:
+            completed = self._complete(desired, record, replacement)
+        except HandlerError:
+            # CloudFormation keeps the current number, and never learned of the new one.
+            record = ledger.refresh(record)
+            if record.state is PurchaseState.BOUGHT:
+                end(self.invocation, record)
+            raise
+        if record.physical_id == current.replaces:
+            # The rollback returns the first number. Allow the second to be released even if it is protected:
+            # CloudFormation ignores a cleanup Delete that fails.
+            _written(current, failed=True)
+        return completed
+
+    def delete(self) -> None:
+        self._refuse_late_request()
+        history = ledger.history(self.key)
+        record = history.by_physical_id(self.physical_id)
+        if record is None and not re.fullmatch(self.resource.properties.id_pattern, self.physical_id):
+            self._delete_by_generated_id()
+            return
+        if record is None:
+            with suppress(HandlerError):  # It has another owner.
+                record = self._restore()
+        if record is None:
+            return
+        if record.state is not PurchaseState.CLOSED:
+            self._release(record)
+            history = ledger.history(self.key)
+        for newer in self._newer_purchases(history, record):
+            if not newer.reported:
+                end(self.invocation, newer)
+
+    def _refuse_late_request(self) -> None:
+        if clock.now() >= self.invocation.service_deadline:
+            raise reasons.TOO_LATE.failure()
+
+    def _newest_history(self) -> History:
+        """Read what the ledger holds for the resource. Raises HandlerError if a newer request was processed.
+
+        An earlier invocation of a superseded Update may have ended before it could release what it purchased.
+        """
+        history = ledger.history(self.key)
+        if history.updated_at <= self.invocation.issued_at:
+            return history
+        own = history.by_request(self.request.request_id, self.request.time)
+        if own is not None and own.request_time == self.request.time and not own.reported:
+            end(self.invocation, own)
+        raise reasons.SUPERSEDED.failure(noun=self.resource.display_name)
+
+    def _read_current(self, history: History) -> tuple[PurchaseRecord, Observed]:
+        """Return the number that an Update names. Raises HandlerError if the resource does not hold it."""
+        record = history.by_physical_id(self.physical_id) or self._restore()
+        if record is None or record.state is PurchaseState.CLOSED:
+            raise reasons.DOES_NOT_EXIST.failure(noun=self.resource.display_name, id=self.physical_id)
+        observed = self._with_own_tags(record, self._read_existing(self.physical_id, reasons.DOES_NOT_EXIST))
+        if record.state is not PurchaseState.READY:
+            # A Delete or a rollback did not complete. CloudFormation still uses the number.
+            record = _written(record, state=PurchaseState.READY, ended=False, releasing_from=None)
+        return record, observed
+
+    def _with_own_tags(self, record: PurchaseRecord, observed: Observed) -> Observed:
+        """Raise HandlerError if the ID was released and purchased again by another request."""
+        if not self.resource.reusable_ids:
+            return observed
+        tags = read_own_tags(self.invocation, self.resource, record, observed.arn)
+        if tags is None:
+            raise reasons.ANOTHER_PURCHASE.failure(noun=self.resource.display_name, id=observed.physical_id)
+        return copy.replace(observed, tags=tags)
+
+    def _restore(self) -> PurchaseRecord | None:
+        """Write the record of a number that the ledger has lost, if its tags name this resource.
+
+        None if the number does not exist. Raises HandlerError if it has another owner.
+        """
+        if not re.fullmatch(self.resource.properties.id_pattern, self.physical_id):
+            return None
+        observed = self._read(self.physical_id)
+        if observed is None:
+            return None
+        tags = self.invocation.retry(lambda: self.resource.read_tags(observed))
+        record = ledger.record_of_tags(self.key, self.resource.type_name, observed, tags)
+        if record.identity.matches(tags) and ledger.restore(record):
+            return record
+        raise reasons.NOT_OWNED.failure(noun=self.resource.display_name, id=self.physical_id)
+
+    def _update_in_place(self, desired: Properties, current: PurchaseRecord, observed: Observed) -> Observed:
+        if current.failed:
+            current = _written(current, failed=False)  # The Update that rolled back did not complete.
+        protects = False
+        if not self.resource.is_converged(observed, desired):
+            self._newest_history()  # A newer Update may have arrived during the read.
+            differing = differences(observed, desired, create_only=False)
+            protects = any(each.property_name == _PROTECTION and each.desired for each in differing)
+            if protects:
+                current = _written(current, protecting_until=self.invocation.ends_at)
+            observed = self._converge(desired, observed)
+        until = current.protecting_until
+        if protects:
+            self._newest_history()
+            self.invocation.with_outcome.append(ledger.write_with(current, protecting_until=0))
+        elif until is not None and clock.now() > until and not observed.protected:
+            self.invocation.with_outcome.append(ledger.write_with(current, protecting_until=None))
+        return observed
+
+    def _release(self, record: PurchaseRecord) -> None:
+        """Release the number that a Delete names."""
+        policy = self.resource.release_policy(self.request.properties.get("OnDelete"))
+        if record.failed or not record.reported:
+            policy = ALLOW_ALL
+        elif record.protecting_until is not None and self.request.properties.get(_PROTECTION) not in (True, "true"):
+            # An Update that CloudFormation has discarded enabled protection, or may do so after its rollback.
+            policy = copy.replace(policy, lift_deletion_protection=True)
+
+        def finish(record: PurchaseRecord, why: Closed) -> None:
+            closed = ledger.write_with(record, state=PurchaseState.CLOSED, closed=why)
+            self.invocation.with_outcome.append(closed)
+
+        release(
+            self.invocation,
+            self.resource,
+            record,
+            policy,
+            issued_at=self.invocation.issued_at,
+            check=self._require_operation,
+            finish=finish,
+        )
+
+    def _require_operation(self) -> None:
+        """Raise HandlerError unless an operation of the stack is in progress.
+
+        CloudFormation waits for a Delete during an operation only. One that comes later is repeated, late or forged.
+        """
+        if not self._is(Activity.UPDATING, Activity.ROLLING_BACK):
+            raise reasons.NOT_IN_OPERATION.failure(noun=self.resource.display_name, id=self.physical_id)
+
+    def _is(self, *activities: Activity) -> bool:
+        """Return whether CloudFormation shows the stack in one of these activities, now or within seconds."""
+        backoff, until = Backoff(), clock.now() + settings().stack_status_period
+        while self._activity() not in activities:
+            if clock.now() > until or not self.invocation.wait(backoff):
+                return False
+        return True
+
+    def _activity(self) -> Activity:
+        """Read the stack. One of a listed account, which can not be read, counts as in a rollback."""
+        stack_id = self.request.stack_id
+        try:
+            return self.invocation.retry(lambda: stacks.activity(stack_id))
+        except HandlerError as failure:
+            if failure.error_code is HandlerErrorCode.ACCESS_DENIED and stacks.is_trusted(stack_id):
+                return Activity.ROLLING_BACK
+            raise
+
+    def _delete_by_generated_id(self) -> None:
+        """Delete by the ID of a Create that failed, or by one that CloudFormation generated without a response.
+
+        The Create may be lost, in progress or still to arrive. Recording the Delete first prevents a late Create. A
+        number that may have been reported is released only if CloudFormation never had its ID: a policy may have
+        retained it.
+        """
+        ledger.record_delete(self.key, self.invocation.issued_at)
+        failed_id = self.physical_id.partition(NOT_CREATED)[2]
+        for record in ledger.history(self.key).unfinished(self.invocation.issued_at):
+            if failed_id in {"", record.request_id} and (not record.reported or self._never_named(record)):
+                end(self.invocation, record, check=self._require_operation)
+
+    def _never_named(self, record: PurchaseRecord) -> bool:
+        """Return whether CloudFormation's events prove that it never had a number."""
+        ids = (self.request.stack_id, self.request.logical_resource_id, record.physical_id or "")
+        knowledge = self.invocation.retry(lambda: stacks.knowledge(*ids, since=record.opened_at))
+        if knowledge is Knowledge.RETAINED:
+            close(record, Closed.RETAINED)
+        elif knowledge is not Knowledge.NEVER_NAMED:
+            count("NumbersNotReleased", ResourceType=record.resource_type)
+            extra = {"purchase_request_id": record.request_id, "knowledge": knowledge.name}
+            logger.warning("Did not release a number that CloudFormation may have", extra=extra)
+        return knowledge is Knowledge.NEVER_NAMED
+
+    def _complete(self, desired: Properties, record: PurchaseRecord, observed: Observed) -> Observed:
+        """Configure a purchased resource as declared, and mark it READY."""
+        if record.state is PurchaseState.READY and observed.newly_purchased:
+            return observed  # The purchase was the last step.
+        try:
+            record, observed = self._configure(desired, record, observed)
+        except (HandlerError, UnknownOutcomeError) as failure:
+            failure.physical_id = observed.physical_id
+            if isinstance(failure, HandlerError) and not isinstance(failure, ClaimExpiredError) and not record.reported:
+                self._disable_protection(observed.physical_id)
+            raise
+        while record.owns_number:
+            if record.state is PurchaseState.READY and not record.failed:
+                return observed
+            if clock.now() >= self.invocation.service_deadline:
+                raise reasons.TOO_LATE.failure()
+            ready = ledger.write(record, state=PurchaseState.READY, failed=False, claimed=True)
+            record = ready or ledger.refresh(record)
+        end(self.invocation, record)
+        raise reasons.DELETED_DURING_SETUP.failure(noun=self.resource.display_name)
+
+    def _configure(
+        self, desired: Properties, record: PurchaseRecord, observed: Observed
+    ) -> tuple[PurchaseRecord, Observed]:
+        if desired.wait_for_active or self.resource.polls_until_stable:
+            observed = self._wait_until_stable(desired, observed)
+            if observed.stability is Stability.FAILED and not (record.claimed or record.reported):
+                close(record, Closed.LAPSED)
+                raise reasons.CLAIM_FAILED.as_kind(ClaimExpiredError, **self._failed_values(observed))
+        if (
+            self.resource.polls_until_stable
+            and not record.claimed
+            and not self.resource.is_converged(observed, desired)
+        ):
+            record = _written(record, claimed=True)  # A change can fail too.
+        return record, self._converge(desired, observed)
+
+    def _wait_until_stable(self, desired: Properties, observed: Observed) -> Observed:
+        """Poll until the resource is not PENDING. Running out of time is a failure when the response is due."""
+        invocation, backoff = self.invocation, Backoff()
+        limit = invocation.issued_at + (desired.wait_timeout_seconds or float("inf"))
+        while observed.stability is Stability.PENDING:
+            if not invocation.wait(backoff, until=limit):
+                values = {"noun": self.resource.display_name, "id": observed.physical_id}
+                values["status"] = observed.attributes.get("Status") or Stability.PENDING
+                if limit <= invocation.deadline:
+                    raise reasons.STILL_PENDING.failure(seconds=desired.wait_timeout_seconds, **values)
+                raise invocation.timed_out(reasons.STILL_PENDING_AT_TIMEOUT.failure(**values))
+            observed = self._read_existing(observed.physical_id)
+        return observed
+
+    def _converge(self, desired: Properties, observed: Observed) -> Observed:
+        """Change what differs from the observed state, or after an error from a new read."""
+        latest: Observed | None = observed
+
+        def once() -> Observed:
+            nonlocal latest
+            current = latest if latest is not None else self._read_existing(observed.physical_id)
+            latest = None
+            return self.resource.converge(current, desired)
+
+        for _ in range(_MAX_ROUNDS):
+            before = _values(differences(observed, desired, create_only=False))
+            result = self.invocation.retry(once)
+            if not self.resource.polls_until_stable or result.stability is Stability.ACTIVE:
+                return result
+            observed = latest = self._wait_until_stable(desired, result)
+            # The status can still show that an earlier change FAILED. Only an unchanged difference means this one did.
+            after = _values(differences(observed, desired, create_only=False))
+            if observed.stability is Stability.FAILED and after == before:
+                raise reasons.CHANGE_FAILED.failure(**self._failed_values(observed))
+        raise reasons.CHANGED_BY_OTHERS.failure(noun=self.resource.display_name, id=observed.physical_id)
+
+    def _failed_values(self, observed: Observed) -> dict[str, str]:
+        message = observed.message or "the service gives no reason"
+        return {"noun": self.resource.display_name, "id": observed.physical_id, "message": message}
+
+    def _disable_protection(self, physical_id: str) -> None:
+        """Make a failed purchase releasable. If this fails too, its Delete does it."""
+        try:
+            observed = self._read(physical_id)
+            if observed is not None and observed.protected:
+                self.invocation.retry(lambda: self.resource.disable_protection(observed))
+        except (HandlerError, UnknownOutcomeError) as error:
+            logger.warning("Could not disable deletion protection", extra={"error": error.error_code})
+
+    def _newer_purchases(self, history: History, current: PurchaseRecord) -> list[PurchaseRecord]:
+        """Return the unfinished purchases of earlier requests that were opened after the current one."""
+        own = (self.request.request_id, current.request_id)
+        found = history.unfinished(self.invocation.issued_at)
+        return [record for record in found if record.opened_at > current.opened_at and record.request_id not in own]
+
+    def _end_unreported_replacements(self, history: History, current: PurchaseRecord) -> None:
+        """End later purchases: an Update that names a number proves that CloudFormation has no later ID.
+
+        A number that may have been reported could have been named before, and retained. CloudFormation's events decide.
+        """
+        for record in self._newer_purchases(history, current):
+            unused = not record.reported
+            try:
+                if record.reported:
+                    with suppress(UnknownOutcomeError):  # The events can't be read. The sweep reads them again.
+                        unused = self._never_named(record)
+                if unused:
+                    end(self.invocation, record)
+            except HandlerError as failure:
+                # The purchase has ended: its Delete and the sweep release it later. A rollback must not fail for it.
+                logger.warning("Could not release an unused replacement", extra={"error": failure.error_code})
+                count("NumbersNotReleased", ResourceType=record.resource_type)
+
+    def _existing_replacement(
+        self, history: History, desired: Properties, current: PurchaseRecord
+    ) -> tuple[PurchaseRecord, Observed] | None:
+        """Return a number of this resource that fits, so that none is purchased.
+
+        Either an earlier invocation of this request purchased it, or this Update is the rollback of the Update that
+        replaced it. The rollback returns the first number, and CloudFormation deletes the second.
+        """
+        own = history.by_request(self.request.request_id, self.request.time)
+        if own is not None and own.owns_number:
+            return own, self._read_existing(own.physical_id or "")
+        first = history.by_physical_id(current.replaces) if current.replaces is not None else None
+        if first is None or first.state is not PurchaseState.READY:
+            return None
+        if not self._is(Activity.ROLLING_BACK):
+            return None  # The first number was retained.
+        observed = self._read_existing(first.physical_id or "")
+        if differences(observed, desired, create_only=True):
+            return None
+        return first, self._with_own_tags(first, observed)
+
+    def _read(self, physical_id: str) -> Observed | None:
+        return self.invocation.retry(lambda: self.resource.read(physical_id))
+
+    def _read_existing(self, physical_id: str, missing: reasons.Reason = reasons.RELEASED_OUTSIDE) -> Observed:
+        return read_existing(self.invocation, self.resource, physical_id, missing)
+
+    def _check_replacement(self, desired: Properties, observed: Observed, changes: list[Difference]) -> None:
+        """Raise HandlerError unless the declaration allows the release of the current number, and nothing blocks it."""
+        values = {
+            "changes": ", ".join(str(change) for change in changes),
+            "id": observed.physical_id,
+            "noun": self.resource.display_name,
+        }
+        changed = {change.property_name for change in changes}
+        if self.resource.identity_fields and not changed.intersection(self.resource.identity_fields):
+            raise reasons.SAME_IDENTITY.failure(**values)
+        if desired.allow_replacement is not True and desired.allow_replacement != observed.physical_id:
+            raise reasons.REPLACEMENT_REFUSED.failure(**values)
+        pools = self.invocation.retry(lambda: self.resource.read_pool_ids(observed))
+        if observed.protected or pools:
+            blockers = ["has deletion protection enabled"] if observed.protected else []
+            blockers += [f"is in {', '.join(pools)}"] if pools else []
+            raise reasons.NOT_RELEASABLE.failure(blockers=" and ".join(blockers), **values)
 
 
-def _superseded(invocation: Invocation, resource: Resource[Any]) -> HandlerError:
-    """Return the failure of an Update that is not the latest.
-
-    An earlier invocation of it may have ended before it could release what it purchased, so that is released first.
-    """
-    own = ledger.history(_key(invocation)).by_request(invocation.request.request_id)
-    if own is not None and own.open and not own.referenced and own.response_accepted_at is None:
-        cancel(invocation, own)
-    return reasons.SUPERSEDED.failure(noun=resource.display_name)
-
-
-def _key(invocation: Invocation) -> str:
-    return ledger.resource_key(invocation.request.stack_id, invocation.request.logical_resource_id)
-
-
-def _delete_purchase(invocation: Invocation, resource: Resource[Any], history: History, record: PurchaseRecord) -> None:
-    physical_id = record.physical_id or ""
-    declared = invocation.request.properties
-    policy = resource.release_policy(declared.get("OnDelete"))
-    protected_at = history.protected_at
-    recent = protected_at is not None and invocation.issued_at - protected_at <= _ROLLBACK_WINDOW
-    if recent and declared.get(_PROTECTION) not in (True, "true"):
-        # An Update was to enable protection and was rolled back. It may have enabled it after its rollback.
-        policy = copy.replace(policy, lift_deletion_protection=True)
-    if record.state is PurchaseState.BOUGHT:
-        # The purchase never succeeded, or its Update was rolled back. Its protection must not block its Delete.
-        policy = ALLOW_ALL
-        ledger.cancel(record)
-    invocation.retry(lambda: resource.release(physical_id, policy))
-    ledger.close(record, PurchaseState.RELEASED, physical_id)
-
-
-def _delete_by_generated_id(invocation: Invocation) -> None:
-    """Delete by the ID of a Create that failed, or by an ID that CloudFormation generated because it has no response.
-
-    The Create may be lost, in progress or still to arrive. Recording the Delete first prevents a late Create.
-    """
-    request = invocation.request
-    physical_id = request.physical_resource_id or ""
-    ledger.record_delete(_key(invocation), invocation.issued_at)
-    history = ledger.history(_key(invocation))
-    earlier = [record for record in history.purchases if record.open and record.issued_at <= invocation.issued_at]
-    if physical_id.startswith(NOT_CREATED):
-        request_id = physical_id.removeprefix(NOT_CREATED)
-        unreported = [record for record in earlier if record.request_id == request_id]
-    else:
-        unreported = _unreported_purchases(invocation, earlier)
-    for record in unreported:
-        cancel(invocation, record)
-
-
-def _unreported_purchases(invocation: Invocation, records: list[PurchaseRecord]) -> list[PurchaseRecord]:
-    """Return the purchases that a Delete with a generated ID can refer to.
-
-    It follows a Create whose response CloudFormation did not receive. If the latest response was accepted, the Create
-    had been canceled before. If that response is old, the number was more likely retained by a DeletionPolicy when the
-    logical ID was used before, and must not be released.
-    """
-    created = [record for record in records if record.request_type == "Create" and not record.referenced]
-    unanswered = [record for record in created if record.response_accepted_at is None]
-    latest = created[-1] if created else None
-    if latest is None or latest.response_accepted_at is None:
-        return unanswered
-    if invocation.issued_at - latest.response_accepted_at <= _CANCELLATION_WINDOW:
-        return [*unanswered, latest]
-    count("NumbersNotReleased", ResourceType=latest.resource_type)
-    logger.warning("Did not release a number of an earlier Create", extra={"created_by": latest.request_id})
-    return unanswered
-
-
-def _complete(
-    invocation: Invocation,
-    resource: Resource[Any],
-    desired: Properties,
-    record: PurchaseRecord,
-    observed: Observed,
-) -> Observed:
-    """Configure a purchased resource as declared, and mark it READY."""
-    physical_id = observed.physical_id
-    if record.state is PurchaseState.READY and observed.newly_purchased:
-        return observed  # The purchase was the last step.
-    try:
-        if desired.wait_for_active or resource.polls_until_stable:
-            observed = _wait_until_stable(invocation, resource, desired, observed)
-            if observed.stability is Stability.FAILED:
-                raise reasons.CLAIM_FAILED.as_kind(ClaimExpiredError, **_failed_values(resource, observed))
-        observed = _converge(invocation, resource, desired, observed)
-    except ClaimExpiredError as failure:
-        ledger.close(record, PurchaseState.EXPIRED, physical_id)
-        failure.physical_id = physical_id
-        raise
-    except HandlerError as failure:
-        failure.physical_id = physical_id
-        _disable_protection(invocation, resource, physical_id)
-        raise
-    except UnknownOutcomeError as error:
-        error.physical_id = physical_id
-        raise
-    if ledger.mark_ready(record, physical_id) is None:
-        release_unused(invocation, resource, record, physical_id)
-        raise reasons.DELETED_DURING_SETUP.failure(noun=resource.display_name)
-    return observed
-
-
-def _wait_until_stable(
-    invocation: Invocation, resource: Resource[Any], desired: Properties, observed: Observed
-) -> Observed:
-    """Poll until the resource is not PENDING. Running out of time is a failure when the response is due."""
-    backoff = Backoff()
-    limit = invocation.issued_at + (desired.wait_timeout_seconds or float("inf"))
-    while observed.stability is Stability.PENDING:
-        if not invocation.wait(backoff, until=min(limit, invocation.deadline)):
-            values = {"noun": resource.display_name, "id": observed.physical_id}
-            values["status"] = observed.attributes.get("Status") or Stability.PENDING
-            if limit <= invocation.deadline:
-                raise reasons.STILL_PENDING.failure(seconds=desired.wait_timeout_seconds, **values)
-            raise invocation.timed_out(reasons.STILL_PENDING_AT_TIMEOUT.failure(**values))
-        observed = read_existing(invocation, resource, observed.physical_id)
-    return observed
-
-
-def _converge(invocation: Invocation, resource: Resource[Any], desired: Properties, observed: Observed) -> Observed:
-    """Change what differs from the observed state, or after an error from a new read."""
-    latest: Observed | None = observed
-
-    def once() -> Observed:
-        nonlocal latest
-        current = latest if latest is not None else read_existing(invocation, resource, observed.physical_id)
-        latest = None
-        return resource.converge(current, desired)
-
-    for _ in range(_MAX_ROUNDS):
-        before = _values(differences(observed, desired, create_only=False))
-        result = invocation.retry(once)
-        if not resource.polls_until_stable or result.stability is Stability.ACTIVE:
-            return result
-        observed = latest = _wait_until_stable(invocation, resource, desired, result)
-        # The status can still show that an earlier change FAILED. Only an unchanged difference means that this one did.
-        after = _values(differences(observed, desired, create_only=False))
-        if observed.stability is Stability.FAILED and after == before:
-            raise reasons.CHANGE_FAILED.failure(**_failed_values(resource, observed))
-    raise reasons.CHANGED_BY_OTHERS.failure(noun=resource.display_name, id=observed.physical_id)
+def _written(record: PurchaseRecord, **changes: Any) -> PurchaseRecord:
+    """Write a change that does not depend on the state of the record. Raises UnknownOutcomeError if it is CLOSED."""
+    while (written := ledger.write(record, **changes)) is None:
+        record = ledger.refresh(record)
+        if record.state is PurchaseState.CLOSED:
+            raise UnknownOutcomeError("Another invocation has closed the purchase.")
+    return written
 
 
 def _values(found: list[Difference]) -> list[tuple[str, Any, Any]]:
     return [(difference.property_name, difference.live, difference.desired) for difference in found]
-
-
-def _failed_values(resource: Resource[Any], observed: Observed) -> dict[str, str]:
-    message = observed.message or "the service gives no reason"
-    return {"noun": resource.display_name, "id": observed.physical_id, "message": message}
-
-
-def _disable_protection(invocation: Invocation, resource: Resource[Any], physical_id: str) -> None:
-    """Make a failed purchase releasable. If this fails too, its Delete does it."""
-    try:
-        observed = _read(invocation, resource, physical_id)
-        if observed is not None and observed.protected:
-            invocation.retry(lambda: resource.disable_protection(observed))
-    except (HandlerError, UnknownOutcomeError) as error:
-        logger.warning("Could not disable deletion protection", extra={"error": error.error_code})
-
-
-def _refuse_late_request(invocation: Invocation) -> None:
-    if clock.now() >= invocation.issued_at + invocation.request.service_timeout:
-        raise reasons.TOO_LATE.failure()
-
-
-def _read_owned(invocation: Invocation, resource: Resource[Any], history: History, physical_id: str) -> Observed | None:
-    """Read the resource with this ID. None if it does not exist. Raises HandlerError if it has another owner."""
-    if not re.fullmatch(resource.properties.id_pattern, physical_id):
-        return None
-    observed = _read(invocation, resource, physical_id)
-    if observed is None or history.by_physical_id(physical_id) is not None:
-        return observed
-    tags = invocation.retry(lambda: resource.read_tags(observed))
-    if not invocation.owner.owns(tags):
-        raise reasons.NOT_OWNED.failure(noun=resource.display_name, id=physical_id)
-    return observed
-
-
-def _newer_purchases(history: History, current: PurchaseRecord, invocation: Invocation) -> list[PurchaseRecord]:
-    """Return later purchases for the same resource that CloudFormation never referred to."""
-    return [
-        record
-        for record in history.purchases
-        if record.opened_at > current.opened_at
-        and record.issued_at <= invocation.issued_at
-        and record.request_id != invocation.request.request_id
-        and record.physical_id != current.physical_id
-        and not record.referenced
-    ]
-
-
-def _cancel_unreported_replacements(invocation: Invocation, history: History, current: PurchaseRecord) -> None:
-    """Cancel later purchases: an Update that refers to a number proves that CloudFormation has no later ID."""
-    for record in _newer_purchases(history, current, invocation):
-        if record.open:
-            try:
-                cancel(invocation, record)
-            except HandlerError as failure:
-                # The purchase is canceled: its Delete and the sweep release it later. A rollback must not fail for it.
-                logger.warning("Could not release an unused replacement", extra={"error": failure.error_code})
-                count("NumbersNotReleased", ResourceType=record.resource_type)
-
-
-def _existing_replacement(
-    invocation: Invocation,
-    resource: Resource[Any],
-    history: History,
-    desired: Properties,
-    current: PurchaseRecord | None,
-) -> tuple[PurchaseRecord, Observed] | None:
-    """Return a number of this resource that fits, so that none is purchased.
-
-    Either an earlier invocation of this request purchased it, or this Update is the rollback of the Update that
-    replaced it. The rollback returns the first number, and CloudFormation deletes the second.
-    """
-    own = history.by_request(invocation.request.request_id)
-    if own is not None and own.owns_number and not own.canceled:
-        return own, read_existing(invocation, resource, own.physical_id or "")
-    if current is None or current.replaces is None or invocation.issued_at - current.issued_at > _ROLLBACK_WINDOW:
-        return None
-    first = history.by_physical_id(current.replaces)
-    if first is None or first.state is not PurchaseState.READY:
-        return None
-    observed = _read(invocation, resource, current.replaces)
-    if observed is None or differences(observed, desired, create_only=True):
-        return None
-    return first, observed
-
-
-def _read(invocation: Invocation, resource: Resource[Any], physical_id: str) -> Observed | None:
-    return invocation.retry(lambda: resource.read(physical_id))
-
-
-def _check_replacement(
-    invocation: Invocation,
-    resource: Resource[Any],
-    desired: Properties,
-    observed: Observed,
-    changes: list[Difference],
-) -> None:
-    """Raise HandlerError unless the declaration allows the release of the current number, and nothing blocks it."""
-    values = {
-        "changes": ", ".join(str(change) for change in changes),
-        "id": observed.physical_id,
-        "noun": resource.display_name,
-    }
-    changed = {change.property_name for change in changes}
-    if resource.identity_fields and not changed.intersection(resource.identity_fields):
-        raise reasons.SAME_IDENTITY.failure(**values)
-    if desired.allow_replacement is not True and desired.allow_replacement != observed.physical_id:
-        raise reasons.REPLACEMENT_REFUSED.failure(**values)
-    pools = invocation.retry(lambda: resource.read_pool_ids(observed))
-    if observed.protected or pools:
-        blockers = ["has deletion protection enabled"] if observed.protected else []
-        blockers += [f"is in {', '.join(pools)}"] if pools else []
-        raise reasons.NOT_RELEASABLE.failure(blockers=" and ".join(blockers), **values)

@@ -73,6 +73,8 @@ class Purchase:
 
     owner: Owner
     request_id: str
+    request_time: int
+    """Distinguishes requests with the same ID: when CloudFormation issued it, or 0 if the URL does not contain it."""
     opened_at: float
     """Seconds since the epoch. Nothing that belongs to the purchase was created earlier."""
     attempt: int
@@ -85,7 +87,8 @@ class Purchase:
         A lowercase UUID is valid for pinpoint-sms-voice-v2 (1 to 64 printable characters) and for Connect (UUID only).
         """
         owner = self.owner
-        parts = (owner.stack_id, owner.logical_resource_id, self.request_id, operation, candidate or str(self.attempt))
+        request = f"{self.request_id}@{self.request_time}"
+        parts = (owner.stack_id, owner.logical_resource_id, request, operation, candidate or str(self.attempt))
         return str(uuid.uuid5(_NAMESPACE, "|".join(parts)))
 
     @property
@@ -96,6 +99,7 @@ class Purchase:
             f"{TAG_PREFIX}stack-id": self.owner.stack_id,
             f"{TAG_PREFIX}logical-id": self.owner.logical_resource_id,
             f"{TAG_PREFIX}request-id": self.request_id,
+            f"{TAG_PREFIX}issued-at": str(self.request_time),
         }
 
     def tags(self, declared_tags: Iterable[Tag] | None) -> dict[str, str]:
@@ -104,7 +108,7 @@ class Purchase:
 
     def matches(self, tags: Mapping[str, str]) -> bool:
         """Return whether a resource with these tags was purchased for this purchase."""
-        return self.owner.owns(tags) and tags.get(f"{TAG_PREFIX}request-id") == self.request_id
+        return all(tags.get(key) == value for key, value in self.ownership_tags.items())
 
 
 @data
@@ -136,6 +140,10 @@ class Resource[P: Properties](abc.ABC):
     """The IAM actions that the verbs need."""
     polls_until_stable: ClassVar[bool] = False
     """Always wait until the resource is ACTIVE or FAILED, because a purchase can still fail."""
+    reusable_ids: ClassVar[bool] = False
+    """The ID of a released resource can be purchased again, by anybody: its tags are read before it is changed."""
+    release_call: ClassVar[tuple[str, str]]
+    """Service and operation of the call in `release`. It is reserved before the release is decided."""
     identity_fields: ClassVar[tuple[str, ...]] = ()
     """The properties that form the physical ID, in order. A replacement must change one, or both have the same ID."""
 
@@ -169,6 +177,10 @@ class Resource[P: Properties](abc.ABC):
     @abc.abstractmethod
     def read_tags(self, observed: Observed) -> Mapping[str, str]:
         """Return the tags. Makes a call only if `observed` does not contain them."""
+
+    def read_tags_by_arn(self, arn: str) -> Mapping[str, str] | None:
+        """Return the tags, or None if the resource does not exist. Called only if `reusable_ids` is True."""
+        raise NotImplementedError
 
     @abc.abstractmethod
     def converge(self, observed: Observed, desired: P) -> Observed:

@@ -31,10 +31,15 @@ class SmsResource[P: Properties](Resource[P]):
         """Call ListTagsForResource, because the describe calls do not return tags."""
         if observed.tags is not None:
             return observed.tags
-        with suppress(NotFoundError):  # Released since it was listed.
-            response = services.sms_voice().list_tags_for_resource(ResourceArn=observed.arn)
-            return {tag["Key"]: tag["Value"] for tag in response.get("Tags", [])}
-        return {}
+        return self.read_tags_by_arn(observed.arn) or {}
+
+    def read_tags_by_arn(self, arn: str) -> Mapping[str, str] | None:
+        """ListTagsForResource."""
+        try:
+            response = services.sms_voice().list_tags_for_resource(ResourceArn=arn)
+        except NotFoundError:
+            return None
+        return {tag["Key"]: tag["Value"] for tag in response.get("Tags", [])}
 
     def is_converged(self, observed: Observed, desired: P) -> bool:
         """Return whether nothing differs. Tags that were not read may differ."""

@@ -22,14 +22,6 @@ class Owner:
         stack_id, logical_id = tags.get(f"{TAG_PREFIX}stack-id"), tags.get(f"{TAG_PREFIX}logical-id")
         return cls(stack_id, logical_id) if stack_id and logical_id else None
 
-    def owns(self, tags: Mapping[str, str]) -> bool:
-        """Return whether the ownership tags name this owner."""
-        owner = Owner.of(tags)
-        return owner is not None and (self.stack_id, self.logical_resource_id) == (
-            owner.stack_id,
-            owner.logical_resource_id,
-        )
-
 
 def tag_changes(tags: Mapping[str, str], desired: Iterable[Tag]) -> tuple[Mapping[str, str], list[str]]:
     """Return the tags to set and the keys to remove. Reserved tags are never removed."""

@@ -96,7 +96,7 @@ def shows_value(kind: Any, info: PropertyInfo) -> bool:
     Any other property can have a NoEcho parameter as its value.
     """
     kind = _item_type(kind)
-    return info.code or kind in {bool, int, ReplacementPermission} or typing.get_origin(kind) is Literal
+    return info.code or kind in {bool, int} or typing.get_origin(kind) is Literal
 
 
 def without_none(kind: Any) -> Any:

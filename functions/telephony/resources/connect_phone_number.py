@@ -27,7 +27,8 @@ _MAX_CANDIDATES = 10
 """The maximum that one search returns."""
 _MAX_PREFIX = 12
 """Characters of the longest prefix for ListPhoneNumbersV2: a plus sign and eleven digits."""
-_STABILITY = {"IN_PROGRESS": Stability.PENDING, "CLAIMED": Stability.ACTIVE, "FAILED": Stability.FAILED}
+_STABILITY = {"CLAIMED": Stability.ACTIVE, "FAILED": Stability.FAILED}
+"""Any other status, such as IN_PROGRESS, is PENDING."""
 
 
 def _both(first: str, second: str) -> Callable[[Mapping[str, Any]], bool]:
@@ -125,6 +126,7 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
         "sms-voice:DescribePhoneNumbers",
     )
     polls_until_stable = True
+    release_call = (services.CONNECT, "ReleasePhoneNumber")
 
     def __init__(self) -> None:
         self._candidates: list[str] | None = None
@@ -200,10 +202,10 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
         return None
 
     def list_all(self) -> Iterator[Observed]:
-        """ListPhoneNumbersV2, and DescribePhoneNumber for the status and the tags."""
+        """ListPhoneNumbersV2, and DescribePhoneNumber for the tags. FAILED can also be the status of a failed change."""
         for item in services.paginate(services.connect().list_phone_numbers_v2, "ListPhoneNumbersSummaryList"):
             observed = self.read(item["PhoneNumberArn"])
-            if observed is not None and observed.stability is not Stability.FAILED:
+            if observed is not None:
                 yield observed
 
     def read(self, physical_id: str) -> Observed | None:
@@ -284,7 +286,7 @@ def _observed(summary: Mapping[str, Any]) -> Observed:
     number = summary["PhoneNumber"]
     return Observed(
         physical_id=summary["PhoneNumberArn"],
-        stability=_STABILITY[status["Status"]],
+        stability=_STABILITY.get(status["Status"], Stability.PENDING),
         arn=summary["PhoneNumberArn"],
         message=redaction.shown(text(status.get("Message"))).rstrip("."),
         tags=summary.get("Tags", {}),

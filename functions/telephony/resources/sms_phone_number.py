@@ -229,6 +229,8 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
         "iam:PassRole",
     )
 
+    release_call = (services.SMS_VOICE, "ReleasePhoneNumber")
+
     def purchase_call(self, desired: SmsPhoneNumberProperties) -> tuple[str, str]:  # noqa: ARG002 - always the same
         """RequestPhoneNumber."""
         return services.SMS_VOICE, "RequestPhoneNumber"

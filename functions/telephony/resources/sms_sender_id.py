@@ -96,6 +96,8 @@ class SmsSenderId(SmsResource[SmsSenderIdProperties]):
         "sms-voice:TagResource",
         "sms-voice:UntagResource",
     )
+    reusable_ids = True
+    release_call = (services.SMS_VOICE, "ReleaseSenderId")
     identity_fields = ("IsoCountryCode", "SenderId")
 
     def purchase_call(self, desired: SmsSenderIdProperties) -> tuple[str, str]:  # noqa: ARG002 - always the same

@@ -49,6 +49,8 @@ class SmsPool(SmsResource[SmsPoolProperties]):
     )
     polls_until_stable = True
 
+    release_call = (services.SMS_VOICE, "DeletePool")
+
     def purchase_call(self, desired: SmsPoolProperties) -> tuple[str, str]:  # noqa: ARG002
         return services.SMS_VOICE, "CreatePool"
 

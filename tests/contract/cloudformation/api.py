@@ -3,6 +3,7 @@
 Sources: the API reference; "recorded" is a response recorded from AWS (localstack, tests/aws/services/cloudformation).
 """
 
+import re
 import ssl
 import sys
 import threading
@@ -20,6 +21,7 @@ EVENTS_PER_PAGE = 100
 """Assumed. Documented is only that a page has at most 1 MB (DescribeStackEvents, NextToken)."""
 DELETED_STACK_IS_SHOWN_FOR = 90 * 86_400
 """Seconds (DescribeStackResource; CFN UG, "View deleted stacks")."""
+_STACK_NAME = "[a-zA-Z][-a-zA-Z0-9]*|arn:[-a-zA-Z0-9:/._+]*"
 RESOURCE_TYPE, STACK_TYPE = "Custom::Resource", "AWS::CloudFormation::Stack"
 _CALLER = "arn:aws:sts::123456789012:assumed-role/provider/provider"
 
@@ -227,6 +229,12 @@ class StacksApi(_Refusals, ThreadingHTTPServer):
         self.calls.append(action)
         if action not in _ACTIONS:
             return _error("InvalidAction", f"Could not find operation {action} for version 2010-05-15")
+        if not re.fullmatch(_STACK_NAME, name):
+            # coreos-kubernetes issue 505; of DescribeStackResources: aws-cdk issue 16155
+            problem = (
+                f"Value '{name}' at 'stackName' failed to satisfy constraint: Member must satisfy regular expression"
+            )
+            return _error("ValidationError", f"1 validation error detected: {problem} pattern: {_STACK_NAME}")
         stack = self._find(name)
         refusal = self.refusal(action) or (stack.refusal(action) if stack else None)
         if refusal in _REFUSALS:

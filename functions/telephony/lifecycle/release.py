@@ -1,0 +1,173 @@
+"""Ends purchases, and releases their numbers. The only module that calls `Resource.release`."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from telephony import clock, resources
+from telephony.aws import rate_limiter
+from telephony.errors import DeferredError, HandlerError, UnknownOutcomeError
+from telephony.lifecycle import ledger
+from telephony.lifecycle.invocation import Backoff, Retrier
+from telephony.lifecycle.ledger import Closed, PurchaseRecord, PurchaseState
+from telephony.model.resource import ALLOW_ALL, Observed, ReleasePolicy, Resource
+from telephony.model.tags import Owner
+from telephony.observability import count, logger
+from telephony.settings import settings
+
+
+def close(record: PurchaseRecord, why: Closed) -> None:
+    """Close a record. Another invocation may have closed it for the same reason."""
+    ledger.write(record, state=PurchaseState.CLOSED, closed=why)
+
+
+def release(
+    retrier: Retrier,
+    resource: Resource[Any],
+    record: PurchaseRecord,
+    policy: ReleasePolicy = ALLOW_ALL,
+    *,
+    issued_at: float | None = None,
+    check: Callable[[], None] = lambda: None,
+    finish: Callable[[PurchaseRecord, Closed], None] = close,
+) -> None:
+    """Release the number that a purchase holds, and close the purchase with `finish`.
+
+    issued_at: when a Delete was issued. check: raises HandlerError if the release is not justified; it is called when
+    the call is reserved, directly before the decision is written. A release that the service refuses returns to the
+    state before. One that runs out of time remains RELEASING, and another request or the sweep can continue it.
+    """
+    late = _reserve(retrier, resource)
+    check()
+    record = record if record.state is PurchaseState.RELEASING else _decide(record, issued_at)
+    if record.state is not PurchaseState.RELEASING:
+        return
+    if late is not None:
+        raise late
+    physical_id, gone = record.physical_id or "", False
+
+    def once() -> None:
+        nonlocal gone
+        # Before every attempt: another owner can have the ID since the last one.
+        gone = resource.reusable_ids and read_own_tags(retrier, resource, record, record.arn or "") is None
+        if not gone:
+            resource.release(physical_id, policy)
+
+    try:
+        retrier.retry(once)
+    except HandlerError as failure:
+        failure.physical_id = physical_id
+        if failure.aws_code:
+            ledger.write(record, state=record.releasing_from, releasing_from=None)
+        raise
+    finish(record, Closed.GONE if gone else Closed.RELEASED)
+    logger.info("Released a number", extra={"physical_resource_id": physical_id, "gone": gone})
+
+
+def _reserve(retrier: Retrier, resource: Resource[Any]) -> HandlerError | None:
+    """Wait until the release call is due. Returns the failure if no later invocation can make it in time either."""
+    try:
+        rate_limiter.wait_for_reservation(*resource.release_call)
+    except DeferredError as deferred:
+        late = retrier.deferred(deferred)
+        if isinstance(late, DeferredError):
+            raise late from None
+        return late
+    return None
+
+
+def _decide(record: PurchaseRecord, issued_at: float | None) -> PurchaseRecord:
+    started = ledger.start_release(record, issued_at)
+    if started is None:
+        # The reasons for the release may no longer hold.
+        raise UnknownOutcomeError("Another invocation used the purchase before its release.")
+    return started
+
+
+def read_own_tags(
+    retrier: Retrier, resource: Resource[Any], record: PurchaseRecord, arn: str
+) -> Mapping[str, str] | None:
+    """Return the tags of a reusable ID, or None if it does not exist or was purchased again by another request.
+
+    New tags can be invisible for some time, so an ID without ownership tags is read again.
+    """
+    backoff, until = Backoff(), clock.now() + settings().retry_period
+    while True:
+        tags = retrier.retry(lambda: resource.read_tags_by_arn(arn))
+        if tags is not None and Owner.of(tags) is not None:
+            return tags if record.identity.matches(tags) else None
+        if not retrier.wait(backoff, until=until):
+            return None
+
+
+def end(retrier: Retrier, record: PurchaseRecord, *, check: Callable[[], None] = lambda: None) -> None:
+    """End a purchase whose request is over: purchase nothing more, and release what was purchased.
+
+    Raises UnknownOutcomeError while another invocation holds its lease.
+    """
+    resource = resources.by_type(record.resource_type)
+    backoff, until = Backoff(), clock.now() + settings().retry_period
+    while record.state is not PurchaseState.CLOSED:
+        written: PurchaseRecord | None = None
+        if record.state is PurchaseState.OPEN:
+            written = ledger.write(record, state=PurchaseState.CLOSED, closed=Closed.REFUSED)
+        elif record.reported:
+            # The caller knows that CloudFormation never had the number.
+            from_state = "state" if record.state is PurchaseState.READY else "releasing_from"
+            written = ledger.write(record, ended=True, **{from_state: PurchaseState.BOUGHT})
+        elif record.state is not PurchaseState.BUYING:
+            release(retrier, resource, record, check=check)
+            return
+        elif not record.ended:
+            written = ledger.write(record, ended=True)
+        elif record.lease_until > clock.now():
+            if not retrier.wait(backoff, until=until):
+                raise UnknownOutcomeError("Another invocation is still making the purchase that must be released.")
+        else:
+            found = _find(retrier, resource, record)
+            if found is None:
+                report_unknown(record)
+                return
+            written = bought(record, found)
+        record = written or ledger.refresh(record)
+
+
+def _find(retrier: Retrier, resource: Resource[Any], record: PurchaseRecord) -> Observed | None:
+    """Search by tags. In the final invocation, a failed search returns None; the sweep searches again."""
+    try:
+        # The declaration may have changed since the purchase, so it does not narrow the search.
+        return retrier.retry(lambda: resource.find(None, record.identity))
+    except UnknownOutcomeError:
+        if retrier.final:
+            return None
+        raise
+
+
+def end_surplus(retrier: Retrier, record: PurchaseRecord, observed: Observed) -> None:
+    """Release a second number of one purchase. CloudFormation is only told of the number in the record."""
+    surplus = copy.replace(
+        record,
+        request_id=f"{record.request_id}#{observed.physical_id}",
+        state=PurchaseState.BOUGHT,
+        closed=None,
+        releasing_from=None,
+        ended=True,
+        physical_id=observed.physical_id,
+        arn=observed.arn,
+    )
+    ledger.restore(surplus)
+    end(retrier, ledger.refresh(surplus))
+
+
+def bought(record: PurchaseRecord, observed: Observed, **changes: Any) -> PurchaseRecord | None:
+    """Record the number of a purchase, as BOUGHT if not changed. Returns None as `ledger.write` does."""
+    number = {"physical_id": observed.physical_id, "arn": observed.arn}
+    return ledger.write_holder(record, **{"state": PurchaseState.BOUGHT, **number, **changes})
+
+
+def report_unknown(record: PurchaseRecord) -> None:
+    """Report an ended purchase that may hold a number. Tags can become visible later; the sweep searches again."""
+    count("UnknownPurchases")
+    logger.warning("The result of a purchase is unknown", extra={"purchase_request_id": record.request_id})
