@@ -42,6 +42,22 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
             "CloudFormation has stopped waiting for the Create. Lambda keeps an event for up to six hours.",
             "No purchase. The provider reads the age of the request from its ResponseURL.",
         ),
+        "RequestId sent again with a newer URL": Fault(
+            "CloudFormation retries a failed operation with the same RequestId (aws-cdk issues 35957 and 35988).",
+            "The same URL gets the same response. A newer URL continues a purchase that has not ended, and else "
+            "starts a new one. After that, the older URL purchases nothing.",
+            (
+                "*/create/kill*/resent",
+                "*/create/pause*/resent-while-running",
+                "*/create/kill*/retried-after-failure",
+                "*/create/kill*/retried-after-rollback",
+            ),
+        ),
+        "Update and its rollback issued in the same second": Fault(
+            "Another resource fails at once. Both requests have the same time of issue, and Lambda can deliver the "
+            "Update after its rollback.",
+            "The Update purchases nothing while the stack is rolling back.",
+        ),
         "event not sent by CloudFormation": Fault(
             "A caller invokes the function with an arbitrary event.",
             "The provider raises an error. It makes no AWS call and sends no response, not even to the previous "
@@ -65,7 +81,8 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
         ),
         "process killed during a Create, never retried": Fault(
             "After the ServiceTimeout, CloudFormation sends a Delete with a generated physical ID.",
-            "The Delete succeeds and releases any number that the Create purchased.",
+            "The Delete succeeds and releases the number that the Create purchased. If the Create was complete, "
+            "CloudFormation's events must show that it never had the ID.",
             ("*/create/kill*/timed-out", "*/create/kill*/canceled"),
         ),
         "Delete while the Create is running": Fault(
@@ -79,8 +96,9 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
         ),
         "all retries exhausted": Fault(
             "Lambda sends the event to the on-failure queue, which the continuation function reads.",
-            "The continuation function sends a recorded outcome unchanged. For an unknown result it searches the "
-            "purchase and responds FAILED, with the physical ID if it finds one. It purchases nothing.",
+            "The continuation function sends a recorded outcome unchanged. Otherwise it searches for the purchase and "
+            "completes the request with the number that it finds. If the result stays unknown, it responds FAILED. It "
+            "purchases nothing.",
             ("*/create/kill*/retries-exhausted",),
         ),
     },
@@ -97,8 +115,9 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
         ),
         "tags visible late": Fault(
             "The service stores the tags with the purchase, but its listings do not show them yet.",
-            "A retry uses the same ClientToken; with Connect, it waits for the tags. A Delete succeeds and records a "
-            "purchase with result UNKNOWN. The sweep reports it, and releases the number if AllowSweepRelease is set.",
+            "A retry uses the same ClientToken; with Connect, it waits for the tags. A Delete succeeds and ends the "
+            "purchase: nothing more is purchased for it. The sweep searches again, reports the number, and releases it "
+            "if AllowSweepRelease is set.",
             ("*/create/kill*/retries@tags-late", "*/create/kill*/canceled@tags-very-late"),
         ),
         "calls throttled": Fault(
@@ -121,7 +140,35 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
         ),
         "sender ID exists and belongs to another owner": Fault(
             "The service rejects the request, or silently returns the existing sender ID.",
-            "FAILED with AlreadyExists. The following Delete does not release the existing sender ID.",
+            "FAILED with AlreadyExists, unless the ownership tags name this purchase. The following Delete does not "
+            "release the existing sender ID.",
+        ),
+        "sender ID released by hand and requested again": Fault(
+            "An operator releases the sender ID. Another stack, another resource or an operator requests the same one.",
+            "The ownership tags are read before each change and release, and before each repetition of a release. They "
+            "name another purchase: the Update fails with NotFound, and the Delete succeeds without a release.",
+            ("sms-sender-id/delete/kill*/name-taken",),
+        ),
+        "sender ID requested by two stacks at once": Fault(
+            "The service rejects one of the requests, or returns the same sender ID to both.",
+            "The stack whose tags the sender ID has owns it. The other request fails with AlreadyExists, and its "
+            "Delete releases nothing.",
+            ("sms-sender-id*/create/pause*/raced",),
+        ),
+        "purchase refused while an earlier attempt is unknown": Fault(
+            "The first call is still running in the service, or its response was lost. The retry is refused: a "
+            "ConflictException, a quota, or a number that is no longer available.",
+            "ClientToken and candidate stay the same, and the provider searches by ownership tags. Only several "
+            "searches over five minutes that find nothing make the refusal final.",
+        ),
+        "new number not visible yet": Fault(
+            "The service does not describe a number right after its purchase.",
+            "An Update or a rollback reads for two minutes before it fails with NotFound.",
+        ),
+        "change of a Connect number FAILED": Fault(
+            "DescribePhoneNumber shows FAILED, as for a failed claim. The number is still held and billed.",
+            "Only a claim that was never CLAIMED counts as failed. The number is updated, returned to by a rollback, "
+            "and released like any other.",
         ),
     },
     "State table": {
@@ -134,6 +181,11 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
             "DynamoDB fails at a later write.",
             "The provider repeats the write or raises an error. The retry uses the number that was purchased.",
             ("*/create/reset*/retries", "*/create/error*/retries"),
+        ),
+        "record written by a newer version": Fault(
+            "After a rollback of the provider, the ledger holds a record with a state that this version does not know.",
+            "The provider raises an error and changes nothing. The newer version can process the retry. If the "
+            "continuation function receives the request first, it responds FAILED.",
         ),
     },
     "Response": {
@@ -151,6 +203,13 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
             "respond.",
             "The provider retries until shortly before the invocation ends, then raises an error. The error does not "
             "contain the URL.",
+        ),
+        "response accepted late or lost": Fault(
+            "CloudFormation has canceled the request, so that it ignores the response: the number is complete, and no "
+            "stack uses it.",
+            "The next Delete or Update of the resource within 90 days releases the number if CloudFormation's events "
+            "prove that it never had the ID. Otherwise the sweep reports it.",
+            ("*/create/kill*/ignored-response", "*/create/kill*/deleted-later", "*/replace/kill*/deleted-later"),
         ),
         "response redirected": Fault(
             "The host redirects with status 307.",
@@ -179,17 +238,18 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
         "cleanup after a replacement": Fault(
             "CloudFormation deletes the old physical ID in the cleanup phase, and gives up after three failures.",
             "The old number is released. The new number does not change.",
-            ("*/cleanup/kill*/retries",),
+            ("*/cleanup/kill*/retries", "*/cleanup/kill*/given-up"),
         ),
         "replacement fails partway": Fault(
-            "CloudFormation rolls back with the physical ID of the response.",
-            "FAILED with the old physical ID, and the new number is released. If the release fails: FAILED with the "
-            "new ID, so that CloudFormation deletes it.",
+            "CloudFormation rolls back to the old physical ID.",
+            "FAILED with the old physical ID, and the new number is released. If the release fails, the next request "
+            "of the resource or the sweep releases the new number.",
             ("*/replace/kill*/retries",),
         ),
         "replacement response lost": Fault(
             "CloudFormation rolls back with the old physical ID and never learns the new one.",
-            "The rollback releases the new number. The old number does not change.",
+            "The rollback releases the new number, because CloudFormation's events show that it never had the ID. The "
+            "old number does not change.",
             ("*/replace/kill*/timed-out", "*/replace/kill*/canceled"),
         ),
         "rollback of a partly applied update": Fault(
@@ -205,13 +265,49 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
     "Deletes": {
         "Delete repeated": Fault(
             "CloudFormation or an operator repeats the Delete, or Lambda delivers it twice.",
-            "SUCCESS if the number is already released.",
+            "The same URL gets the same response, also if that is FAILED. A new request succeeds if the number is "
+            "already released, and continues a release that is not complete.",
             ("*/delete/kill*/retries",),
+        ),
+        "Delete while the stack is in no operation": Fault(
+            "The Delete is repeated, late or forged: CloudFormation waits for a Delete only during an operation.",
+            "DescribeStacks is read directly before the decision. If it shows no operation of the stack for ten "
+            "seconds: FAILED with ResourceConflict, and nothing is released.",
+        ),
+        "Delete after its ServiceTimeout": Fault(
+            "CloudFormation has stopped waiting. The operator may have decided to keep the number.",
+            "FAILED with NotStabilized. Nothing is released. The same applies to an Update.",
+            ("*/delete/kill*/retained-after-timeout",),
+        ),
+        "Delete out of time": Fault(
+            "No call of the release gets a response, in any attempt.",
+            "FAILED, and the ledger notes the release. A repeated Delete continues it. An Update that names the number "
+            "takes it back.",
+            ("*/delete/kill*/retries-exhausted",),
+        ),
+        "number retained by a policy": Fault(
+            "CloudFormation removes the resource from the stack and sends no Delete. The logical ID may be declared "
+            "again.",
+            "DELETE_SKIPPED in the stack's events shows it; the ledger records it. No later request and no sweep "
+            "releases the number, however old it is.",
+            ("*/create/kill*/retained-by-rollback", "*/delete/kill*/retained-after-timeout"),
+        ),
+        "events or stacks not readable": Fault(
+            "DescribeStacks or DescribeStackEvents is denied, throttled, fails or shows an old state; or the events do "
+            "not reach back to the purchase.",
+            "Failed reads are retried. Without proof nothing is released: the Delete is FAILED, or the number is left "
+            "alone and counted in NumbersNotReleased. Only for a stack of an account in StackAccounts, AccessDenied "
+            "does not prevent a Delete that names the number.",
         ),
         "Delete of a protected number": Fault(
             "The service rejects the release while deletion protection is enabled.",
             "FAILED with the remedy, unless OnDelete allows to lift the protection. The rollback of a failed Create "
             "always lifts a protection that this Create enabled.",
+        ),
+        "deletion protection enabled by an operator": Fault(
+            "An Update had declared protection, and a later Update or a rollback removed it. Then an operator enables "
+            "it.",
+            "FAILED with the remedy. A Delete lifts protection without OnDelete only until an Update sees it disabled.",
         ),
         "Delete of a number in use": Fault(
             "The service rejects the release of a number that is in a pool, the last one of a pool, or in a "
@@ -221,8 +317,9 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
         ),
         "forged Delete": Fault(
             "A caller that may invoke the function sends a Delete with an arbitrary physical ID.",
-            "The provider changes or releases a number only if the ledger or the ownership tags assign it to this "
-            "resource of this stack.",
+            "A Delete of a number that the ledger or the ownership tags do not assign to this resource succeeds "
+            "without a release; an Update fails with AccessDenied. A number of this resource is released only during "
+            "an operation of its stack.",
         ),
         "Delete with invalid properties": Fault(
             "CloudFormation sends properties that an older version accepted, or that made the Create fail.",
@@ -245,6 +342,29 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
     },
 }
 """Faults by section and by the name that tests refer to."""
+
+LIMITS: Mapping[str, str] = {
+    "A sender ID is released and requested again by another owner within the milliseconds between the read of its tags "
+    "and the release. The service has no conditional release.": "The sender ID of the new owner is released.",
+    "Two providers with two state tables run in one account and Region.": (
+        "Each ledger knows only its own purchases. If a stack changes the ServiceToken of a resource during a "
+        "purchase, the other provider does not continue it, and its number can remain until a sweep reports it. Both "
+        "sweeps report the same numbers, and calls are throttled more often."
+    ),
+    "The service has forgotten the ClientToken, and does not show the tags of the purchase in any search.": (
+        "A second number is purchased. The next request of the resource or the sweep releases it."
+    ),
+    "An invocation is frozen for longer than its lease after its last check, and then makes its call.": (
+        "A purchase has the same ClientToken, so that a second number is purchased only if the service has forgotten "
+        "it; the provider releases that number. A release takes effect, even if an Update has taken the Delete back "
+        "meanwhile: the number is lost."
+    ),
+    "Two requests that change settings of one resource in place are issued in the same second, and Lambda delivers "
+    "them in the wrong order.": "The number has the settings of the earlier request until the next Update.",
+    "An operator enables deletion protection after an Update that enables it was interrupted, and before an Update "
+    "sees it disabled.": "A Delete whose properties do not declare the protection lifts it, even without OnDelete.",
+}
+"""What is not guaranteed, with the consequence."""
 
 CONTRACT_TESTS: Mapping[str, str] = {
     "contract_create_delete": "A Create returns the declared values, and the Delete succeeds.",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import attrs
 
-from tools.fault_catalogue import CONTRACT_TESTS, FAULTS, Fault
+from tools.fault_catalogue import CONTRACT_TESTS, FAULTS, LIMITS, Fault
 from tools.pages import PageError
 from tools.types import ROOT
 
@@ -23,6 +23,13 @@ not patch the provider. This page is generated from `tools/fault_catalogue.py` a
 Scenarios are patterns of the names `declaration/request/fault/follow-up@behavior`, which `tests/faults/__init__.py`
 explains. `make faults` runs all of them and injects faults before and after the effect of every outside call.
 `python -m tests.faults --only PATTERN` runs those that match.
+"""
+
+_LIMITS_HEAD = """
+## What is not guaranteed
+
+| situation | consequence |
+|---|---|
 """
 
 _CONTRACT_HEAD = """
@@ -85,6 +92,7 @@ def page() -> str:
         parts += [
             _row(name, fault.effect, fault.guarantee, _verified_by(fault, tests[name])) for name, fault in group.items()
         ]
+    parts += [_LIMITS_HEAD, *(_row(situation, consequence) for situation, consequence in LIMITS.items())]
     parts.append(_CONTRACT_HEAD)
     parts += [_row(f"`{name}`", behavior, _links(tests[name])) for name, behavior in CONTRACT_TESTS.items()]
     return "".join(parts)
