@@ -20,7 +20,7 @@ from tests.contract.cloudformation.api import KnownStack, Refusal, StacksApi
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
 
-ROOT = "arn:aws:cloudformation:us-east-1:123456789012:stack/root/7a1b0c2e-cd98-11f0-8f5a-0e2a1b2c3d4e"
+ROOT = "arn:aws:cloudformation:us-east-1:123456789012:stack/parent/7a1b0c2e-cd98-11f0-8f5a-0e2a1b2c3d4e"
 ID = "arn:aws:cloudformation:us-east-1:123456789012:stack/numbers/5b918d10-cd98-11f0-8f5a-0e2a1b2c3d4e"
 AT = 1_790_000_000.123
 

@@ -121,7 +121,7 @@ def test_delete_of_a_nested_stack_releases_only_during_its_own_operation(
     harness: Harness, nested: str, root: str, released: bool
 ) -> None:
     physical_id = create(harness, SMS_PHONE_NUMBER)
-    root_id = STACK_ID.replace("/example/", "/root/")
+    root_id = STACK_ID.replace("/example/", "/parent/")
     harness.stacks.know(root_id, root)
     harness.stacks.know(STACK_ID, nested, root_id=root_id, parent_id=root_id)
 

@@ -25,8 +25,9 @@
      stack was in no operation, or protection set by hand that was disabled
    - unknown: purchases that ended with an unknown result (allowed); unanswered: requests without a valid response
    - other: lost (released although CloudFormation has it), stale (a retried operation fails although the cause of its
-     failure ended), contradicted (responses to one URL differ), undeletable (a Delete failed twice), hanging; in the
-     JSON report also failed: FAILED responses, and dropped: numbers that CloudFormation gave up (both allowed)
+     failure ended), refused (a request of a history fails without a reason), contradicted (responses to one URL
+     differ), undeletable (a Delete failed twice), hanging; in the JSON report also failed: FAILED responses, and
+     dropped: numbers that CloudFormation gave up to delete (both allowed)
 
 plan selects the scenarios, workers runs them, report adds up. history runs many steps in the life of one resource, with
 operators and other stacks, and random_histories generates them: `python -m tests.faults --histories-seconds 600`.

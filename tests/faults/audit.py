@@ -35,6 +35,7 @@ class Findings:
     wrongly_released: int = 0
     wrongly_changed: int = 0
     stale: int = 0
+    refused: int = 0
     contradicted: int = 0
     undeletable: int = 0
     hanging: int = 0

@@ -119,7 +119,9 @@ def run_history(runner: ScenarioRunner, history: History) -> ScenarioResult:
             if stack.status == "DELETE_COMPLETE":
                 stack = stack.another_stack()
             audit.log.append(f"-- {step}")
+            expected, failed = _must_succeed(stack, history.steps[: number + 1]), audit.findings.failed
             _run_step(stack, step, number)
+            audit.findings.refused += expected and audit.findings.failed > failed
             stack.end_quota()
             audit.check()
             if audit.findings.wrong:
@@ -132,6 +134,15 @@ def run_history(runner: ScenarioRunner, history: History) -> ScenarioResult:
     finally:
         audit.terminate_invocations()
     return ScenarioResult(str(history), audit.findings, [], [], audit.log)
+
+
+def _must_succeed(stack: StackSimulation, steps: list[Step]) -> bool:
+    """Return whether the last step has no fault, and nothing before it is a reason to refuse its request."""
+    *earlier, step = steps
+    plain = step == Step(step.action) and step.action in {"create", "update", "delete"}
+    protected = any("protect" in each.action for each in earlier)
+    left = stack.retained | stack.dropped | stack.gone
+    return plain and not protected and not left and stack.audit.stacks == [stack]
 
 
 def _run_step(stack: StackSimulation, step: Step, number: int) -> None:
