@@ -23,7 +23,7 @@ from telephony.lifecycle import ledger
 from telephony.lifecycle.invocation import Retrier
 from telephony.lifecycle.ledger import Closed, PurchaseRecord, PurchaseState
 from telephony.lifecycle.release import bought, close, end_surplus, read_own_tags, release
-from telephony.model.resource import Observed, Resource, Stability
+from telephony.model.resource import ALLOW_ALL, Observed, ReleasePolicy, Resource, Stability
 from telephony.model.tags import Owner
 from telephony.observability import count, logger
 from telephony.settings import settings
@@ -143,7 +143,9 @@ def _check_reported(
         return Finding.RETAINED
     # Deleted stacks had time to send another Delete: what they named is only reported.
     dropped = knowledge in releasable and (finding is Finding.NOT_REFERENCED or knowledge is Knowledge.NEVER_NAMED)
-    return _release_purchase(sweep, resource, record) if dropped else finding
+    # The blockers of a number that a stack used are removed by its Delete or by an operator only.
+    policy = ALLOW_ALL if knowledge is Knowledge.NEVER_NAMED else ReleasePolicy()
+    return _release_purchase(sweep, resource, record, policy) if dropped else finding
 
 
 def _is_held(sweep: _Sweep, resource: Resource[Any], record: PurchaseRecord) -> bool:
@@ -153,7 +155,9 @@ def _is_held(sweep: _Sweep, resource: Resource[Any], record: PurchaseRecord) -> 
     return read_own_tags(sweep, resource, record, observed.arn) is not None
 
 
-def _release_purchase(sweep: _Sweep, resource: Resource[Any], record: PurchaseRecord) -> Finding:
+def _release_purchase(
+    sweep: _Sweep, resource: Resource[Any], record: PurchaseRecord, policy: ReleasePolicy = ALLOW_ALL
+) -> Finding:
     owner = record.identity.owner
 
     def check() -> None:
@@ -164,7 +168,7 @@ def _release_purchase(sweep: _Sweep, resource: Resource[Any], record: PurchaseRe
         if record.reported and _unreferenced(sweep, owner, record.physical_id or "") is None:
             raise UnknownOutcomeError(_CHANGED)
 
-    return _release(sweep, lambda: release(sweep, resource, record, check=check))
+    return _release(sweep, lambda: release(sweep, resource, record, policy, check=check))
 
 
 def _release(sweep: _Sweep, call: Callable[[], None]) -> Finding:
