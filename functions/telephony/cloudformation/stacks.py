@@ -78,16 +78,18 @@ def knowledge(stack_id: str, logical_resource_id: str, physical_id: str, *, sinc
     decided, complete = False, clock.now() - since < _EVENTS_KEPT
     try:
         for event in _events(stack_id):
-            if event["Timestamp"].timestamp() < since - _EVENT_DELAY:
-                complete = True
+            before = event["Timestamp"].timestamp() < since - _EVENT_DELAY
+            complete = complete or before
+            if before and decided:
                 break
-            if event["LogicalResourceId"] == logical_resource_id:
-                named, status = event.get("PhysicalResourceId"), event.get("ResourceStatus", "")
-                if named == physical_id:
-                    return Knowledge.RETAINED if status == "DELETE_SKIPPED" else Knowledge.NAMED
-                if not named and status in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
-                    return Knowledge.NOT_READABLE
-                decided = decided or bool(named) or status == "CREATE_FAILED"
+            if event["LogicalResourceId"] != logical_resource_id:
+                continue
+            named, status = event.get("PhysicalResourceId"), event.get("ResourceStatus", "")
+            if named == physical_id and not before:
+                return Knowledge.RETAINED if status == "DELETE_SKIPPED" else Knowledge.NAMED
+            if not named and status in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
+                return Knowledge.NOT_READABLE
+            decided = decided or bool(named) or status == "CREATE_FAILED"
     except HandlerError:
         return Knowledge.NOT_READABLE
     return Knowledge.NEVER_NAMED if decided and complete else Knowledge.NOT_READABLE
