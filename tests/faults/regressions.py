@@ -31,6 +31,7 @@ REGRESSIONS: Mapping[str, tuple[str, ...]] = {
     "unreported number is released with its stack": (
         "sms-phone-number: create/none/deleted-later",
         "sms-phone-number: create replace/none/deleted-later",
+        "sms-phone-number: create/kill-0/retained-by-rollback",
     ),
     "protection set by hand prevents the Delete": ("sms-phone-number: create protect update protect-by-hand delete",),
     "operation is retried with the same RequestId": (
