@@ -20,7 +20,7 @@ from tests.contract.cloudformation.api import KnownStack, Refusal, StacksApi
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
 
-ROOT = "arn:aws:cloudformation:us-east-1:123456789012:stack/parent/7a1b0c2e-cd98-11f0-8f5a-0e2a1b2c3d4e"
+ROOT = "arn:aws:cloudformation:us-east-1:123456789012:stack/outer/7a1b0c2e-cd98-11f0-8f5a-0e2a1b2c3d4e"
 ID = "arn:aws:cloudformation:us-east-1:123456789012:stack/numbers/5b918d10-cd98-11f0-8f5a-0e2a1b2c3d4e"
 AT = 1_790_000_000.123
 
@@ -82,9 +82,9 @@ def test_stack_is_described(api: StacksApi, client: CloudFormationClient) -> Non
     api.know(ROOT, "CREATE_COMPLETE")
     created = datetime.fromtimestamp(AT, UTC)
     nested = {"StackId": ID, "StackName": "numbers", "CreationTime": created, "StackStatus": "UPDATE_IN_PROGRESS"}
-    root = {"StackId": ROOT, "StackName": "root", "CreationTime": created, "StackStatus": "CREATE_COMPLETE"}
+    root = {"StackId": ROOT, "StackName": "outer", "CreationTime": created, "StackStatus": "CREATE_COMPLETE"}
     assert call(client, "DescribeStacks", StackName=ID) == {"Stacks": [nested | {"RootId": ROOT, "ParentId": ROOT}]}
-    assert call(client, "DescribeStacks", StackName="root") == {"Stacks": [root]}
+    assert call(client, "DescribeStacks", StackName="outer") == {"Stacks": [root]}
     assert api.calls == ["DescribeStacks"] * 2
 
 
