@@ -115,9 +115,10 @@ NOT_IN_OPERATION = Reason(
 )
 ANOTHER_PURCHASE = Reason(
     Code.NOT_FOUND,
-    "The {noun} {id} was released outside of this stack and requested again. It belongs to another owner now and was not "
-    "changed.",
-    "Remove the resource from the template, deploy, and declare it again with another logical ID.",
+    "The {noun} {id} does not have the tags that this resource gave it. It may have been released outside of this stack and "
+    "requested again by another owner, so it was not changed.",
+    "If its cfn-telephony tags were removed, add them again. Otherwise remove the resource from the template, deploy, and "
+    "declare it again with another logical ID.",
 )
 STILL_PENDING = Reason(
     Code.NOT_STABILIZED,

@@ -608,6 +608,27 @@ def test_interrupted_delete_is_not_continued_without_evidence(
     assert (harness.ids(), state(harness)) == ([physical_id], expected)
 
 
+@pytest.mark.parametrize("retained", [False, True])
+def test_sender_id_whose_tags_appear_after_its_delete_is_released_only_if_allowed(
+    harness: Harness, *, release: bool, retained: bool
+) -> None:
+    """Its Delete could not know that the sender ID still belonged to the stack."""
+    harness.telecom.configure(tags_lag_seconds=3600)
+    stack = deployed(harness, SMS_SENDER_ID)
+    assert stack.delete() == "DELETE_COMPLETE"
+    assert (harness.ids(), state(harness)) == (["GB|ACME"], "CLOSED GONE")
+    if retained:  # Its SUCCESS did not arrive, and it was not sent again.
+        stack.known.add("Number", "DELETE_SKIPPED", "GB|ACME")
+
+    found = "RETAINED" if retained else "UNKNOWN_PURCHASE_RELEASED" if release else "UNKNOWN_PURCHASE_FOUND"
+    with later():
+        assert run() == NOTHING | {found: 1}
+
+    assert harness.ids() == ([] if release and not retained else ["GB|ACME"])
+    expected = "RETAINED" if retained else "RELEASED" if release else "GONE"
+    assert state(harness) == f"CLOSED {expected}"
+
+
 # -- operations during the sweep ---------------------------------------------------------------------------------------
 
 

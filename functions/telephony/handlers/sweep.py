@@ -141,8 +141,9 @@ def _check_reported(
     if knowledge is Knowledge.RETAINED:
         close(record, Closed.RETAINED)
         return Finding.RETAINED
-    # Deleted stacks had time to send another Delete: what they named is only reported.
-    dropped = knowledge in releasable and (finding is Finding.NOT_REFERENCED or knowledge is Knowledge.NEVER_NAMED)
+    # Deleted stacks had time to send another Delete: what they named is only reported, unless a Delete has ended.
+    ended = record.state is PurchaseState.CLOSED or knowledge is Knowledge.NEVER_NAMED
+    dropped = knowledge in releasable and (finding is Finding.NOT_REFERENCED or ended)
     # The blockers of a number that a stack used are removed by its Delete or by an operator only.
     policy = ALLOW_ALL if knowledge is Knowledge.NEVER_NAMED else ReleasePolicy()
     return _release_purchase(sweep, resource, record, policy) if dropped else finding
@@ -198,13 +199,16 @@ def _check_number(sweep: _Sweep, resource: Resource[Any], observed: Observed) ->
     attempting = record.state in {PurchaseState.OPEN, PurchaseState.BUYING}
     if not attempting and record.physical_id != observed.physical_id:
         return _release(sweep, lambda: end_surplus(sweep, record, observed))
-    if record.state is PurchaseState.CLOSED:
-        lapsed = record.closed is Closed.LAPSED and observed.stability is Stability.FAILED  # The service removes it.
-        other = None if lapsed else _unreferenced(sweep, owner, observed.physical_id)
-        return Finding.RETAINED if record.closed is Closed.RETAINED else other
-    if record.state is not PurchaseState.READY:
+    gone = record.closed is Closed.GONE
+    if gone or record.state is PurchaseState.READY:
+        # The tags of a GONE sender ID became visible after its Delete. It still belongs to the purchase.
+        releasable = {Knowledge.NEVER_NAMED, Knowledge.NAMED} if gone else {Knowledge.NEVER_NAMED}
+        return _check_reported(sweep, resource, record, releasable)
+    if record.state is not PurchaseState.CLOSED:
         return None  # It is in progress, or was checked with the purchases.
-    return _check_reported(sweep, resource, record, {Knowledge.NEVER_NAMED})
+    lapsed = record.closed is Closed.LAPSED and observed.stability is Stability.FAILED  # The service removes it.
+    other = None if lapsed else _unreferenced(sweep, owner, observed.physical_id)
+    return Finding.RETAINED if record.closed is Closed.RETAINED else other
 
 
 def _unreferenced(sweep: _Sweep, owner: Owner, physical_id: str) -> Finding | None:

@@ -60,7 +60,7 @@ class Closed(StrEnum):
     LAPSED = "LAPSED"
     """A Connect claim that was never CLAIMED. The service removes it."""
     GONE = "GONE"
-    """Released outside of the stack. The ID may belong to another owner now."""
+    """Released outside of the stack, or without the tags of the purchase: another owner may have the ID now."""
     RETAINED = "RETAINED"
     """CloudFormation retained the number because of a DeletionPolicy."""
 
@@ -268,7 +268,8 @@ def start_release(record: PurchaseRecord, issued_at: float | None) -> PurchaseRe
     issued_at: of a Delete. After it, no older request of the resource purchases anything.
     """
     previous = record.releasing_from or record.state
-    after = copy.replace(record, version=record.version + 1, state=PurchaseState.RELEASING, releasing_from=previous)
+    releasing = copy.replace(record, state=PurchaseState.RELEASING, releasing_from=previous, closed=None)
+    after = copy.replace(releasing, version=record.version + 1)
     holder = _holder(record)
     holds = state_table.condition_check(
         {name: holder[name] for name in ("pk", "sk")},
