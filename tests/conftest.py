@@ -37,6 +37,7 @@ os.environ |= {
     "POWERTOOLS_LOG_LEVEL": "DEBUG",
     "LEASE_DURATION_SECONDS": "1",
     "POLL_INTERVAL_SECONDS": "0.02",
+    "IN_PLACE_WAIT_SECONDS": "1",
     "RETRY_DELAY_SECONDS": "30",
     "RETRY_PERIOD_SECONDS": "0.6",
     "UNKNOWN_RESULT_PERIOD_SECONDS": "1.5",
@@ -151,7 +152,7 @@ class Harness:
             delays,
             timeout=timeout,
             expected_errors=UnknownOutcomeError,
-            advance=lambda seconds: _travellers[-1].shift(seconds),
+            advance=_advance,
         ) as function:
             yield attrs.evolve(self, invoker=function)
 
@@ -222,6 +223,10 @@ class Harness:
 
 _travellers: list[VirtualClock] = []
 """The clocks of the running test. The last one is in effect."""
+
+
+def _advance(seconds: float) -> None:
+    _travellers[-1].shift(seconds)
 
 
 class LogRecorder(logging.Handler):

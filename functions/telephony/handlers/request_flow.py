@@ -58,8 +58,8 @@ def handle(
     logger.info("Request received", extra={"properties": sorted(request.properties), "final": invocation.final})
     dimensions = {"ResourceType": request.resource_type, "RequestType": request.request_type}
     try:
-        outcome = _outcome(invocation, known_version=known_version)
-        response.deliver(request, response.encode(request, outcome), until=stops_at - _LAST_SECOND)
+        status, body = _answer(invocation, known_version=known_version)
+        response.deliver(request, body, until=stops_at - _LAST_SECOND)
     except UnknownOutcomeError as error:
         due_at = invocation.next_step_at(error)
         extra = {"error": error.error_code, "cause": str(error), "seconds": round(due_at - clock.now(), 1)}
@@ -69,8 +69,8 @@ def handle(
         return due_at
     finally:
         logger.remove_keys(["physical_resource_id"])
-    logger.info("Response delivered", extra={"status": outcome.status})
-    count("RequestsSucceeded" if outcome.status == "SUCCESS" else "RequestsFailed", **dimensions)
+    logger.info("Response delivered", extra={"status": status})
+    count("RequestsSucceeded" if status == "SUCCESS" else "RequestsFailed", **dimensions)
     _return_unused(request, saved)
     return None
 
@@ -103,11 +103,13 @@ def _start(request: Request, saved: Progress, ends_at: float, received_at: float
     return invocation
 
 
-def _outcome(invocation: Invocation, *, known_version: bool) -> Outcome:
-    """Return the outcome of a request. A defect is answered FAILED after some attempts."""
+def _answer(invocation: Invocation, *, known_version: bool) -> tuple[str, bytes]:
+    """Return status and body of the response. A defect is answered FAILED after some attempts."""
+    request = invocation.request
     try:
         if known_version:
-            return router.route(invocation)
+            outcome = router.route(invocation)
+            return outcome.status, response.encode(request, outcome)
         error = invocation.timed_out(reasons.NEWER_VERSION.failure())
     except TelephonyError:
         raise
@@ -115,8 +117,8 @@ def _outcome(invocation: Invocation, *, known_version: bool) -> Outcome:
         error = invocation.defect(defect)
     if not isinstance(error, HandlerError):
         raise error
-    request = invocation.request
-    return Outcome("FAILED", request.physical_resource_id or request.not_created_id, reason=str(error))
+    failed = Outcome("FAILED", request.physical_resource_id or request.not_created_id, reason=str(error))
+    return failed.status, response.encode(request, failed)
 
 
 def _load(request: Request) -> Progress | None:

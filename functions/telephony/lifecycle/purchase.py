@@ -8,6 +8,7 @@ the service no longer returns.
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from telephony import clock, reasons
@@ -61,6 +62,8 @@ class Purchaser:
         self.leased = False
         """The lease of the next attempt was written with the record."""
         self.attempts = 0
+        self.attempted = False
+        """An attempt was made, and its result is not recorded."""
         self.calls = resource.purchase_calls(desired)
         self.backoff = Backoff()
 
@@ -108,9 +111,20 @@ class Purchaser:
                 purchased = self._step()
             except _ChangedError:
                 self.record = ledger.refresh(self.record)
+            except UnknownOutcomeError:
+                self._end_lease()
+                raise
             else:
                 if purchased is not None:
                     return purchased
+
+    def _end_lease(self) -> None:
+        """Let the next invocation continue without waiting for the lease: no call is in progress."""
+        if self.record.state is PurchaseState.BUYING and self.record.lease_owner == self.invocation.key:
+            unknown_since = self.unknown_since or (clock.now() if self.attempted else None)
+            state = PurchaseState.OPEN if unknown_since is None else PurchaseState.BUYING
+            with suppress(UnknownOutcomeError):
+                ledger.write(self.record, state=state, lease_until=0, unknown_since=unknown_since)
 
     def _step(self) -> tuple[PurchaseRecord, Observed] | None:
         record, own = self.record, self.record.lease_owner == self.invocation.key
@@ -174,10 +188,12 @@ class Purchaser:
     def _attempt(self) -> Observed | None:
         """Make one attempt under the lease. Returns None if another attempt can be made."""
         self.attempts += 1
+        self.attempted = True
         try:
             return self.resource.acquire(self.desired, self.record.identity)
         except ThrottledError:
             self.attempts -= 1
+            self.attempted = False
             self._wait(f"Requests for a {self.resource.display_name} are throttled in this account.")
         except UnknownOutcomeError:
             self._notice_unknown()
@@ -185,6 +201,7 @@ class Purchaser:
                 raise
             self._wait("The result of the last purchase attempt is unknown.")
         except HandlerError as refused:
+            self.attempted = False
             return self._refused_after_unknown(refused) if self.unknown_since is not None else self._refused(refused)
         return None
 

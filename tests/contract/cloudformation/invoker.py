@@ -67,8 +67,9 @@ class Invocation:
 class AsyncInvoker:
     """Runs `handler(event, context)` in threads. Use as a context manager.
 
-    `delays`: seconds before each retry (AWS: 60, 120). `queue`: the on-failure destination, and `consumer(sqs_event,
-    context)` the function that receives its messages; None leaves them. `advance(seconds)`: moves the clock. `timeout`: seconds that the context reports for each attempt. `expected_errors`: what the functions may raise. Any
+    `delays`: seconds before each retry (AWS: 60, 120). `queue`: the on-failure destination. `consumer(sqs_event,
+    context)`: the function that receives its messages; None leaves them. `advance(seconds)`: moves the clock.
+    `timeout`: seconds that the context reports for each attempt. `expected_errors`: what the functions may raise. Any
     other exception is a defect and fails the test at once. A test that injects a defect sets `expected_errors`.
     """
 

@@ -131,7 +131,8 @@ class QueueApi(ThreadingHTTPServer):
                     "__type": "com.amazonaws.sqs#InternalError",
                     "message": "We encountered an internal error.",
                 }
-        report = ParamValidator().validate(parameters, _MODEL.operation_model(action).input_shape)
+        shape: Any = _MODEL.operation_model(action).input_shape
+        report = ParamValidator().validate(parameters, shape)
         name, most = _RANGES[action]
         if report.has_errors() or not 0 <= parameters.get(name, 0) <= most:
             return 400, {"__type": "com.amazonaws.sqs#InvalidParameterValue", "message": f"{name}: {parameters}"}
