@@ -30,8 +30,8 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
         ),
         "request delivered twice concurrently": Fault(
             "Lambda runs two invocations concurrently.",
-            "One purchase. One invocation executes the request. The other one waits and sends the same bytes. If its "
-            "time runs out, it raises an error without a response, and Lambda retries.",
+            "One purchase. One invocation executes the request. The other one waits, if necessary in the queue, and "
+            "sends the same bytes.",
             ("*/create/none/concurrent@tokens-forgotten", "*/create/pause*/redelivered-while-running"),
         ),
         "Create delivered after its Delete": Fault(
@@ -92,14 +92,36 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
         ),
         "invocation close to its timeout": Fault(
             "Lambda ends the invocation at its timeout.",
-            "The provider starts no purchase in the last seconds. It raises an error, and the retry purchases.",
+            "The provider starts no purchase in the last seconds. The request is continued from the queue.",
         ),
         "all retries exhausted": Fault(
-            "Lambda sends the event to the on-failure queue, which the continuation function reads.",
-            "The continuation function sends a recorded outcome unchanged. Otherwise it searches for the purchase and "
-            "completes the request with the number that it finds. If the result stays unknown, it responds FAILED. It "
-            "purchases nothing.",
+            "The provider could not send the request to its queue. Lambda retries twice, and then sends it there.",
+            "The continuation function continues the request as any other.",
             ("*/create/kill*/retries-exhausted",),
+        ),
+    },
+    "Queue": {
+        "reservation later than the invocation": Fault(
+            "Other requests have reserved the calls of the next minutes.",
+            "The request keeps its reservation and waits in the queue. A request that can't be in time is answered "
+            "FAILED at once, with the number of reserved calls, and takes no reservation.",
+        ),
+        "temporary refusal that outlasts the invocation": Fault(
+            "A role has not propagated, or a pool is not ready.",
+            "The call is repeated for two minutes, over several invocations. Then the refusal is the answer.",
+        ),
+        "service unavailable for longer than an invocation": Fault(
+            "Every call fails for minutes.",
+            "The request is continued until two minutes before its ServiceTimeout. One number is purchased.",
+        ),
+        "message delivered twice": Fault(
+            "SQS delivers a message at least once, and a repeated event sends a second message.",
+            "Each delivery makes its step under version and lease. All of them send the same bytes.",
+        ),
+        "queue unavailable": Fault(
+            "SendMessage or ChangeMessageVisibility fails.",
+            "If the provider can't send, it raises, and Lambda retries. A message that can't be hidden is delivered "
+            "again after the visibility timeout of the queue.",
         ),
     },
     "Telecom services": {

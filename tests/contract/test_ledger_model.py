@@ -651,7 +651,6 @@ RECORDS = st.builds(
     protecting_until=_optional(MILLISECONDS),
     releasing_from=_optional(st.sampled_from(State)),
     searches=st.integers(0, 100),
-    reserved_at=_optional(MILLISECONDS),
     version=st.integers(0, 10**6),
 )
 

@@ -24,7 +24,8 @@ def test_concurrent_purchases_reserve_consecutive_calls(
     del virtual_clock  # Time stands still, so each wait is the distance to a reservation.
     waits: list[float] = []
     monkeypatch.setattr(clock, "sleep", waits.append)
-    configure(CALL_RATES="")  # the services' default: one call per second and operation
+    # The services' default: one call per second and operation.
+    configure(CALL_RATES="", IN_PLACE_WAIT_SECONDS="10")
     [declared] = template(SMS_PHONE_NUMBER.properties)["Resources"].values()
     stack = harness.cloudformation.stack("numbers")
 
@@ -70,20 +71,61 @@ def test_purchase_reserved_after_service_timeout_fails_early(harness: Harness, c
 
 
 @pytest.mark.usefixtures("virtual_clock")
-@pytest.mark.shows("invocation close to its timeout")
-def test_reservation_after_invocation_is_kept_for_retry(harness: Harness, configure: Configure) -> None:
-    configure(CALL_RATES=f"{REQUEST}=0.01")  # The second reservation is in 102 seconds; an invocation has 20.
+@pytest.mark.shows("reservation later than the invocation")
+def test_request_keeps_its_reservation_in_the_queue(harness: Harness, configure: Configure) -> None:
+    configure(CALL_RATES=f"{REQUEST}=0.01")  # The second reservation is in 102 seconds.
     harness.send("Create", logical_id="First", **NUMBER)
+    began = time.time()
 
-    failed = harness.send("Create", logical_id="Second", **NUMBER)
+    second = harness.send("Create", logical_id="Second", **NUMBER)
 
-    attempts = [run.outcome for run in harness.invoker.invocations if run.event["LogicalResourceId"] == "Second"]
-    assert attempts == ["raised"] * 3
-    assert failed["Status"] == "FAILED"
-    [purchase] = [row for row in harness.purchases() if "|Second" in row["pk"]["S"]]
-    [limit] = [row for row in harness.rows() if row["pk"]["S"] == "rate"]
-    reserved_ahead = float(limit["next_at"]["N"]) - float(purchase["reserved_at"]["N"])
-    assert reserved_ahead == pytest.approx(102), "three attempts share one reservation"
+    assert second["Status"] == "SUCCESS"
+    assert 100 < time.time() - began < 106
+    assert len(harness.invoker.steps) == 1, "it was received when its reservation was due"
+    assert harness.calls(SMS) == {"RequestPhoneNumber": 2}
+
+
+@pytest.mark.usefixtures("virtual_clock")
+def test_canceled_requests_return_their_reservations(harness: Harness, configure: Configure) -> None:
+    configure(CALL_RATES=f"{REQUEST}=0.01")
+    harness.send("Create", logical_id="First", **NUMBER)
+    with harness.function(continues=False) as function:
+        waiting = [function.post("Create", logical_id=f"Waiting{index}", **NUMBER) for index in range(5)]
+        function.invoker.settle()
+    assert len(harness.queue.messages) == len(waiting)
+    harness.queue.reset()
+    for index in range(5):
+        canceled = harness.send("Delete", logical_id=f"Waiting{index}", physical_id="made-up", **NUMBER)
+        assert canceled["Status"] == "SUCCESS"
+    began = time.time()
+
+    assert harness.send("Create", logical_id="Next", **NUMBER)["Status"] == "SUCCESS"
+
+    assert time.time() - began < 106, "not 6 x 102 seconds"
+
+
+@pytest.mark.usefixtures("virtual_clock")
+def test_requests_that_are_too_late_take_no_reservation(harness: Harness, configure: Configure) -> None:
+    configure(CALL_RATES=f"{REQUEST}=0.01")
+    harness.send("Create", logical_id="First", **NUMBER)
+    for index in range(9):
+        assert harness.send("Create", logical_id=f"Late{index}", **ONE_MINUTE)["Status"] == "FAILED"
+    began = time.time()
+
+    assert harness.send("Create", logical_id="Next", **NUMBER)["Status"] == "SUCCESS"
+
+    assert time.time() - began < 106
+
+
+@pytest.mark.usefixtures("virtual_clock")
+def test_throttled_call_keeps_its_turn(harness: Harness, configure: Configure) -> None:
+    configure(CALL_RATES=f"{REQUEST}=0.01")
+    harness.telecom.fault(SMS, "RequestPhoneNumber", "throttle", times=1)
+    began = time.time()
+
+    assert harness.send("Create", **NUMBER)["Status"] == "SUCCESS"
+
+    assert time.time() - began < 60
 
 
 @pytest.mark.shows("invocation close to its timeout")
@@ -98,10 +140,11 @@ def test_last_seconds_of_invocation_purchase_nothing(
         once.invoker.settle()
         [run] = once.invoker.invocations
 
-    assert run.outcome == "raised"
+    assert len(harness.queue.messages) == 1
     assert harness.sink.raw(request) == []
     assert kind.buys not in harness.calls()
 
+    harness.queue.reset()
     harness.invoker.invoke(run.event)
     assert [harness.response(request)["PhysicalResourceId"]] == harness.ids()
     assert harness.calls()[kind.buys] == 1
@@ -140,7 +183,7 @@ def test_update_fails_if_read_is_reserved_after_service_timeout(harness: Harness
 def test_retry_returns_earlier_purchase_although_it_is_too_late_to_purchase(
     harness: Harness, configure: Configure, virtual_clock: VirtualClock, kind: Kind, limit: str
 ) -> None:
-    configure(CALL_RATES=limit)
+    configure(CALL_RATES=limit, RETRY_DELAY_SECONDS="1")
     harness.telecom.fault("dynamodb", "TransactWriteItems", "error", code="ResourceNotFoundException", after=1)
     with harness.function(delays=(), continues=False) as once:
         request = once.post(
@@ -151,7 +194,8 @@ def test_retry_returns_earlier_purchase_although_it_is_too_late_to_purchase(
         )
         once.invoker.settle()
         [run] = once.invoker.invocations
-    assert run.outcome == "raised"
+    assert len(harness.queue.messages) == 1
+    harness.queue.reset()
 
     virtual_clock.shift(2.1)  # into the last second before ServiceTimeout
     harness.invoker.invoke(run.event)

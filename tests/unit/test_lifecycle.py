@@ -57,7 +57,7 @@ def invocation(
         (NOW, 3600, NOW + 10),  # the longest wait of an invocation
         (NOW + 3475, 3600, NOW + 3480),  # ServiceTimeout less two minutes
         (NOW + 40, 60, NOW + 45),  # ServiceTimeout less a quarter
-        (NOW + 3480, 3600, NOW + 3525),  # the last invocation uses its time
+        (NOW + 3480, 3600, NOW + 3490),  # the last invocation too
     ],
 )
 def test_invocation_waits_some_seconds_and_ends_before_service_timeout(
@@ -76,7 +76,8 @@ def test_invocation_waits_some_seconds_and_ends_before_service_timeout(
         (1800, UnknownOutcomeError("u", at=NOW + 1900), 100, 100),
         (10, DeferredError("d", at=NOW + 500), 488, 488),  # sleeps for the rest
         (3470, UnknownOutcomeError("u"), 10, 10),  # the last step delivers what is known
-        (3500, UnknownOutcomeError("u"), 48, 60),
+        (3500, UnknownOutcomeError("u"), 4, 5),  # the response is due
+        (3700, UnknownOutcomeError("u"), 48, 60),
     ],
 )
 def test_next_step_backs_off_with_the_age_of_the_request(

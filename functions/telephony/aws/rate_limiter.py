@@ -114,7 +114,7 @@ def return_writes(slots: Slots) -> list[TransactWriteItemTypeDef]:
         name: {state_table.number(at)["N"] for at in times if at > clock.now()} for name, times in slots.items()
     }
     return [
-        state_table.conditional_update(_key(name), "ADD free :slots", "", {":slots": {"NS": sorted(times)}})
+        state_table.conditional_update(_key(name), "ADD returned :slots", "", {":slots": {"NS": sorted(times)}})
         for name, times in returned.items()
         if times
     ]
@@ -139,7 +139,7 @@ def _reserve(name: str, per_second: float, number: int) -> list[float]:
         taken, item = state_table.update_or_read(_key(name), *_immediate(span, now))
         if taken:
             return [now + position * interval for position in range(number)]
-        free = sorted(float(at) for at in item.get("free", {}).get("NS", []))
+        free = sorted(float(at) for at in item.get("returned", {}).get("NS", []))
         returned = [at for at in free if at >= now][:number]
         if len(returned) == number and returned[-1] <= latest:
             if _take_returned(name, returned, [at for at in free if at < now]):
@@ -163,15 +163,15 @@ _FOREVER = 1e11
 def _take_returned(name: str, taken: Sequence[float], expired: Iterable[float]) -> bool:
     numbers = [state_table.number(at)["N"] for at in taken]
     values: dict[str, Any] = {f":slot{position}": {"N": number} for position, number in enumerate(numbers)}
-    condition = " AND ".join(f"contains(free, {value})" for value in values)
+    condition = " AND ".join(f"contains(returned, {value})" for value in values)
     values[":removed"] = {"NS": sorted({*numbers, *(state_table.number(at)["N"] for at in expired)})}
-    return state_table.update(_key(name), "DELETE free :removed", condition, values) is not None
+    return state_table.update(_key(name), "DELETE returned :removed", condition, values) is not None
 
 
 def _immediate(span: float, now: float) -> tuple[str, str, state_table.Values]:
     """Return change, condition and values of the write that takes the slots from `now`."""
     values = {":now": state_table.number(now), ":next": state_table.number(now + span + _WRITE_LATENCY)}
-    return "SET next_at = :next REMOVE free", "attribute_not_exists(pk) OR next_at <= :now", values
+    return "SET next_at = :next REMOVE returned", "attribute_not_exists(pk) OR next_at <= :now", values
 
 
 def _explained(name: str, per_second: float, seconds: float) -> str:

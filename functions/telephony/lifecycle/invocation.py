@@ -28,8 +28,8 @@ _AGE_FRACTION = 0.25
 _MAX_DELAY_FACTOR = 12
 _MAX_DEFECTS = 3
 """Unexpected exceptions after which a request is answered FAILED."""
-_EARLY = 2.0
-"""Seconds before a reservation is due at which its request is continued. It sleeps for the rest."""
+_EARLY_FRACTION = 0.2
+"""A request is continued this fraction of settings().in_place_wait before its reservation is due, and sleeps then."""
 
 
 class Retrier(abc.ABC):
@@ -175,18 +175,18 @@ class Invocation(Retrier):
 
     @property
     def deadline(self) -> float:
-        """When this invocation stops to wait: after some seconds, unless it is the last."""
-        in_place = float("inf") if self.final else self.started_at + settings().in_place_wait
-        return min(self.call_deadline, in_place)
+        """When this invocation stops to wait: after some seconds."""
+        return min(self.call_deadline, self.started_at + settings().in_place_wait)
 
     def next_step_at(self, error: UnknownOutcomeError) -> float:
         """Return when to continue the request after an error."""
-        now = clock.now()
-        delay = settings().retry_delay
-        delay = min(max(delay, (now - self.issued_at) * _AGE_FRACTION), delay * _MAX_DELAY_FACTOR)
+        now, delay = clock.now(), settings().retry_delay
+        if not self.respond_by <= now < self.service_deadline:
+            delay = min(max(delay, (now - self.issued_at) * _AGE_FRACTION), delay * _MAX_DELAY_FACTOR)
         at = now + delay * random.uniform(0.8, 1)  # noqa: S311 - jitter
         if error.at is not None:
-            at = error.at - _EARLY if isinstance(error, DeferredError) else error.at
+            early = settings().in_place_wait * _EARLY_FRACTION
+            at = error.at - early if isinstance(error, DeferredError) else error.at
         # The last step delivers what is known.
         return max(now, min(at, self.respond_by) if now < self.respond_by else at)
 

@@ -80,8 +80,12 @@ class _Operation:
         """The type of the request. Raises HandlerError if the provider does not have it."""
         return resources.by_type(self.request.resource_type)
 
+    def _desired(self) -> Any:
+        shortest = settings().min_service_timeout
+        return parse(self.resource.properties, self.request.properties, min_service_timeout=shortest)
+
     def create(self) -> Observed:
-        desired = parse(self.resource.properties, self.request.properties)
+        desired = self._desired()
         self._refuse_late_request()
         try:
             record, observed = purchase(self.invocation, self.resource, desired)
@@ -105,7 +109,7 @@ class _Operation:
         return failure
 
     def update(self) -> Observed:
-        desired = parse(self.resource.properties, self.request.properties)
+        desired = self._desired()
         self._refuse_late_request()
         ledger.record_update(self.key, self.request.request_id, self.invocation.issued_at)
         history = self._newest_history()

@@ -1,0 +1,241 @@
+"""A request that has to wait is one message in the queue, and no function sleeps for it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from typing import Any, cast
+
+import pytest
+import time_machine
+
+from telephony.handlers import continuation
+from tests.conftest import SMS, Configure, Context, Harness
+from tests.contract.cloudformation.queue import QueuedMessage
+from tests.contract.declarations import SIMULATOR, Kind
+from tests.contract.steps import SERVER_ERROR, fault
+
+WAITING: dict[str, Any] = {
+    "resource_type": "Custom::SmsPhoneNumber",
+    "properties": SIMULATOR | {"WaitForActive": True},
+}
+HOUR = 3600
+
+
+def waiting(harness: Harness, **fields: Any) -> tuple[str, QueuedMessage]:
+    """Return the RequestId and the message of a request that waits in the queue."""
+    with harness.function(continues=False) as function:
+        request = function.post("Create", **(WAITING | fields))
+        function.invoker.settle()
+    [message] = harness.queue.messages.values()
+    return request, message
+
+
+def receive(message: QueuedMessage) -> bool:
+    """Run the continuation with a message. Returns whether its request has ended."""
+    return continuation.handler(message.event(), cast("Any", Context())) == {"batchItemFailures": []}
+
+
+@pytest.fixture(autouse=True)
+def pending(harness: Harness) -> None:
+    """New numbers stay PENDING for ten minutes."""
+    harness.telecom.configure(activation_seconds=600)
+
+
+@pytest.mark.usefixtures("virtual_clock")
+def test_request_waits_as_one_message_with_the_event_and_no_decision(harness: Harness) -> None:
+    answer = harness.send("Create", **WAITING)
+
+    assert answer["Status"] == "SUCCESS"
+    [body] = [json.loads(body) for body in harness.queue.bodies]
+    [run] = harness.invoker.invocations
+    assert body == {"version": 1, "event": run.event}
+    actions = [action for action, _ in harness.queue.calls]
+    assert actions == ["SendMessage", *["ChangeMessageVisibility"] * (len(harness.invoker.steps) - 1)]
+    assert harness.queue.messages == {}
+
+
+@pytest.mark.usefixtures("virtual_clock")
+def test_no_invocation_waits_longer_than_some_seconds(harness: Harness, configure: Configure) -> None:
+    configure(IN_PLACE_WAIT_SECONDS="10", POLL_INTERVAL_SECONDS="2")
+
+    assert harness.send("Create", **WAITING)["Status"] == "SUCCESS"
+
+    attempts = [*harness.invoker.invocations, *harness.invoker.steps]
+    assert max((attempt.ended or 0) - attempt.started for attempt in attempts) < 11
+    assert 600 <= max(attempt.started for attempt in attempts) - attempts[0].started < 680
+    assert len(attempts) < 30
+
+
+@pytest.mark.usefixtures("virtual_clock")
+@pytest.mark.parametrize(("activation", "status"), [(3400, "SUCCESS"), (86_400, "FAILED")])
+def test_wait_for_active_holds_on_until_two_minutes_before_service_timeout(
+    harness: Harness, configure: Configure, activation: float, status: str
+) -> None:
+    configure(SERVICE_TIMEOUT_MARGIN_SECONDS="120")
+    harness.telecom.configure(activation_seconds=activation)
+    began = time.time()
+
+    answer = harness.send("Create", **WAITING)
+
+    assert answer["Status"] == status
+    answered = time.time() - began
+    assert (3400 if status == "SUCCESS" else HOUR - 126) <= answered < HOUR - 110
+    if status == "FAILED":
+        assert answer["Reason"].startswith("NotStabilized: ")
+        assert "ServiceTimeout" in answer["Reason"]
+
+
+@pytest.mark.usefixtures("virtual_clock")
+@pytest.mark.shows("temporary refusal that outlasts the invocation")
+def test_temporary_refusal_is_retried_in_later_invocations(harness: Harness, configure: Configure) -> None:
+    configure(RETRY_PERIOD_SECONDS="120", IN_PLACE_WAIT_SECONDS="10", POLL_INTERVAL_SECONDS="2")
+    refusal: dict[str, Any] = {"code": "ValidationException", "reason": "RESOURCE_NOT_ACCESSIBLE", "times": 8}
+    harness.telecom.fault(SMS, "RequestPhoneNumber", "error", **refusal)
+    declared = WAITING | {"properties": SIMULATOR}
+
+    assert harness.send("Create", **declared)["Status"] == "SUCCESS"
+
+    assert len(harness.invoker.steps) > 0
+    assert harness.held() == {"phone_numbers": 1}
+
+
+@pytest.mark.usefixtures("virtual_clock")
+def test_temporary_refusal_ends_as_a_failure_after_its_period(harness: Harness, configure: Configure) -> None:
+    configure(RETRY_PERIOD_SECONDS="120", IN_PLACE_WAIT_SECONDS="10", POLL_INTERVAL_SECONDS="2")
+    refusal: dict[str, Any] = {"code": "ValidationException", "reason": "RESOURCE_NOT_ACCESSIBLE", "times": 999}
+    harness.telecom.fault(SMS, "RequestPhoneNumber", "error", **refusal)
+    began = time.time()
+
+    answer = harness.send("Create", **WAITING | {"properties": SIMULATOR})
+
+    assert answer["Status"] == "FAILED"
+    assert "RESOURCE_NOT_ACCESSIBLE" in answer["Reason"]
+    assert 120 < time.time() - began < 240
+
+
+@pytest.mark.usefixtures("virtual_clock")
+@pytest.mark.shows("service unavailable for longer than an invocation")
+def test_outage_of_a_service_is_waited_out(harness: Harness, kind: Kind) -> None:
+    harness.telecom.configure(activation_seconds=0)
+    fault(harness, kind.buys, "error", times=30, **SERVER_ERROR)
+
+    answer = harness.send("Create", resource_type=kind.type, properties=kind.properties)
+
+    assert answer["Status"] == "SUCCESS"
+    assert harness.held() == {kind.held: 1}
+
+
+def test_message_that_arrives_early_is_hidden_again_without_other_work(harness: Harness, configure: Configure) -> None:
+    configure(RETRY_DELAY_SECONDS="60")
+    request, message = waiting(harness)
+    due_at = message.visible_at
+    message.visible_at = time.time()
+    assert harness.queue.receive() is message
+    before = Counter(harness.telecom.calls())
+
+    assert receive(message) is False
+
+    assert Counter(harness.telecom.calls()) - before == {"dynamodb.GetItem": 1}
+    assert message.visible_at == pytest.approx(due_at, abs=2)
+    assert harness.sink.raw(request) == []
+
+
+@pytest.mark.usefixtures("virtual_clock")
+@pytest.mark.shows("message delivered twice")
+def test_two_messages_of_a_request_get_the_same_response(harness: Harness) -> None:
+    """Lambda can deliver an event more than once, and each delivery sends a message."""
+    harness.invoker.disturb("together")
+
+    request = harness.post("Create", **WAITING)
+    harness.invoker.settle()
+
+    assert len(harness.queue.bodies) == 2
+    answers = harness.sink.raw(request)
+    assert len(answers) == 2
+    assert len(set(answers)) == 1
+    assert json.loads(answers[0])["Status"] == "SUCCESS"
+    assert harness.calls(SMS)["RequestPhoneNumber"] == 1
+
+
+@pytest.mark.usefixtures("virtual_clock")
+@pytest.mark.shows("queue unavailable")
+def test_provider_that_cannot_send_raises_so_that_lambda_retries(harness: Harness) -> None:
+    harness.queue.refuse("SendMessage", times=4)  # Two calls per invocation.
+
+    answer = harness.send("Create", **WAITING)
+
+    assert [run.outcome for run in harness.invoker.invocations] == ["raised", "raised", "returned"]
+    assert answer["Status"] == "SUCCESS"
+    assert harness.calls(SMS)["RequestPhoneNumber"] == 1
+
+
+@pytest.mark.usefixtures("virtual_clock")
+@pytest.mark.shows("queue unavailable")
+def test_message_that_cannot_be_hidden_is_received_after_the_visibility_timeout(harness: Harness) -> None:
+    harness.queue.refuse("ChangeMessageVisibility")
+
+    answer = harness.send("Create", **WAITING)
+
+    assert answer["Status"] == "SUCCESS"
+    assert len(harness.queue.bodies) == 1
+
+
+def test_delay_of_a_message_is_at_most_fifteen_minutes(harness: Harness, configure: Configure) -> None:
+    configure(CALL_RATES=f"{SMS}.RequestPhoneNumber=0.0005")  # one call in 34 minutes
+    fields = WAITING | {"properties": SIMULATOR}
+    harness.telecom.configure(activation_seconds=0)
+    assert harness.send("Create", logical_id="First", **fields)["Status"] == "SUCCESS"
+
+    assert harness.send("Create", logical_id="Second", **fields)["Status"] == "SUCCESS"
+
+    (sent, delay), (hidden, timeout) = harness.queue.calls
+    assert (sent, delay, hidden) == ("SendMessage", 900, "ChangeMessageVisibility")
+    assert 1100 < timeout < 1150
+
+
+def test_message_of_a_newer_version_waits_and_is_answered_in_the_last_invocation(harness: Harness) -> None:
+    request, message = waiting(harness)
+    message.body = json.dumps(json.loads(message.body) | {"version": 2, "more": {}})
+
+    with time_machine.travel(time.time() + 700, tick=True):
+        assert receive(message) is False
+        assert harness.sink.raw(request) == []
+    with time_machine.travel(time.time() + HOUR - 2, tick=True):
+        assert receive(message) is True
+
+    [answer] = harness.sink.responses(request)
+    assert answer["Status"] == "FAILED"
+    assert "newer version" in answer["Reason"]
+
+
+def test_request_whose_url_has_expired_is_dropped(harness: Harness) -> None:
+    request, message = waiting(harness)
+
+    with time_machine.travel(time.time() + 2 * HOUR + 10, tick=True):
+        assert receive(message) is True
+
+    assert harness.sink.raw(request) == []
+
+
+def test_late_step_is_measured(harness: Harness, capsys: pytest.CaptureFixture[str]) -> None:
+    _, message = waiting(harness)
+    capsys.readouterr()
+
+    with time_machine.travel(time.time() + 1000, tick=True):
+        assert receive(message) is True
+
+    metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"StepDelay"' in line]
+    assert [990 < metric["StepDelay"][0] < 1001 for metric in metrics] == [True]
+
+
+def test_provider_without_a_queue_relies_on_the_retries_of_lambda(harness: Harness, configure: Configure) -> None:
+    configure(QUEUE_URL="")
+    harness.telecom.configure(activation_seconds=0.5)
+    configure(IN_PLACE_WAIT_SECONDS="0")
+
+    with harness.function(delays=(0.6, 0.1)) as function:
+        answer = function.send("Create", **WAITING)
+
+    assert answer["Status"] == "SUCCESS"
