@@ -182,6 +182,26 @@ def test_message_that_cannot_be_hidden_is_received_after_the_visibility_timeout(
     assert len(harness.queue.bodies) == 1
 
 
+@pytest.mark.usefixtures("virtual_clock")
+@pytest.mark.shows("message delivered twice")
+def test_queue_that_ignores_the_changed_visibility_costs_time_but_no_answer(
+    harness: Harness, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(IN_PLACE_WAIT_SECONDS="10", POLL_INTERVAL_SECONDS="2")
+    harness.telecom.configure(activation_seconds=300)
+    real = harness.queue.answer
+
+    def ignores(action: str, parameters: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        return real(action, parameters | ({"VisibilityTimeout": 0} if action == "ChangeMessageVisibility" else {}))
+
+    monkeypatch.setattr(harness.queue, "answer", ignores)
+    answer = harness.send("Create", **WAITING)
+
+    assert answer["Status"] == "SUCCESS"
+    [last] = harness.invoker.steps[-1:]
+    assert last.attempt < 1000, "maxReceiveCount of the queue"
+
+
 def test_delay_of_a_message_is_at_most_fifteen_minutes(harness: Harness, configure: Configure) -> None:
     configure(CALL_RATES=f"{SMS}.RequestPhoneNumber=0.0005")  # one call in 34 minutes
     fields = WAITING | {"properties": SIMULATOR}

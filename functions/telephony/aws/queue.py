@@ -40,6 +40,8 @@ class Message:
     sent_at: float
     """In seconds since the epoch."""
     receipt_handle: str
+    receives: int
+    """How many times it was delivered."""
     known_version: bool = True
     """Whether this version of the provider can process it. A newer one may have sent it."""
 
@@ -78,10 +80,11 @@ def read(record: Mapping[str, Any]) -> Message:
         body = json.loads(record["body"])
         event = body["requestPayload"] if "requestPayload" in body else body["event"]
         sent_at = float(record["attributes"]["SentTimestamp"]) / 1000
+        receives = int(record["attributes"]["ApproximateReceiveCount"])
     except (KeyError, TypeError, ValueError):
         raise UnreadableMessageError("The message contains no event.") from None
     known = "requestPayload" in body or body.get("version") == _VERSION
-    return Message(record["messageId"], event, sent_at, record["receiptHandle"], known)
+    return Message(record["messageId"], event, sent_at, record["receiptHandle"], receives, known)
 
 
 def _whole_seconds(seconds: float, most: int) -> int:

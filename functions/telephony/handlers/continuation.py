@@ -16,9 +16,15 @@ from telephony.cloudformation.request import NotARequestError
 from telephony.errors import UnknownOutcomeError
 from telephony.handlers import request_flow
 from telephony.observability import count, logger
+from telephony.settings import settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+_MAX_DELIVERIES = 100
+"""More than a request needs. If the queue delivers hidden messages early, the function sleeps before it hides one again, so
+that a message does not reach the dead-letter queue before its request has ended (docs/unverified.md)."""
 
 
 def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, list[dict[str, str]]]:
@@ -44,6 +50,8 @@ def _continue(record: Mapping[str, Any], context: LambdaContext) -> bool:
         return True  # No response is expected.
     if due_at is None:
         return True
+    if message.receives > _MAX_DELIVERIES:
+        clock.sleep(min(due_at - clock.now(), settings().in_place_wait))
     try:
         queue.hide(message, seconds=due_at - clock.now())
     except UnknownOutcomeError as error:  # It is delivered again after the visibility timeout of the queue.
