@@ -38,8 +38,9 @@ def receive(message: QueuedMessage) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def pending(harness: Harness) -> None:
-    """New numbers stay PENDING for ten minutes."""
+def pending(harness: Harness, configure: Configure) -> None:
+    """New numbers stay PENDING for ten minutes, and waits are as long as in production."""
+    configure(IN_PLACE_WAIT_SECONDS="10", POLL_INTERVAL_SECONDS="2")
     harness.telecom.configure(activation_seconds=600)
 
 
@@ -57,9 +58,7 @@ def test_request_waits_as_one_message_with_the_event_and_no_decision(harness: Ha
 
 
 @pytest.mark.usefixtures("virtual_clock")
-def test_no_invocation_waits_longer_than_some_seconds(harness: Harness, configure: Configure) -> None:
-    configure(IN_PLACE_WAIT_SECONDS="10", POLL_INTERVAL_SECONDS="2")
-
+def test_no_invocation_waits_longer_than_some_seconds(harness: Harness) -> None:
     assert harness.send("Create", **WAITING)["Status"] == "SUCCESS"
 
     attempts = [*harness.invoker.invocations, *harness.invoker.steps]
@@ -90,7 +89,7 @@ def test_wait_for_active_holds_on_until_two_minutes_before_service_timeout(
 @pytest.mark.usefixtures("virtual_clock")
 @pytest.mark.shows("temporary refusal that outlasts the invocation")
 def test_temporary_refusal_is_retried_in_later_invocations(harness: Harness, configure: Configure) -> None:
-    configure(RETRY_PERIOD_SECONDS="120", IN_PLACE_WAIT_SECONDS="10", POLL_INTERVAL_SECONDS="2")
+    configure(RETRY_PERIOD_SECONDS="120")
     refusal: dict[str, Any] = {"code": "ValidationException", "reason": "RESOURCE_NOT_ACCESSIBLE", "times": 8}
     harness.telecom.fault(SMS, "RequestPhoneNumber", "error", **refusal)
     declared = WAITING | {"properties": SIMULATOR}
@@ -103,7 +102,7 @@ def test_temporary_refusal_is_retried_in_later_invocations(harness: Harness, con
 
 @pytest.mark.usefixtures("virtual_clock")
 def test_temporary_refusal_ends_as_a_failure_after_its_period(harness: Harness, configure: Configure) -> None:
-    configure(RETRY_PERIOD_SECONDS="120", IN_PLACE_WAIT_SECONDS="10", POLL_INTERVAL_SECONDS="2")
+    configure(RETRY_PERIOD_SECONDS="120")
     refusal: dict[str, Any] = {"code": "ValidationException", "reason": "RESOURCE_NOT_ACCESSIBLE", "times": 999}
     harness.telecom.fault(SMS, "RequestPhoneNumber", "error", **refusal)
     began = time.time()
@@ -127,6 +126,7 @@ def test_outage_of_a_service_is_waited_out(harness: Harness, kind: Kind) -> None
     assert harness.held() == {kind.held: 1}
 
 
+@pytest.mark.usefixtures("virtual_clock")
 def test_message_that_arrives_early_is_hidden_again_without_other_work(harness: Harness, configure: Configure) -> None:
     configure(RETRY_DELAY_SECONDS="60")
     request, message = waiting(harness)
@@ -185,9 +185,8 @@ def test_message_that_cannot_be_hidden_is_received_after_the_visibility_timeout(
 @pytest.mark.usefixtures("virtual_clock")
 @pytest.mark.shows("message delivered twice")
 def test_queue_that_ignores_the_changed_visibility_costs_time_but_no_answer(
-    harness: Harness, configure: Configure, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    configure(IN_PLACE_WAIT_SECONDS="10", POLL_INTERVAL_SECONDS="2")
     harness.telecom.configure(activation_seconds=300)
     real = harness.queue.answer
 
@@ -202,6 +201,7 @@ def test_queue_that_ignores_the_changed_visibility_costs_time_but_no_answer(
     assert last.attempt < 1000, "maxReceiveCount of the queue"
 
 
+@pytest.mark.usefixtures("virtual_clock")
 def test_delay_of_a_message_is_at_most_fifteen_minutes(harness: Harness, configure: Configure) -> None:
     configure(CALL_RATES=f"{SMS}.RequestPhoneNumber=0.0005")  # one call in 34 minutes
     fields = WAITING | {"properties": SIMULATOR}
@@ -210,11 +210,12 @@ def test_delay_of_a_message_is_at_most_fifteen_minutes(harness: Harness, configu
 
     assert harness.send("Create", logical_id="Second", **fields)["Status"] == "SUCCESS"
 
-    (sent, delay), (hidden, timeout) = harness.queue.calls
+    (sent, delay), (hidden, timeout) = harness.queue.calls[:2]
     assert (sent, delay, hidden) == ("SendMessage", 900, "ChangeMessageVisibility")
     assert 1100 < timeout < 1150
 
 
+@pytest.mark.usefixtures("virtual_clock")
 def test_message_of_a_newer_version_waits_and_is_answered_in_the_last_invocation(harness: Harness) -> None:
     request, message = waiting(harness)
     message.body = json.dumps(json.loads(message.body) | {"version": 2, "more": {}})
@@ -230,6 +231,7 @@ def test_message_of_a_newer_version_waits_and_is_answered_in_the_last_invocation
     assert "newer version" in answer["Reason"]
 
 
+@pytest.mark.usefixtures("virtual_clock")
 def test_request_whose_url_has_expired_is_dropped(harness: Harness) -> None:
     request, message = waiting(harness)
 
@@ -239,6 +241,7 @@ def test_request_whose_url_has_expired_is_dropped(harness: Harness) -> None:
     assert harness.sink.raw(request) == []
 
 
+@pytest.mark.usefixtures("virtual_clock")
 def test_late_step_is_measured(harness: Harness, capsys: pytest.CaptureFixture[str]) -> None:
     _, message = waiting(harness)
     capsys.readouterr()
@@ -250,6 +253,7 @@ def test_late_step_is_measured(harness: Harness, capsys: pytest.CaptureFixture[s
     assert [990 < metric["StepDelay"][0] < 1001 for metric in metrics] == [True]
 
 
+@pytest.mark.usefixtures("virtual_clock")
 def test_provider_without_a_queue_relies_on_the_retries_of_lambda(harness: Harness, configure: Configure) -> None:
     configure(QUEUE_URL="")
     harness.telecom.configure(activation_seconds=0.5)

@@ -88,7 +88,8 @@ def read(record: Mapping[str, Any]) -> Message:
 
 
 def _whole_seconds(seconds: float, most: int) -> int:
-    return min(max(0, math.ceil(seconds)), most)
+    # Rounded down, because a step that begins early can wait for its time. Zero would be delivered at once.
+    return min(max(1, math.floor(seconds)), most)
 
 
 def _unavailable(error: Exception) -> UnknownOutcomeError:

@@ -31,6 +31,8 @@ _INTERVAL_FACTOR = 1.02
 _WRITE_LATENCY = 0.05
 """Seconds. A call that takes an immediate slot starts this much later, after the write. The next slot allows for it."""
 _ATTEMPTS = 20
+_MISSED = 0.2
+"""Seconds after which a slot is missed. A late call would meet the call of the next slot, and one is throttled."""
 
 
 _wait_until: ContextVar[float] = ContextVar("wait_until", default=float("inf"))
@@ -38,6 +40,8 @@ _wait_until: ContextVar[float] = ContextVar("wait_until", default=float("inf"))
 _latest: ContextVar[float] = ContextVar("latest", default=float("inf"))
 """A slot that is due later is not taken."""
 _slots: ContextVar[dict[str, list[float]]] = ContextVar("slots")
+_missed: ContextVar[dict[str, list[float]]] = ContextVar("missed")
+"""Slots that were due before the invocation began. They are used if no later slot is in time."""
 
 
 def start_invocation(*, wait_until: float, latest: float = float("inf"), slots: Slots | None = None) -> None:
@@ -47,7 +51,10 @@ def start_invocation(*, wait_until: float, latest: float = float("inf"), slots: 
     """
     _wait_until.set(wait_until)
     _latest.set(latest)
-    _slots.set({name: sorted(times) for name, times in (slots or {}).items()})
+    missed = clock.now() - _MISSED
+    saved = {name: sorted(times) for name, times in (slots or {}).items()}
+    _slots.set({name: [at for at in times if at >= missed] for name, times in saved.items()})
+    _missed.set({name: [at for at in times if at < missed] for name, times in saved.items()})
 
 
 def unused_slots() -> Slots:
@@ -62,10 +69,15 @@ def acquire(service: str, operation: str) -> None:
         times.pop(0)
 
 
-def restore(service: str, operation: str) -> None:
-    """Reserve the call again, due now: it was throttled, so the request does not lose its turn."""
-    if settings().rate(service, operation):
-        _own(f"{service}.{operation}").insert(0, clock.now())
+def repeat(service: str, operation: str) -> None:
+    """Reserve a call that was throttled for the next interval: it does not go to the end of the queue."""
+    if per_second := settings().rate(service, operation):
+        _own(f"{service}.{operation}").insert(0, clock.now() + _INTERVAL_FACTOR / per_second)
+
+
+def mark_reserved(service: str, operation: str) -> None:
+    """Record that the request has written `immediate_slot`."""
+    _own(f"{service}.{operation}").insert(0, clock.now())
 
 
 def reserve(*calls: Call) -> float:
@@ -79,7 +91,7 @@ def reserve(*calls: Call) -> float:
             name = f"{service}.{operation}"
             own = _own(name)
             if len(own) < number:
-                own += _reserve(name, per_second, number - len(own))
+                own += _reserve_or_use_missed(name, per_second, number - len(own))
                 own.sort()
             due_at = max(due_at, own[0])
     return due_at
@@ -98,7 +110,7 @@ def wait(*calls: Call) -> None:
 
 
 def immediate_slot(service: str, operation: str) -> TransactWriteItemTypeDef | None:
-    """Return the write that takes a slot that is free now, for a transaction. Call `restore` once it is written.
+    """Return the write that takes a slot that is free now, for a transaction. Call `mark_reserved` once it is written.
 
     Returns None if the operation is not rate limited, or is reserved.
     """
@@ -118,6 +130,16 @@ def return_writes(slots: Slots) -> list[TransactWriteItemTypeDef]:
         for name, times in returned.items()
         if times
     ]
+
+
+def _reserve_or_use_missed(name: str, per_second: float, number: int) -> list[float]:
+    try:
+        return _reserve(name, per_second, number)
+    except DeferredError:
+        missed = _missed.get({}).get(name, [])
+        if len(missed) < number:
+            raise
+        return [missed.pop(0) for _ in range(number)]
 
 
 def _own(name: str) -> list[float]:

@@ -71,7 +71,7 @@ class _RateLimitedClient:
             except CALL_ERRORS as error:
                 meaning = from_client_error(error, operation)
                 if isinstance(meaning, ThrottledError):
-                    rate_limiter.restore(self._name, operation)
+                    rate_limiter.repeat(self._name, operation)
                 raise meaning from None
 
         return call

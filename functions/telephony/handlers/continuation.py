@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 _MAX_DELIVERIES = 100
-"""More than a request needs. If the queue delivers hidden messages early, the function sleeps before it hides one again, so
-that a message does not reach the dead-letter queue before its request has ended (docs/unverified.md)."""
+"""More than a request needs. If hidden messages are delivered early, the function sleeps before it hides one again, so
+that no message reaches the dead-letter queue before its request has ended (docs/unverified.md)."""
 
 
 def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, list[dict[str, str]]]:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _LAST_SECOND = 1.0
 _EARLY = 3.0
 """Seconds before it is due at which a step can start."""
+_NEW_REQUEST_WAITS, _CONTINUED_REQUEST_WAITS = 0.2, 0.5
+"""The share of settings().in_place_wait for which an invocation waits for a reservation. Many new requests arrive
+together, and those that sleep keep the others waiting. A continued one is received shortly before its reservation."""
 _URL_LIFETIME = 7200
 """Seconds after which CloudFormation's signed URL accepts no response."""
 
@@ -96,7 +99,9 @@ def _start(request: Request, saved: Progress, ends_at: float, received_at: float
         noticed=dict(saved.noticed),
         earlier_defects=saved.defects,
     )
-    rate_limiter.start_invocation(wait_until=invocation.deadline, latest=invocation.respond_by, slots=saved.slots)
+    share = _NEW_REQUEST_WAITS if received_at is None else _CONTINUED_REQUEST_WAITS
+    wait_until = min(invocation.deadline, now + settings().in_place_wait * share)
+    rate_limiter.start_invocation(wait_until=wait_until, latest=invocation.respond_by, slots=saved.slots)
     redaction.start_invocation(
         lambda: resources.possible_secrets(request.resource_type, request.properties, request.old_properties)
     )

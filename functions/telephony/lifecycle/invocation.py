@@ -28,7 +28,7 @@ _AGE_FRACTION = 0.25
 _MAX_DELAY_FACTOR = 12
 _MAX_DEFECTS = 3
 """Unexpected exceptions after which a request is answered FAILED."""
-_EARLY_FRACTION = 0.2
+_EARLY_FRACTION = 0.3
 """A request is continued this fraction of settings().in_place_wait before its reservation is due, and sleeps then."""
 
 

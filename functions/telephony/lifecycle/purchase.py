@@ -85,7 +85,7 @@ class Purchaser:
             opened = ledger.open_purchase(leased, again=again, reservation=slot)
             if opened is OpenResult.WRITTEN:
                 if slot is not None:
-                    rate_limiter.restore(*purchase_call)
+                    rate_limiter.mark_reserved(*purchase_call)
                 self.record, self.leased = leased, True
         for _ in range(_MAX_ATTEMPTS):
             if opened is not OpenResult.BUSY:
