@@ -25,7 +25,7 @@ def own_metrics(resources: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def emitted() -> dict[str, set[str]]:
-    """The dimensions of every metric, by name, read from the `count` calls in the code."""
+    """The dimensions of every metric, by name, read from the `count` and `measure` calls in the code."""
     found: dict[str, set[str]] = {}
     for path in (ROOT / "functions/telephony").rglob("*.py"):
         nodes = list(ast.walk(ast.parse(path.read_text())))
@@ -37,7 +37,7 @@ def emitted() -> dict[str, set[str]]:
             if isinstance(target, ast.Name)
         }
         for node in nodes:
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "count":
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"count", "measure"}:
                 dimensions = {"service"}
                 for keyword in node.keywords:
                     dimensions |= {keyword.arg} if keyword.arg else mappings[ast.unparse(keyword.value)]
