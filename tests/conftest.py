@@ -21,7 +21,7 @@ import time_machine
 import trustme
 
 from local.telecom import Options, TelecomServer
-from tests.contract.cloudformation import AsyncInvoker, CloudFormation, StacksApi, event, invoker
+from tests.contract.cloudformation import AsyncInvoker, CloudFormation, QueueApi, StacksApi, event, invoker
 from tests.contract.declarations import KINDS, Kind
 from tests.contract.responses import ResponseSink
 
@@ -37,11 +37,14 @@ os.environ |= {
     "POWERTOOLS_LOG_LEVEL": "DEBUG",
     "LEASE_DURATION_SECONDS": "1",
     "POLL_INTERVAL_SECONDS": "0.02",
+    "IN_PLACE_WAIT_SECONDS": "1",
+    "RETRY_DELAY_SECONDS": "30",
     "RETRY_PERIOD_SECONDS": "0.6",
     "UNKNOWN_RESULT_PERIOD_SECONDS": "1.5",
     "STACK_STATUS_PERIOD_SECONDS": "0.2",
     "RESPONSE_MARGIN_SECONDS": "1",
     "SERVICE_TIMEOUT_MARGIN_SECONDS": "1",
+    "MIN_SERVICE_TIMEOUT_SECONDS": "1",
     "CALL_RATES": "*=0",
 }
 for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
@@ -92,6 +95,12 @@ def stacks_api() -> Iterator[StacksApi]:
 
 
 @pytest.fixture(scope="session")
+def queue_api() -> Iterator[QueueApi]:
+    with QueueApi() as api:
+        yield api
+
+
+@pytest.fixture(scope="session")
 def clients(telecom_server: TelecomServer) -> dict[str, Any]:
     """The tests' own clients, independent of the provider's."""
     names: dict[str, Any] = {"sms": SMS, "connect": CONNECT, "dynamodb": "dynamodb"}
@@ -110,6 +119,7 @@ class Harness:
     table: str
     invoker: AsyncInvoker
     cloudformation: CloudFormation
+    queue: QueueApi
     stacks: StacksApi
     """Shows the stacks of `cloudformation`, and for events of other stacks its default, in operation."""
 
@@ -135,11 +145,14 @@ class Harness:
         from telephony.errors import UnknownOutcomeError  # noqa: PLC0415
         from telephony.handlers import continuation, provider  # noqa: PLC0415
 
-        def on_failure(queued: Any) -> Any:
-            return continuation.handler(queued, Context(timeout)) if continues else None  # type: ignore[arg-type]
-
         with AsyncInvoker(
-            provider.handler, on_failure, delays, timeout=timeout, expected_errors=UnknownOutcomeError
+            provider.handler,
+            self.queue,
+            continuation.handler if continues else None,
+            delays,
+            timeout=timeout,
+            expected_errors=UnknownOutcomeError,
+            advance=_advance,
         ) as function:
             yield attrs.evolve(self, invoker=function)
 
@@ -208,6 +221,14 @@ class Harness:
         return [row for row in self.rows() if row["sk"]["S"].startswith("purchase#")]
 
 
+_travellers: list[VirtualClock] = []
+"""The clocks of the running test. The last one is in effect."""
+
+
+def _advance(seconds: float) -> None:
+    _travellers[-1].shift(seconds)
+
+
 class LogRecorder(logging.Handler):
     """Records every log line as Lambda would write it."""
 
@@ -246,7 +267,9 @@ def reset_container() -> None:
 
 
 @pytest.fixture(scope="session")
-def container(sink: ResponseSink, telecom_server: TelecomServer, stacks_api: StacksApi) -> Iterator[None]:
+def container(
+    sink: ResponseSink, telecom_server: TelecomServer, stacks_api: StacksApi, queue_api: QueueApi
+) -> Iterator[None]:
     """One warm container for all tests of a process, so that a test fails if an earlier event leaves state behind."""
     url = telecom_server.url
     environment = {
@@ -257,6 +280,8 @@ def container(sink: ResponseSink, telecom_server: TelecomServer, stacks_api: Sta
         "AWS_ENDPOINT_URL_CONNECT": url,
         "AWS_ENDPOINT_URL_DYNAMODB": url,
         "AWS_ENDPOINT_URL_CLOUDFORMATION": stacks_api.url,
+        "AWS_ENDPOINT_URL_SQS": queue_api.url,
+        "QUEUE_URL": queue_api.queue_url,
     }
     with pytest.MonkeyPatch.context() as patch:
         for variable, value in environment.items():
@@ -272,6 +297,7 @@ def harness(
     sink: ResponseSink,
     telecom_server: TelecomServer,
     stacks_api: StacksApi,
+    queue_api: QueueApi,
     clients: dict[str, Any],
     container: None,
     log_lines: list[str],
@@ -281,6 +307,7 @@ def harness(
     telecom_server.reset()
     telecom_server.options = Options()
     stacks_api.reset()
+    queue_api.reset()
     clients["dynamodb"].create_table(
         TableName="state",
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
@@ -300,9 +327,11 @@ def harness(
         table="state",
         invoker=unbound,
         cloudformation=unbound,
+        queue=queue_api,
         stacks=stacks_api,
     )
-    with services.function() as function:
+    with time_machine.travel(time.time(), tick=True) as traveller, services.function() as function:
+        _travellers[:] = [traveller]
         harness = attrs.evolve(function, cloudformation=CloudFormation(function.invoker, sink, api=stacks_api))
         yield harness
     _assert_no_secret(harness, log_lines, sink.signatures[issued:], [put.body for put in sink.puts[put:]])
@@ -312,12 +341,11 @@ def _assert_no_secret(
     harness: Harness, log_lines: list[str], signatures: Sequence[str], answers: Sequence[bytes]
 ) -> None:
     harness.telecom.clear_faults()
-    raised = [attempt.error for attempt in harness.invoker.invocations if attempt.error is not None]
+    attempts = [*harness.invoker.invocations, *harness.invoker.steps]
+    raised = [attempt.error for attempt in attempts if attempt.error is not None]
     places = {
         "a log line": "\n".join(log_lines),
-        "an exception": "\n".join(
-            "".join(traceback.format_exception(error)) for error in [*raised, *harness.invoker.destination_errors]
-        ),
+        "an exception": "\n".join("".join(traceback.format_exception(error)) for error in raised),
         "the state table": json.dumps(harness.rows()),
         "a response": "\n".join(answer.decode() for answer in answers),
     }
@@ -334,7 +362,9 @@ def virtual_clock(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> Iterator
     del harness
     with time_machine.travel(int(time.time()), tick=False) as traveller:
         monkeypatch.setattr(clock, "sleep", lambda seconds: traveller.shift(max(0.0, seconds)))
+        _travellers.append(traveller)
         yield traveller
+        _travellers.pop()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@
     │   └── ClaimExpiredError         the claim failed: its ID exists, but no number, and the service removes the ID
     └── UnknownOutcomeError           result unknown: the request is not answered but retried
         ├── ThrottledError            refused without effect: retried in the same invocation
-        └── DeferredError             not called: the rate-limit reservation is due after this invocation ends
+        └── DeferredError             not called: the rate-limit reservation is due later than this invocation can wait
 
 aws/errors.py maps the errors of AWS calls to these exceptions.
 """
@@ -96,12 +96,22 @@ class ClaimExpiredError(HandlerError):
 
 
 class UnknownOutcomeError(TelephonyError):
-    """The result of a call is unknown, or the state table could not be read or written."""
+    """The result is unknown, or the request has to wait. The request is continued later.
 
-    def __init__(self, cause: str, *, error_code: HandlerErrorCode = HandlerErrorCode.INTERNAL_FAILURE) -> None:
+    at: when, in seconds since the epoch, if that is known.
+    """
+
+    def __init__(
+        self,
+        cause: str,
+        *,
+        error_code: HandlerErrorCode = HandlerErrorCode.INTERNAL_FAILURE,
+        at: float | None = None,
+    ) -> None:
         super().__init__(cause)
         self.error_code = error_code
         self.cause = cause
+        self.at = at
         self.physical_id: str | None = None
         """The ID of a resource that exists, if known."""
 
@@ -114,11 +124,8 @@ class ThrottledError(UnknownOutcomeError):
 
 
 class DeferredError(UnknownOutcomeError):
-    """The call was not made, because its rate-limit reservation is due after this invocation ends.
-
-    at: when the reservation is due, in seconds since the epoch. The reservation is kept.
-    """
+    """The call was not made, because its rate-limit reservation is due later. The reservation is kept."""
 
     def __init__(self, cause: str, *, at: float) -> None:
-        super().__init__(cause, error_code=HandlerErrorCode.THROTTLING)
-        self.at = at
+        super().__init__(cause, error_code=HandlerErrorCode.THROTTLING, at=at)
+        self.due_at = at

@@ -6,6 +6,7 @@ second line of defense, against libraries that log what they send.
 
 import logging
 import re
+import traceback
 from typing import Any
 
 from aws_lambda_powertools import Logger, single_metric
@@ -77,8 +78,21 @@ def _install_filter() -> None:
 _install_filter()
 
 
+def log_defect(error: BaseException, message: str) -> None:
+    """Log an unexpected exception and where it was raised, without values: only `message` describes it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
+    logger.error("Unexpected exception", extra={"error": type(error).__name__, "text": message, "places": places})
+
+
 def count(name: str, times: int = 1, /, **dimensions: str) -> None:
     """Emit a count as a CloudWatch metric, in embedded metric format."""
     with single_metric(name=name, unit=MetricUnit.Count, value=times) as metric:
         for key, value in dimensions.items():
             metric.add_dimension(name=key, value=value)
+
+
+def measure(name: str, seconds: float) -> None:
+    """Emit a duration as a CloudWatch metric, in embedded metric format."""
+    with single_metric(name=name, unit=MetricUnit.Seconds, value=seconds):
+        pass

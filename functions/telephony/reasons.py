@@ -92,6 +92,16 @@ STILL_UNKNOWN = Reason(
     "{cause}",
     "No further attempt will be made. Find the cause in the provider's log, then redeploy the stack.",
 )
+DEFECT = Reason(
+    Code.INTERNAL_FAILURE,
+    "The provider failed with an unexpected exception ({error}), in every attempt.",
+    "Find its traceback in the provider's log, and report it. Then redeploy the stack.",
+)
+NEWER_VERSION = Reason(
+    Code.INTERNAL_FAILURE,
+    "The request was received by a newer version of the provider, and this version can't process it.",
+    "Deploy the newer version of the provider again, then redeploy the stack.",
+)
 RELEASED_OUTSIDE = Reason(
     Code.NOT_FOUND,
     "The {noun} {id} no longer exists. It was released outside of this stack.",

@@ -14,13 +14,18 @@ class Settings:
     """Durations are in seconds. The defaults are for production; tests shorten them."""
 
     state_table: str
+    queue_url: str
+    """Of the queue of requests that wait."""
     allowed_response_hosts: frozenset[str]
     """Hosts (`host` or `host:port`) that may receive a response, besides CloudFormation's buckets."""
     lease_duration: float
-    """How long one purchase attempt holds its lease. An API call takes at most 23 seconds, and Lambda retries a failed
-    event after 60 seconds: the lease is longer than the first and shorter than the second."""
+    """How long one purchase attempt holds its lease. An API call takes at most 23 seconds."""
     poll_interval: float
     """First interval between two polls. It grows to five times this value."""
+    in_place_wait: float
+    """How long an invocation waits in all. A request that must wait longer is continued from the queue."""
+    retry_delay: float
+    """First delay before a request is continued. It grows with the age of the request to twelve times this value."""
     retry_period: float
     """How long a temporary refusal is retried."""
     unknown_result_period: float
@@ -33,6 +38,8 @@ class Settings:
     """Reserved at the end of an invocation to send the response."""
     service_timeout_margin: float
     """Reserved before ServiceTimeout, so that CloudFormation still accepts the response."""
+    min_service_timeout: float
+    """The shortest ServiceTimeout that leaves time for one attempt: a call of 23 seconds, and the response."""
     rates: Mapping[str, float]
     """Calls per second of the account, by `service.Operation` or `service`. `*` overrides all; 0 is unlimited."""
 
@@ -50,15 +57,19 @@ class Settings:
 
         return cls(
             state_table=os.environ["STATE_TABLE"],
+            queue_url=os.environ.get("QUEUE_URL", ""),
             allowed_response_hosts=_names(os.environ.get("ALLOWED_RESPONSE_HOSTS", "").lower()),
             lease_duration=seconds("LEASE_DURATION", 45),
             poll_interval=seconds("POLL_INTERVAL", 2),
+            in_place_wait=seconds("IN_PLACE_WAIT", 10),
+            retry_delay=seconds("RETRY_DELAY", 5),
             retry_period=seconds("RETRY_PERIOD", 120),
             unknown_result_period=seconds("UNKNOWN_RESULT_PERIOD", 300),
             stack_status_period=seconds("STACK_STATUS_PERIOD", 10),
             stack_accounts=_names(os.environ.get("STACK_ACCOUNTS", "")),
             response_margin=seconds("RESPONSE_MARGIN", 15),
             service_timeout_margin=seconds("SERVICE_TIMEOUT_MARGIN", 120),
+            min_service_timeout=seconds("MIN_SERVICE_TIMEOUT", 60),
             rates=_DEFAULT_RATES | _parse_rates(os.environ.get("CALL_RATES", "")),
         )
 

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from telephony import clock
 from telephony.cloudformation.request import parse
-from telephony.errors import HandlerError, HandlerErrorCode, RetryableError, ThrottledError, UnknownOutcomeError
+from telephony.errors import (
+    DeferredError,
+    HandlerError,
+    HandlerErrorCode,
+    RetryableError,
+    ThrottledError,
+    UnknownOutcomeError,
+)
 from telephony.lifecycle.invocation import Backoff, Invocation
 from telephony.model.properties import Tag
 from telephony.model.resource import Purchase
@@ -29,6 +36,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("STATE_TABLE", "state")
     monkeypatch.setenv("POLL_INTERVAL_SECONDS", "0.001")
     monkeypatch.setenv("RETRY_PERIOD_SECONDS", "0.05")
+    monkeypatch.delenv("IN_PLACE_WAIT_SECONDS")
+    monkeypatch.delenv("RETRY_DELAY_SECONDS")
     monkeypatch.setenv("SERVICE_TIMEOUT_MARGIN_SECONDS", "120")
     reset_container()
     yield
@@ -36,23 +45,52 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def invocation(
-    *, service_timeout: int = 3600, issued_at: float | None = NOW, ends_at: float = NOW + 585, final: bool = False
+    *, service_timeout: int = 3600, issued_at: float | None = NOW, ends_at: float = NOW + 45, started_at: float = NOW
 ) -> Invocation:
     request = copy.replace(REQUEST, service_timeout=service_timeout, issued_at=issued_at)
-    return Invocation(request, ends_at=ends_at, final=final)
+    return Invocation(request, ends_at=ends_at, started_at=started_at)
 
 
 @pytest.mark.parametrize(
-    ("service_timeout", "deadline"),
+    ("started_at", "service_timeout", "deadline"),
     [
-        (3600, NOW + 585),  # the end of the invocation
-        (600, NOW + 480),  # ServiceTimeout less two minutes
-        (60, NOW + 45),  # ServiceTimeout less a quarter
-        (1, NOW + 0.75),
+        (NOW, 3600, NOW + 10),  # the longest wait of an invocation
+        (NOW + 3475, 3600, NOW + 3480),  # ServiceTimeout less two minutes
+        (NOW + 40, 60, NOW + 45),  # ServiceTimeout less a quarter
+        (NOW + 3480, 3600, NOW + 3525),  # the last invocation uses its time
     ],
 )
-def test_deadline_is_before_end_of_invocation_and_service_timeout(service_timeout: int, deadline: float) -> None:
-    assert invocation(service_timeout=service_timeout).deadline == deadline
+def test_invocation_waits_some_seconds_and_ends_before_service_timeout(
+    started_at: float, service_timeout: int, deadline: float
+) -> None:
+    started = invocation(service_timeout=service_timeout, started_at=started_at, ends_at=started_at + 45)
+    assert started.deadline == deadline
+
+
+@pytest.mark.parametrize(
+    ("age", "error", "earliest", "latest"),
+    [
+        (0, UnknownOutcomeError("u"), 4, 5),
+        (40, UnknownOutcomeError("u"), 8, 10),
+        (1800, UnknownOutcomeError("u"), 48, 60),
+        (1800, UnknownOutcomeError("u", at=NOW + 1900), 100, 100),
+        (10, DeferredError("d", at=NOW + 500), 488, 488),  # sleeps for the rest
+        (3470, UnknownOutcomeError("u"), 10, 10),  # the last step delivers what is known
+        (3500, UnknownOutcomeError("u"), 48, 60),
+    ],
+)
+def test_next_step_backs_off_with_the_age_of_the_request(
+    age: float, error: UnknownOutcomeError, earliest: float, latest: float
+) -> None:
+    with time_machine.travel(NOW + age, tick=False):
+        at = invocation(started_at=NOW + age).next_step_at(error)
+
+    assert NOW + age + earliest <= at <= NOW + age + latest + 1e-3
+
+
+@pytest.mark.parametrize(("age", "final"), [(0, False), (3474, False), (3476, True), (3700, True)])
+def test_last_invocation_is_the_one_after_which_no_other_can_respond(age: float, final: bool) -> None:
+    assert invocation(started_at=NOW + age).final is final
 
 
 def test_request_without_date_counts_as_issued_now() -> None:
@@ -60,19 +98,37 @@ def test_request_without_date_counts_as_issued_now() -> None:
         assert invocation(issued_at=None).issued_at == NOW
 
 
-@pytest.mark.parametrize(
-    ("service_timeout", "final", "kind"),
-    [(3600, False, UnknownOutcomeError), (300, False, HandlerError), (3600, True, HandlerError)],
-)
-def test_timeout_is_a_failure_only_in_the_last_invocation(
-    service_timeout: int, final: bool, kind: type[Exception]
-) -> None:
+@pytest.mark.parametrize(("age", "kind"), [(3000, UnknownOutcomeError), (3476, HandlerError), (3600, HandlerError)])
+def test_timeout_is_a_failure_only_when_the_response_is_due(age: float, kind: type[Exception]) -> None:
     failure = HandlerError(HandlerErrorCode.NOT_STABILIZED, "It took too long.", "Wait.")
 
-    error = invocation(service_timeout=service_timeout, final=final).timed_out(failure)
+    with time_machine.travel(NOW + age, tick=False):
+        error = invocation().timed_out(failure)
 
     assert isinstance(error, kind)
     assert "It took too long." in str(error)
+
+
+@pytest.mark.parametrize("defects", [0, 1])
+def test_defect_is_retried_after_a_minute(defects: int) -> None:
+    with time_machine.travel(NOW, tick=False):
+        failing = copy.replace(invocation(), earlier_defects=defects)
+        error = failing.defect(KeyError("PhoneNumberId"))
+
+        assert isinstance(error, UnknownOutcomeError)
+        assert failing.next_step_at(error) == NOW + 60
+    assert failing.defects == defects + 1
+
+
+@pytest.mark.parametrize(("defects", "age"), [(2, 0), (0, 3480)])
+def test_third_defect_or_one_in_the_last_invocation_is_a_failure(defects: int, age: float) -> None:
+    with time_machine.travel(NOW + age, tick=False):
+        error = copy.replace(invocation(), earlier_defects=defects).defect(KeyError("PhoneNumberId"))
+
+    assert isinstance(error, HandlerError)
+    assert error.error_code is HandlerErrorCode.INTERNAL_FAILURE
+    assert "KeyError" in str(error)
+    assert "PhoneNumberId" not in str(error)
 
 
 @pytest.mark.shows("calls throttled")
@@ -96,7 +152,8 @@ def retry(*errors: Exception) -> int:
         return calls
 
     try:
-        return invocation(issued_at=clock.now(), ends_at=clock.now() + 5).retry(call)
+        now = clock.now()
+        return invocation(issued_at=now, started_at=now, ends_at=now + 5).retry(call)
     except (HandlerError, UnknownOutcomeError) as error:
         error.add_note(f"{calls} calls")
         raise

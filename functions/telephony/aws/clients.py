@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # A call takes at most 23 seconds. No retries: the lifecycle package decides about them, using the ledger.
 _SERVICE_CONFIG = Config(connect_timeout=3, read_timeout=20, retries={"total_max_attempts": 1, "mode": "standard"})
+_QUEUE_CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 2, "mode": "standard"})
 # DynamoDB normally responds within milliseconds. Retries are safe because every write is conditional.
 _DYNAMODB_CONFIG = Config(
     connect_timeout=1,
@@ -67,6 +68,12 @@ def client(service: str) -> Any:
     """Return a client of a telecom service or CloudFormation, which makes a single attempt per call."""
     make: Any = session().client
     return make(service, config=_SERVICE_CONFIG)
+
+
+def queue() -> Any:
+    """Return a client of Amazon SQS. Sending a message twice is harmless, so it retries."""
+    make: Any = session().client
+    return make("sqs", config=_QUEUE_CONFIG)
 
 
 @cache

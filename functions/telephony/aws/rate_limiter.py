@@ -1,14 +1,16 @@
-"""Distributed rate limiter: concurrent invocations reserve calls within the account's quota.
+"""Distributed rate limiter: concurrent requests reserve calls within the account's quota.
 
-Each operation has one item in the state table, which holds when its next slot is free. A call moves that time by one
-interval in one atomic write, and waits until its own slot. A call that is throttled anyway, because other applications
-use the same quota, makes a new reservation.
+Each operation has one item in the state table. It holds when the next slot is free, and the slots that ended requests
+have returned. A call takes a slot in one atomic write, and is made when the slot is due. A request that waits longer
+than an invocation keeps its slots between invocations (lifecycle/progress.py).
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from telephony import clock
 from telephony.aws import state_table
@@ -18,6 +20,11 @@ from telephony.settings import settings
 if TYPE_CHECKING:
     from types_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
+type Call = tuple[str, str]
+"""Service and operation."""
+type Slots = Mapping[str, Sequence[float]]
+"""When reserved calls are due, in seconds since the epoch, by `service.Operation`, the earliest first."""
+
 _PARTITION = "rate"
 _INTERVAL_FACTOR = 1.02
 """Slots are slightly further apart than the rate allows, because calls arrive less evenly than they are sent."""
@@ -25,82 +32,152 @@ _WRITE_LATENCY = 0.05
 """Seconds. A call that takes an immediate slot starts this much later, after the write. The next slot allows for it."""
 _ATTEMPTS = 20
 
-_deadline: ContextVar[float] = ContextVar("deadline", default=float("inf"))
-_reserved: ContextVar[frozenset[str]] = ContextVar("reserved", default=frozenset())
+
+_wait_until: ContextVar[float] = ContextVar("wait_until", default=float("inf"))
+"""A slot that is due later is not waited for."""
+_latest: ContextVar[float] = ContextVar("latest", default=float("inf"))
+"""A slot that is due later is not taken."""
+_slots: ContextVar[dict[str, list[float]]] = ContextVar("slots")
 
 
-def start_invocation(deadline: float) -> None:
-    """Drop earlier reservations. deadline: seconds since the epoch; a later reservation is not waited for."""
-    _deadline.set(deadline)
-    _reserved.set(frozenset())
+def start_invocation(*, wait_until: float, latest: float = float("inf"), slots: Slots | None = None) -> None:
+    """Replace the reservations of an earlier request by those of this one. Times are in seconds since the epoch.
+
+    wait_until: how long this invocation can wait for a slot. latest: how long the request can.
+    """
+    _wait_until.set(wait_until)
+    _latest.set(latest)
+    _slots.set({name: sorted(times) for name, times in (slots or {}).items()})
+
+
+def unused_slots() -> Slots:
+    """Return the reservations of the request that were not used."""
+    return {name: times for name, times in _slots.get({}).items() if times}
 
 
 def acquire(service: str, operation: str) -> None:
     """Use the reservation for a call that is made now. Makes one, and waits for it, if there is none."""
-    wait_for_reservation(service, operation)
-    _reserved.set(_reserved.get() - {f"{service}.{operation}"})
+    wait((service, operation))
+    if times := _slots.get({}).get(f"{service}.{operation}"):
+        times.pop(0)
 
 
-def wait_for_reservation(
-    service: str, operation: str, *, reserved_at: float | None = None, contended: bool = False
-) -> None:
-    """Reserve a call and wait until it is due, so that `acquire` returns at once.
+def restore(service: str, operation: str) -> None:
+    """Reserve the call again, due now: it was throttled, so the request does not lose its turn."""
+    if settings().rate(service, operation):
+        _own(f"{service}.{operation}").insert(0, clock.now())
 
-    reserved_at: a reservation that an earlier invocation made and could not wait for. contended: other reservations
-    were pending a moment ago. Raises DeferredError if the reservation is due after the deadline. A slot that is free
-    now is never too late: the caller checks its own deadline.
+
+def reserve(*calls: Call) -> float:
+    """Reserve calls, unless they are reserved. An operation can be given several times.
+
+    Returns when all of them can start. Raises DeferredError if a slot would be due after the request's deadline.
     """
-    name = f"{service}.{operation}"
-    per_second = settings().rate(service, operation)
-    if not per_second or name in _reserved.get():
-        return
-    interval = _INTERVAL_FACTOR / per_second
-    at = _reserve(name, interval, contended=contended) if reserved_at is None else reserved_at
-    now = clock.now()
-    if at > max(now, _deadline.get()):
-        ahead = round((at - now) / interval)
-        raise DeferredError(
-            f"{ahead} calls of {operation} are reserved ahead of this one, at {per_second:g} per second. "
-            f"This call is due in {at - now:.0f} seconds.",
-            at=at,
-        )
+    due_at = 0.0
+    for (service, operation), number in Counter(calls).items():
+        if per_second := settings().rate(service, operation):
+            name = f"{service}.{operation}"
+            own = _own(name)
+            if len(own) < number:
+                own += _reserve(name, per_second, number - len(own))
+                own.sort()
+            due_at = max(due_at, own[0])
+    return due_at
+
+
+def wait(*calls: Call) -> None:
+    """Reserve calls, and wait until they can start, so that `acquire` does not wait for the first of each.
+
+    Raises DeferredError if this invocation can't wait so long. The reservations are kept.
+    """
+    at, now = reserve(*calls), clock.now()
+    if at > max(now, _wait_until.get()):
+        operations = ", ".join(dict.fromkeys(operation for _, operation in calls))
+        raise DeferredError(f"The reserved call of {operations} is due in {at - now:.0f} seconds.", at=at)
     clock.sleep(at - now)
-    mark_reserved(service, operation)
 
 
-def reservation_write(service: str, operation: str) -> TransactWriteItemTypeDef | None:
-    """Return the write that takes an immediate slot, for use in a transaction. Call `mark_reserved` once it is written.
+def immediate_slot(service: str, operation: str) -> TransactWriteItemTypeDef | None:
+    """Return the write that takes a slot that is free now, for a transaction. Call `restore` once it is written.
 
-    Returns None if the operation is not rate limited, or is reserved already.
+    Returns None if the operation is not rate limited, or is reserved.
     """
     name, per_second = f"{service}.{operation}", settings().rate(service, operation)
-    if not per_second or name in _reserved.get():
+    if not per_second or _slots.get({}).get(name):
         return None
-    key = state_table.key(_PARTITION, name)
-    return state_table.conditional_update(key, *_immediate_slot(_INTERVAL_FACTOR / per_second, clock.now()))
+    return state_table.conditional_update(_key(name), *_immediate(_INTERVAL_FACTOR / per_second, clock.now()))
 
 
-def mark_reserved(service: str, operation: str) -> None:
-    """Record that this invocation holds a reservation that is due."""
-    _reserved.set(_reserved.get() | {f"{service}.{operation}"})
+def return_writes(slots: Slots) -> list[TransactWriteItemTypeDef]:
+    """Return the writes that return slots which are not due yet, so that other requests use them."""
+    returned = {
+        name: {state_table.number(at)["N"] for at in times if at > clock.now()} for name, times in slots.items()
+    }
+    return [
+        state_table.conditional_update(_key(name), "ADD free :slots", "", {":slots": {"NS": sorted(times)}})
+        for name, times in returned.items()
+        if times
+    ]
 
 
-def _reserve(name: str, interval: float, *, contended: bool) -> float:
-    """Reserve a slot: now, if none is reserved ahead, else one interval after the last. Returns when it is due."""
-    key = state_table.key(_PARTITION, name)
+def _own(name: str) -> list[float]:
+    slots = _slots.get({})
+    _slots.set(slots)
+    return slots.setdefault(name, [])
+
+
+def _key(name: str) -> state_table.Key:
+    return state_table.key(_PARTITION, name)
+
+
+def _reserve(name: str, per_second: float, number: int) -> list[float]:
+    """Take slots: from now, if none is reserved, else slots that were returned, else those after the last one."""
+    interval, latest = _INTERVAL_FACTOR / per_second, _latest.get()
+    span = number * interval
     for _ in range(_ATTEMPTS):
         now = clock.now()
-        if not contended and state_table.update(key, *_immediate_slot(interval, now)):
-            return now
-        contended = False
-        values = {":now": state_table.number(now), ":interval": state_table.number(interval)}
-        item = state_table.update(key, "SET next_at = next_at + :interval", "next_at > :now", values)
-        if item:
-            return float(item["next_at"]["N"]) - interval
+        taken, item = state_table.update_or_read(_key(name), *_immediate(span, now))
+        if taken:
+            return [now + position * interval for position in range(number)]
+        free = sorted(float(at) for at in item.get("free", {}).get("NS", []))
+        returned = [at for at in free if at >= now][:number]
+        if len(returned) == number and returned[-1] <= latest:
+            if _take_returned(name, returned, [at for at in free if at < now]):
+                return returned
+            continue
+        next_at = float(item.get("next_at", {}).get("N", 0))
+        if next_at + span - interval > max(now, latest):
+            raise DeferredError(_explained(name, per_second, next_at - now), at=next_at)
+        values = {":now": state_table.number(now), ":span": state_table.number(span)}
+        values[":latest"] = state_table.number(min(latest - span + interval, _FOREVER))
+        condition = "next_at > :now AND next_at <= :latest"
+        if after := state_table.update(_key(name), "SET next_at = next_at + :span", condition, values):
+            first = float(after["next_at"]["N"]) - span
+            return [first + position * interval for position in range(number)]
     raise UnknownOutcomeError("The provider could not reserve a call within the account's rate.")
 
 
-def _immediate_slot(interval: float, now: float) -> tuple[str, str, state_table.Values]:
-    """Return change, condition and values of the write that takes the slot at `now`."""
-    values = {":now": state_table.number(now), ":next": state_table.number(now + interval + _WRITE_LATENCY)}
-    return "SET next_at = :next", "attribute_not_exists(pk) OR next_at <= :now", values
+_FOREVER = 1e11
+
+
+def _take_returned(name: str, taken: Sequence[float], expired: Iterable[float]) -> bool:
+    numbers = [state_table.number(at)["N"] for at in taken]
+    values: dict[str, Any] = {f":slot{position}": {"N": number} for position, number in enumerate(numbers)}
+    condition = " AND ".join(f"contains(free, {value})" for value in values)
+    values[":removed"] = {"NS": sorted({*numbers, *(state_table.number(at)["N"] for at in expired)})}
+    return state_table.update(_key(name), "DELETE free :removed", condition, values) is not None
+
+
+def _immediate(span: float, now: float) -> tuple[str, str, state_table.Values]:
+    """Return change, condition and values of the write that takes the slots from `now`."""
+    values = {":now": state_table.number(now), ":next": state_table.number(now + span + _WRITE_LATENCY)}
+    return "SET next_at = :next REMOVE free", "attribute_not_exists(pk) OR next_at <= :now", values
+
+
+def _explained(name: str, per_second: float, seconds: float) -> str:
+    operation = name.rpartition(".")[2]
+    ahead = round(seconds * per_second / _INTERVAL_FACTOR)
+    return (
+        f"{ahead} calls of {operation} are reserved ahead of this one, at {per_second:g} per second. "
+        f"This call is due in {seconds:.0f} seconds."
+    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from telephony.aws import clients, rate_limiter
 from telephony.aws.errors import CALL_ERRORS, from_client_error
+from telephony.errors import ThrottledError
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
@@ -68,6 +69,9 @@ class _RateLimitedClient:
             try:
                 return method(**parameters)
             except CALL_ERRORS as error:
-                raise from_client_error(error, operation) from None
+                meaning = from_client_error(error, operation)
+                if isinstance(meaning, ThrottledError):
+                    rate_limiter.restore(self._name, operation)
+                raise meaning from None
 
         return call

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from telephony import clock
 from telephony.aws import clients
@@ -57,6 +57,22 @@ def update(item_key: Key, changed: str, condition: str, values: Values) -> Item 
     return None if response is None else response["Attributes"]
 
 
+def update_or_read(item_key: Key, changed: str, condition: str, values: Values) -> tuple[bool, Item]:
+    """Update an item under a condition. Returns whether it was updated, and the item as it is now."""
+    parameters = {"Key": item_key, "UpdateExpression": changed, "ReturnValues": "ALL_NEW"}
+    parameters["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+    failed: list[Item] = []
+    response = _write(
+        "update_item", failed, ConditionExpression=condition, ExpressionAttributeValues=values, **parameters
+    )
+    return (True, response["Attributes"]) if response is not None else (False, failed[0])
+
+
+def replace(item: Item) -> None:
+    """Write an item, whatever it was before."""
+    _call("put_item", Item=item)
+
+
 def put(item: Item, condition: str, values: Values) -> bool:
     """Replace an item under a condition. Returns False if the condition is false.
 
@@ -67,12 +83,14 @@ def put(item: Item, condition: str, values: Values) -> bool:
     return get({name: item[name] for name in ("pk", "sk")}) == item
 
 
-def _write(operation: str, **parameters: Any) -> Any:
-    """Make a conditional write. Returns None if the condition is false."""
+def _write(operation: str, failed: list[Item] | None = None, /, **parameters: Any) -> Any:
+    """Make a conditional write. Returns None if the condition is false, and appends the present item to `failed`."""
     for attempt in range(_CONFLICT_ATTEMPTS):
         try:
             return getattr(clients.dynamodb(), operation)(TableName=settings().state_table, **parameters)
-        except clients.dynamodb().exceptions.ConditionalCheckFailedException:
+        except clients.dynamodb().exceptions.ConditionalCheckFailedException as error:
+            if failed is not None:
+                failed.append(cast("Item", error.response.get("Item", {})))
             return None
         except clients.dynamodb().exceptions.TransactionConflictException:
             wait_for_conflict(attempt)
@@ -100,6 +118,11 @@ def conditional_update(item_key: Key, changed: str, condition: str, values: Valu
     update |= {"ConditionExpression": condition} if condition else {}
     update |= {"ExpressionAttributeValues": values}
     return {"Update": update}
+
+
+def conditional_delete(item_key: Key, condition: str) -> TransactWriteItemTypeDef:
+    """Return a delete for `transact_write`, under a condition."""
+    return {"Delete": {"TableName": settings().state_table, "Key": item_key, "ConditionExpression": condition}}
 
 
 def condition_check(item_key: Key, condition: str, values: Values) -> TransactWriteItemTypeDef:

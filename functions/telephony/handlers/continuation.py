@@ -1,37 +1,51 @@
-"""Lambda function: handles the requests on which every invocation of the provider failed.
+"""Lambda function: continues the requests that wait in the queue.
 
-It processes the records of the on-failure queue with the same request flow, and final=True. A record that cannot be
-answered stays in the queue until its signed URL has expired.
+A request that still has to wait stays in the queue: the function hides its message until the next step, and reports it
+as failed, so that Lambda does not delete it. The function never sends a message.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from telephony import clock
+from telephony.aws import queue
+from telephony.aws.queue import UnreadableMessageError
 from telephony.cloudformation.request import NotARequestError
-from telephony.errors import TelephonyError
+from telephony.errors import UnknownOutcomeError
 from telephony.handlers import request_flow
-from telephony.observability import logger
+from telephony.observability import count, logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
 def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, list[dict[str, str]]]:
-    """Handle each record's request. Returns the records that failed, so that SQS keeps only those.
+    """Make the next step of each record's request. Returns the records that stay in the queue."""
+    kept = [record["messageId"] for record in event["Records"] if not _continue(record, context)]
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in kept]}
 
-    A record is the destination record of an asynchronous invocation. Its requestPayload is the custom resource request.
-    Source: Lambda Developer Guide, "Retaining records of asynchronous invocations".
-    """
-    failed = []
-    for record in event["Records"]:
-        try:
-            request_flow.handle(json.loads(record["body"])["requestPayload"], context, final=True)
-        except NotARequestError:
-            continue  # No response is expected.
-        except TelephonyError as error:
-            logger.error("Final attempt not completed", extra={"error": type(error).__name__})
-            failed.append({"itemIdentifier": record["messageId"]})
-    return {"batchItemFailures": failed}
+
+def _continue(record: Mapping[str, Any], context: LambdaContext) -> bool:
+    """Return whether the request has ended."""
+    try:
+        message = queue.read(record)
+    except UnreadableMessageError as unreadable:
+        # It moves to the dead-letter queue. A newer version may be able to read it.
+        logger.error("Message not read", extra={"cause": str(unreadable)})
+        count("UnreadableMessages")
+        return False
+    try:
+        due_at = request_flow.handle(
+            message.event, context, received_at=message.sent_at, known_version=message.known_version
+        )
+    except NotARequestError:
+        return True  # No response is expected.
+    if due_at is None:
+        return True
+    try:
+        queue.hide(message, seconds=due_at - clock.now())
+    except UnknownOutcomeError as error:  # It is delivered again after the visibility timeout of the queue.
+        logger.warning("Message not hidden", extra={"cause": str(error)})
+    return False

@@ -46,15 +46,14 @@ Operation = Callable[[Invocation], Observed | None]
 def execute_once(invocation: Invocation, operation: Operation) -> Outcome:
     """Return the request's outcome, from the cache or by executing the operation.
 
-    Raises UnknownOutcomeError if the result of an AWS call is unknown, or if another invocation still processes the
-    request when time runs out.
+    Raises UnknownOutcomeError if the request must be continued later, or if another invocation still processes it.
     """
     backoff = Backoff()
     while True:
         try:
             return _cached(invocation, operation)
         except IdempotencyAlreadyInProgressError:
-            if not invocation.wait(backoff, until=invocation.ends_at):
+            if not invocation.wait(backoff):
                 raise UnknownOutcomeError("Another invocation of this request is still in progress.") from None
         except IdempotencyInconsistentStateError:
             continue  # The record expired between two reads.

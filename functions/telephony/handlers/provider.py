@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from telephony import clock
+from telephony.aws import queue
 from telephony.handlers import request_flow
 
 if TYPE_CHECKING:
@@ -11,5 +13,11 @@ if TYPE_CHECKING:
 
 
 def handler(event: object, context: LambdaContext) -> None:
-    """Handle one request. Raises an exception if the request must be retried, so that Lambda invokes it again."""
-    request_flow.handle(event, context, final=False)
+    """Handle one request, or send it to the queue if it has to wait.
+
+    Raises an exception if that is impossible. Lambda then invokes the function again, and after two retries sends the
+    request to the queue itself.
+    """
+    due_at = request_flow.handle(event, context)
+    if due_at is not None:
+        queue.send(event, seconds=due_at - clock.now())

@@ -62,13 +62,14 @@ class _Found:
 class _Sweep(Retrier):
     deadline: float
     may_release: bool
+    noticed: dict[str, float] = attrs.field(factory=dict)
     activities: dict[str, Activity] = attrs.field(factory=dict)
     """By StackId."""
 
 
 def handler(event: object, context: LambdaContext) -> dict[str, int]:  # noqa: ARG001 - the schedule's event is empty
     """Check everything once. Returns the number of findings of each kind."""
-    rate_limiter.start_invocation(deadline=float("inf"))
+    rate_limiter.start_invocation(wait_until=float("inf"))
     # Checks that have to wait longer fail, so that the findings of the others are still reported.
     ends_at = clock.now() + context.get_remaining_time_in_millis() / 1000 - settings().response_margin
     sweep = _Sweep(deadline=ends_at, may_release=os.environ.get("ALLOW_SWEEP_RELEASE") == "true")

@@ -10,25 +10,38 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from telephony import clock, reasons
+from telephony import clock, reasons, redaction
 from telephony.cloudformation.request import Request
 from telephony.data import data
 from telephony.errors import DeferredError, HandlerError, RetryableError, ThrottledError, UnknownOutcomeError
 from telephony.model.tags import Owner
+from telephony.observability import count, log_defect
 from telephony.settings import settings
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 _MAX_UNKNOWN = 3
-"""Retries of a call whose result is unknown, per invocation. Lambda retries the invocation itself."""
+"""Retries of a call whose result is unknown, per invocation."""
+_AGE_FRACTION = 0.25
+"""A request is continued after this fraction of its age, from settings().retry_delay to twelve times that."""
+_MAX_DELAY_FACTOR = 12
+_MAX_DEFECTS = 3
+"""Unexpected exceptions after which a request is answered FAILED."""
+_EARLY = 2.0
+"""Seconds before a reservation is due at which its request is continued. It sleeps for the rest."""
 
 
 class Retrier(abc.ABC):
     """Repeats calls until a deadline."""
 
-    final = False
-    """No later invocation repeats what fails now."""
+    noticed: dict[str, float]
+    """When conditions that are waited for were first seen, by a name."""
+
+    @property
+    def final(self) -> bool:
+        """Whether no later invocation repeats what fails now."""
+        return False
 
     @property
     @abc.abstractmethod
@@ -41,18 +54,20 @@ class Retrier(abc.ABC):
         A throttle is retried until the deadline, a RetryableError for settings().retry_period seconds, and an unknown
         result a few times. Raises the last error.
         """
-        backoff = Backoff()
-        began_at, unknown = clock.now(), 0
+        backoff, unknown, condition = Backoff(), 0, ""
         while True:
             try:
-                return call()
+                result = call()
+                self.noticed.pop(condition, None)
+                return result  # noqa: TRY300 - the loop ends here
             except DeferredError as deferred:
                 raise self.deferred(deferred) from None
             except ThrottledError as throttled:
                 if not self.wait(backoff):
                     raise self.throttled(throttled) from None
             except RetryableError as refused:
-                if clock.now() - began_at > settings().retry_period or not self.wait(backoff):
+                condition = f"refused: {refused.aws_reason or refused.aws_code or refused.error_code}"
+                if not self.wait_for(condition, settings().retry_period, backoff, cause=refused.cause):
                     raise refused.as_final() from None
             except UnknownOutcomeError:
                 unknown += 1
@@ -65,6 +80,33 @@ class Retrier(abc.ABC):
         if clock.now() + seconds > min(until, self.deadline):
             return False
         clock.sleep(seconds)
+        return True
+
+    def wait_for(self, condition: str, period: float, backoff: Backoff, *, cause: str) -> bool:
+        """Wait before a condition is checked again. Returns False if it has lasted for `period` seconds.
+
+        Raises UnknownOutcomeError with this cause if a later invocation has to check it again.
+        """
+        return self.wait_until(self.noticed.setdefault(condition, clock.now()) + period, backoff, cause=cause)
+
+    def wait_until(self, end: float, backoff: Backoff, *, cause: str) -> bool:
+        """Wait for the next back-off delay. Returns False if it would end after `end`.
+
+        Raises UnknownOutcomeError with this cause if this invocation can't wait so long, but a later one can.
+        """
+        seconds = next(backoff)
+        if clock.now() + seconds > end:
+            return False
+        if clock.now() + seconds > self.deadline:
+            if self.must_respond:
+                return False
+            raise UnknownOutcomeError(cause)
+        clock.sleep(seconds)
+        return True
+
+    @property
+    def must_respond(self) -> bool:
+        """Whether no later invocation can continue."""
         return True
 
     def deferred(self, error: DeferredError) -> HandlerError | DeferredError:
@@ -83,11 +125,15 @@ class Invocation(Retrier):
     request: Request
     ends_at: float
     """When processing must end, so that the response can still be sent."""
-    final: bool = False
-    """The last invocation of this request: it purchases nothing, and answers FAILED if the result is still unknown."""
+    received_at: float = attrs.field(factory=lambda: round(clock.now(), 3))
+    """When the provider first received the request, as far as this invocation knows."""
     started_at: float = attrs.field(factory=lambda: round(clock.now(), 3))
     key: str = attrs.field(factory=lambda: uuid.uuid4().hex)
     """Identifies this invocation as the holder of a lease."""
+    noticed: dict[str, float] = attrs.field(factory=dict)
+    earlier_defects: int = 0
+    """Unexpected exceptions of earlier invocations."""
+    _defects: list[BaseException] = attrs.field(factory=list)
     with_outcome: list[TransactWriteItemTypeDef] = attrs.field(factory=list)
     """Writes to make in the transaction that records a SUCCESS."""
 
@@ -98,8 +144,8 @@ class Invocation(Retrier):
 
     @property
     def issued_at(self) -> float:
-        """When CloudFormation issued the request, or the start of the invocation if the URL does not contain it."""
-        return self.started_at if self.request.issued_at is None else self.request.issued_at
+        """When CloudFormation issued the request, or when it was received if the URL does not contain it."""
+        return self.received_at if self.request.issued_at is None else self.request.issued_at
 
     @property
     def respond_by(self) -> float:
@@ -113,18 +159,55 @@ class Invocation(Retrier):
         return self.issued_at + self.request.service_timeout
 
     @property
-    def deadline(self) -> float:
-        """The end of the invocation, or when the response is due."""
-        return min(self.ends_at, self.respond_by)
+    def final(self) -> bool:
+        """Whether no later invocation can respond in time: this one purchases nothing, and answers in any case."""
+        return self.started_at + settings().retry_delay > self.respond_by
 
     @property
     def must_respond(self) -> bool:
-        """Whether this invocation must answer when it runs out of time, because no later one can."""
-        return self.final or self.respond_by <= self.ends_at
+        """Whether this invocation must answer now, because no later one can."""
+        return clock.now() + settings().retry_delay > self.respond_by
+
+    @property
+    def call_deadline(self) -> float:
+        """When the last call can start."""
+        return min(self.ends_at, self.service_deadline if self.final else self.respond_by)
+
+    @property
+    def deadline(self) -> float:
+        """When this invocation stops to wait: after some seconds, unless it is the last."""
+        in_place = float("inf") if self.final else self.started_at + settings().in_place_wait
+        return min(self.call_deadline, in_place)
+
+    def next_step_at(self, error: UnknownOutcomeError) -> float:
+        """Return when to continue the request after an error."""
+        now = clock.now()
+        delay = settings().retry_delay
+        delay = min(max(delay, (now - self.issued_at) * _AGE_FRACTION), delay * _MAX_DELAY_FACTOR)
+        at = now + delay * random.uniform(0.8, 1)  # noqa: S311 - jitter
+        if error.at is not None:
+            at = error.at - _EARLY if isinstance(error, DeferredError) else error.at
+        # The last step delivers what is known.
+        return max(now, min(at, self.respond_by) if now < self.respond_by else at)
+
+    @property
+    def defects(self) -> int:
+        """Unexpected exceptions of this request."""
+        return self.earlier_defects + bool(self._defects)
+
+    def defect(self, error: Exception) -> HandlerError | UnknownOutcomeError:
+        """Log an unexpected exception. Returns what to raise: an error that is retried, or after some a failure."""
+        self._defects.append(error)
+        log_defect(error, redaction.shown(str(error)))
+        count("Defects")
+        failure = reasons.DEFECT.failure(error=type(error).__name__)
+        if self.defects >= _MAX_DEFECTS or self.must_respond:
+            return failure
+        return UnknownOutcomeError(failure.cause, at=clock.now() + settings().retry_delay * _MAX_DELAY_FACTOR)
 
     def deferred(self, error: DeferredError) -> HandlerError | DeferredError:
         """Return what to raise for a deferred call: a failure if no later invocation can make it in time."""
-        if error.at <= self.respond_by:
+        if error.due_at <= self.respond_by:
             return error
         return reasons.RATE_LIMITED.failure(cause=error.cause, left=round(self.respond_by - clock.now()))
 
@@ -133,7 +216,7 @@ class Invocation(Retrier):
         return reasons.THROTTLED.failure(cause=error.cause) if self.must_respond else error
 
     def timed_out(self, failure: HandlerError) -> HandlerError | UnknownOutcomeError:
-        """Return what to raise at the deadline: the failure if the response is due, else an error that is retried."""
+        """Return what to raise when this invocation can't wait: the failure if the response is due, else an error."""
         return failure if self.must_respond else UnknownOutcomeError(failure.cause, error_code=failure.error_code)
 
 

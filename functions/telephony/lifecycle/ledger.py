@@ -5,6 +5,8 @@
     <StackId>|<LogicalId>       latest                              when the newest requests were issued
     holder#<physical ID>        holder                              which purchase holds the number
 
+The partition of a resource also holds what its waiting requests keep (progress.py).
+
 docs/architecture.md shows the state machine. Every write replaces the whole item, and only if its version is the one
 that was read. Items have no TTL, because a number can live for years.
 """
@@ -23,6 +25,7 @@ from telephony import clock
 from telephony.aws import state_table
 from telephony.data import data
 from telephony.errors import UnknownOutcomeError
+from telephony.lifecycle import progress
 from telephony.model.resource import Observed, Purchase
 from telephony.model.tags import TAG_PREFIX, Owner
 from telephony.settings import settings
@@ -107,8 +110,6 @@ class PurchaseRecord:
     """The state before RELEASING, to which a refused release returns."""
     searches: int = 0
     """How many times the sweep searched for a number and did not find one."""
-    reserved_at: float | None = None
-    """When a saved rate-limit reservation is due."""
     version: int = 0
     unknown: Mapping[str, Any] = attrs.field(factory=dict)
     """Attributes that a newer version of the provider added."""
@@ -178,8 +179,9 @@ def resource_key(stack_id: str, logical_resource_id: str) -> str:
 def history(resource: str) -> History:
     """Read everything about one resource consistently."""
     items = {item["sk"]["S"]: item for item in state_table.query(resource)}
-    latest = items.pop(_LATEST, {})
-    purchases = sorted(map(_record, items.values()), key=lambda record: record.opened_at)
+    latest = items.get(_LATEST, {})
+    records = (_record(item) for sort, item in items.items() if sort.startswith(_PURCHASE))
+    purchases = sorted(records, key=lambda record: record.opened_at)
     updated_at = float(latest["updated_at"]["N"]) if "updated_at" in latest else 0
     return History(purchases, updated_at, latest.get("updated_by", {}).get("S", ""))
 
@@ -240,17 +242,25 @@ def open_purchase(
 
 
 def with_lease(record: PurchaseRecord, owner: str) -> PurchaseRecord:
-    """Return the record with a lease for one purchase attempt. It uses up a saved reservation."""
+    """Return the record with a lease for one purchase attempt."""
     lease_until = clock.now() + settings().lease_duration
-    return copy.replace(
-        record, state=PurchaseState.BUYING, lease_owner=owner, lease_until=lease_until, reserved_at=None
-    )
+    return copy.replace(record, state=PurchaseState.BUYING, lease_owner=owner, lease_until=lease_until)
 
 
 def write(record: PurchaseRecord, **changes: Any) -> PurchaseRecord | None:
     """Write the record with changes. Returns None if another invocation has written it since it was read."""
     after = copy.replace(record, version=record.version + 1, **changes)
     return after if state_table.put(_item(after), *_seen(record)) else None
+
+
+def close_open(record: PurchaseRecord) -> PurchaseRecord | None:
+    """Close a record that is OPEN, and return the reservations of its request. Returns None as `write` does."""
+    after = copy.replace(record, version=record.version + 1, state=PurchaseState.CLOSED, closed=Closed.REFUSED)
+    returned = progress.end(record.resource, record.request_id, record.request_time)
+    failed = _transact(record, after, *returned)
+    # The request has returned them itself, or keeps others now.
+    failed = _transact(record, after) if failed and 0 not in failed else failed
+    return None if failed else after
 
 
 def write_holder(record: PurchaseRecord, **changes: Any) -> PurchaseRecord | None:

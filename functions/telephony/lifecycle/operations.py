@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Callable
 from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 from telephony import clock, reasons, resources
 from telephony.cloudformation import stacks
 from telephony.cloudformation.request import NOT_CREATED
 from telephony.cloudformation.stacks import Activity, Knowledge
-from telephony.errors import ClaimExpiredError, HandlerError, HandlerErrorCode, UnknownOutcomeError
+from telephony.errors import (
+    ClaimExpiredError,
+    HandlerError,
+    HandlerErrorCode,
+    TelephonyError,
+    UnknownOutcomeError,
+)
 from telephony.lifecycle import ledger
 from telephony.lifecycle.invocation import Backoff, Invocation
 from telephony.lifecycle.ledger import Closed, History, PurchaseRecord, PurchaseState
@@ -28,27 +36,34 @@ from telephony.observability import count, logger
 from telephony.settings import settings
 
 _PROTECTION = "DeletionProtectionEnabled"
+_STACK_STATUS = "CloudFormation does not show the operation of the stack yet."
 _MAX_ROUNDS = 4
 """Attempts to converge a resource that another application changes at the same time."""
 
 
 def create(invocation: Invocation) -> Observed:
     """Purchase what is declared, configure it, and wait until it is ACTIVE if declared."""
-    return _Operation(invocation).create()
+    return _run(invocation, lambda operation: operation.create())
 
 
 def update(invocation: Invocation) -> Observed:
     """Change in place what differs from the declaration, or replace the resource if that is allowed."""
-    return _Operation(invocation).update()
+    return _run(invocation, lambda operation: operation.update())
 
 
 def delete(invocation: Invocation) -> None:
     """Release the number that this resource owns. On return, the resource owns no number."""
+    _run(invocation, lambda operation: operation.delete())
+
+
+def _run[T](invocation: Invocation, run: Callable[[_Operation], T]) -> T:
+    """Run an operation. An unexpected exception becomes an error that is retried, and finally a failure."""
     try:
-        operation = _Operation(invocation)
-    except HandlerError:
-        return  # The Create was refused for the same reason and purchased nothing.
-    operation.delete()
+        return run(_Operation(invocation))
+    except TelephonyError:
+        raise
+    except Exception as defect:  # noqa: BLE001 - every request is answered
+        raise invocation.defect(defect) from None
 
 
 class _Operation:
@@ -57,9 +72,13 @@ class _Operation:
     def __init__(self, invocation: Invocation) -> None:
         self.invocation = invocation
         self.request = invocation.request
-        self.resource: Resource[Any] = resources.by_type(self.request.resource_type)
         self.key = ledger.resource_key(self.request.stack_id, self.request.logical_resource_id)
         self.physical_id = self.request.physical_resource_id or ""
+
+    @cached_property
+    def resource(self) -> Resource[Any]:
+        """The type of the request. Raises HandlerError if the provider does not have it."""
+        return resources.by_type(self.request.resource_type)
 
     def create(self) -> Observed:
         desired = parse(self.resource.properties, self.request.properties)
@@ -67,13 +86,23 @@ class _Operation:
         try:
             record, observed = purchase(self.invocation, self.resource, desired)
             return self._complete(desired, record, observed)
-        except (HandlerError, UnknownOutcomeError) as failure:
+        except Exception as error:  # noqa: BLE001 - `_failure` returns the error to raise
+            failure = self._failure(error)
             if failure.physical_id is not None and (isinstance(failure, HandlerError) or self.invocation.final):
                 # The FAILED response will name the number. Nothing blocks its release.
                 created = ledger.history(self.key).by_physical_id(failure.physical_id)
                 if created is not None and created.state is PurchaseState.BOUGHT:
                     _written(created, state=PurchaseState.READY, ended=False, failed=True)
-            raise
+            raise failure from None
+
+    def _failure(self, error: Exception) -> HandlerError | UnknownOutcomeError:
+        """Return the error, or for an unexpected one the failure of a Create, with the number that it purchased."""
+        if isinstance(error, (HandlerError, UnknownOutcomeError)):
+            return error
+        failure = self.invocation.defect(error)
+        own = ledger.history(self.key).by_request(self.request.request_id, self.request.time)
+        failure.physical_id = own.physical_id if own is not None and own.owns_number else None
+        return failure
 
     def update(self) -> Observed:
         desired = parse(self.resource.properties, self.request.properties)
@@ -107,6 +136,10 @@ class _Operation:
         return completed
 
     def delete(self) -> None:
+        try:
+            resources.by_type(self.request.resource_type)
+        except HandlerError:
+            return  # The Create was refused for the same reason and purchased nothing.
         self._refuse_late_request()
         history = ledger.history(self.key)
         record = history.by_physical_id(self.physical_id)
@@ -230,10 +263,11 @@ class _Operation:
 
     def _is(self, *activities: Activity) -> bool:
         """Return whether CloudFormation shows the stack in one of these activities, now or within seconds."""
-        backoff, until = Backoff(), clock.now() + settings().stack_status_period
+        backoff, condition = Backoff(), f"not {activities[-1].name}"
         while self._activity() not in activities:
-            if clock.now() > until or not self.invocation.wait(backoff):
+            if not self.invocation.wait_for(condition, settings().stack_status_period, backoff, cause=_STACK_STATUS):
                 return False
+        self.invocation.noticed.pop(condition, None)
         return True
 
     def _activity(self) -> Activity:
@@ -313,12 +347,13 @@ class _Operation:
         invocation, backoff = self.invocation, Backoff()
         limit = invocation.issued_at + (desired.wait_timeout_seconds or float("inf"))
         while observed.stability is Stability.PENDING:
-            if not invocation.wait(backoff, until=limit):
-                values = {"noun": self.resource.display_name, "id": observed.physical_id}
-                values["status"] = observed.attributes.get("Status") or Stability.PENDING
-                if limit <= invocation.deadline:
-                    raise reasons.STILL_PENDING.failure(seconds=desired.wait_timeout_seconds, **values)
-                raise invocation.timed_out(reasons.STILL_PENDING_AT_TIMEOUT.failure(**values))
+            values = {"noun": self.resource.display_name, "id": observed.physical_id}
+            values["status"] = observed.attributes.get("Status") or Stability.PENDING
+            at_timeout = reasons.STILL_PENDING_AT_TIMEOUT.failure(**values)
+            if not invocation.wait_until(limit, backoff, cause=at_timeout.cause):
+                if limit > invocation.respond_by:
+                    raise at_timeout
+                raise reasons.STILL_PENDING.failure(seconds=desired.wait_timeout_seconds, **values)
             observed = self._read_existing(observed.physical_id)
         return observed
 

@@ -8,6 +8,7 @@ the service no longer returns.
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from telephony import clock, reasons
@@ -35,6 +36,7 @@ _MAX_ATTEMPTS = 5
 _MIN_SEARCHES = 3
 """Searches that must not find a number before an attempt of unknown result counts as refused."""
 
+_PURCHASING = "Another invocation of this request is making the purchase."
 _BUSY = "The state table was busy with another request for this resource."
 
 
@@ -57,13 +59,12 @@ class Purchaser:
         self.must_search = False
         """Such an attempt was made since the last search by tags. Search before the next attempt."""
         self.searches = 0
-        self.contended = False
-        """Other reservations for the call are pending."""
         self.leased = False
         """The lease of the next attempt was written with the record."""
         self.attempts = 0
-        self.refused_at: float | None = None
-        """When the first attempt was refused for a temporary reason, or because the candidate was taken."""
+        self.attempted = False
+        """An attempt was made, and its result is not recorded."""
+        self.calls = resource.purchase_calls(desired)
         self.backoff = Backoff()
 
     def open(self, *, again: bool = False) -> bool:
@@ -72,25 +73,33 @@ class Purchaser:
         again: see `ledger.open_purchase`. If no reservation is pending, one transaction writes the record, its lease
         and the reservation.
         """
-        call = self.resource.purchase_call(self.desired)
-        services.create_client(call[0])
+        purchase_call, *others = self.calls
+        services.create_client(purchase_call[0])
         self._check_deadline()
-        candidate = self.invocation.retry(lambda: self.resource.select_candidate(self.desired))
-        self.record = copy.replace(self.record, candidate=candidate)
-        leased = ledger.with_lease(self.record, self.invocation.key)
-        opened = ledger.open_purchase(leased, again=again, reservation=rate_limiter.reservation_write(*call))
-        if opened is OpenResult.WRITTEN:
-            rate_limiter.mark_reserved(*call)
-            self.record, self.leased = leased, True
-        elif opened is OpenResult.BUSY:
-            self.contended = True
-            opened = ledger.open_purchase(self.record, again=again)
+        opened = OpenResult.BUSY
+        if self._reserve(*others) <= clock.now():
+            candidate = self.invocation.retry(lambda: self.resource.select_candidate(self.desired))
+            self.record = copy.replace(self.record, candidate=candidate)
+            leased = ledger.with_lease(self.record, self.invocation.key)
+            slot = rate_limiter.immediate_slot(*purchase_call)
+            opened = ledger.open_purchase(leased, again=again, reservation=slot)
+            if opened is OpenResult.WRITTEN:
+                if slot is not None:
+                    rate_limiter.restore(*purchase_call)
+                self.record, self.leased = leased, True
         for _ in range(_MAX_ATTEMPTS):
             if opened is not OpenResult.BUSY:
                 return opened is OpenResult.WRITTEN
-            self._wait(_BUSY)
             opened = ledger.open_purchase(self.record, again=again)
+            if opened is OpenResult.BUSY:
+                self._wait(_BUSY)
         raise UnknownOutcomeError(_BUSY)
+
+    def _reserve(self, *calls: rate_limiter.Call) -> float:
+        try:
+            return rate_limiter.reserve(*calls)
+        except DeferredError as deferred:
+            raise self.invocation.deferred(deferred) from None
 
     def run(self) -> tuple[PurchaseRecord, Observed]:
         """Purchase, or return what an earlier invocation purchased.
@@ -102,9 +111,20 @@ class Purchaser:
                 purchased = self._step()
             except _ChangedError:
                 self.record = ledger.refresh(self.record)
+            except UnknownOutcomeError:
+                self._end_lease()
+                raise
             else:
                 if purchased is not None:
                     return purchased
+
+    def _end_lease(self) -> None:
+        """Let the next invocation continue without waiting for the lease: no call is in progress."""
+        if self.record.state is PurchaseState.BUYING and self.record.lease_owner == self.invocation.key:
+            unknown_since = self.unknown_since or (clock.now() if self.attempted else None)
+            state = PurchaseState.OPEN if unknown_since is None else PurchaseState.BUYING
+            with suppress(UnknownOutcomeError):
+                ledger.write(self.record, state=state, lease_until=0, unknown_since=unknown_since)
 
     def _step(self) -> tuple[PurchaseRecord, Observed] | None:
         record, own = self.record, self.record.lease_owner == self.invocation.key
@@ -114,7 +134,8 @@ class Purchaser:
             raise reasons.CANCELED.failure(noun=self.resource.display_name)
         if record.state is PurchaseState.BUYING and not own:
             if record.lease_until > clock.now():
-                self._wait("Another invocation of this request is making the purchase.")
+                if not self.invocation.wait(self.backoff):
+                    raise UnknownOutcomeError(_PURCHASING, at=record.lease_until)
                 raise _ChangedError
             self._notice_unknown()
         if self.must_search and (found := self._find()) is not None:
@@ -140,25 +161,21 @@ class Purchaser:
         self.record = written
 
     def _acquire_lease(self) -> None:
-        """Wait for the reservation without a lease, because it can be due later than a lease ends."""
+        """Wait for the reservations without a lease, because they can be due later than a lease ends."""
         self._check_deadline()
-        candidate = self.record.candidate or self._select_candidate()
-        call = self.resource.purchase_call(self.desired)
         try:
-            rate_limiter.wait_for_reservation(*call, reserved_at=self.record.reserved_at, contended=self.contended)
+            rate_limiter.wait(*self.calls)
         except DeferredError as deferred:
             error = self.invocation.deferred(deferred)
-            if isinstance(error, HandlerError):
-                raise self._close(error) from None
-            self._write(reserved_at=deferred.at)
-            raise
+            raise self._close(error) if isinstance(error, HandlerError) else error from None
+        # A repeated attempt uses its candidate.
+        candidate = self.record.candidate or self._select_candidate()
         leased = ledger.with_lease(self.record, self.invocation.key)
         self._write(
             state=leased.state,
             lease_owner=leased.lease_owner,
             lease_until=leased.lease_until,
             candidate=candidate,
-            reserved_at=None,
             unknown_since=self.unknown_since,
         )
 
@@ -171,10 +188,12 @@ class Purchaser:
     def _attempt(self) -> Observed | None:
         """Make one attempt under the lease. Returns None if another attempt can be made."""
         self.attempts += 1
+        self.attempted = True
         try:
             return self.resource.acquire(self.desired, self.record.identity)
         except ThrottledError:
             self.attempts -= 1
+            self.attempted = False
             self._wait(f"Requests for a {self.resource.display_name} are throttled in this account.")
         except UnknownOutcomeError:
             self._notice_unknown()
@@ -182,6 +201,7 @@ class Purchaser:
                 raise
             self._wait("The result of the last purchase attempt is unknown.")
         except HandlerError as refused:
+            self.attempted = False
             return self._refused_after_unknown(refused) if self.unknown_since is not None else self._refused(refused)
         return None
 
@@ -204,8 +224,8 @@ class Purchaser:
     def _refused(self, refused: HandlerError) -> Observed | None:
         """The attempt purchased nothing. Prepare another one if the refusal can be temporary, or raise it."""
         temporary = isinstance(refused, RetryableError)
-        self.refused_at = self.refused_at or clock.now()
-        exhausted = clock.now() - self.refused_at > settings().retry_period
+        refused_at = self.invocation.noticed.setdefault("purchase refused", clock.now())
+        exhausted = clock.now() - refused_at > settings().retry_period
         another = isinstance(refused, NumberUnavailableError) and self.attempts < _MAX_ATTEMPTS
         if exhausted or not (temporary or another):
             raise self._close(refused)
@@ -261,7 +281,7 @@ class Purchaser:
 
     def _check_deadline(self) -> None:
         """Start no attempt after the deadline."""
-        if clock.now() > self.invocation.deadline:
+        if clock.now() > self.invocation.call_deadline:
             self._stop("There was no time left for the purchase.")
 
     def _wait(self, cause: str) -> None:

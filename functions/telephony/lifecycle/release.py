@@ -17,6 +17,9 @@ from telephony.model.tags import Owner
 from telephony.observability import count, logger
 from telephony.settings import settings
 
+_NO_TAGS = "The tags of the resource are not visible yet."
+_PURCHASING = "Another invocation is still making the purchase that must be released."
+
 
 def close(record: PurchaseRecord, why: Closed) -> None:
     """Close a record. Another invocation may have closed it for the same reason."""
@@ -69,7 +72,7 @@ def release(
 def _reserve(retrier: Retrier, resource: Resource[Any]) -> HandlerError | None:
     """Wait until the release call is due. Returns the failure if no later invocation can make it in time either."""
     try:
-        rate_limiter.wait_for_reservation(*resource.release_call)
+        rate_limiter.wait(resource.release_call)
     except DeferredError as deferred:
         late = retrier.deferred(deferred)
         if isinstance(late, DeferredError):
@@ -93,12 +96,12 @@ def read_own_tags(
 
     New tags can be invisible for some time, so an ID without ownership tags is read again.
     """
-    backoff, until = Backoff(), clock.now() + settings().retry_period
+    backoff, condition = Backoff(), f"no tags: {record.request_id}"
     while True:
         tags = retrier.retry(lambda: resource.read_tags_by_arn(arn))
         if tags is not None and Owner.of(tags) is not None:
             return tags if record.identity.matches(tags) else None
-        if not retrier.wait(backoff, until=until):
+        if not retrier.wait_for(condition, settings().retry_period, backoff, cause=_NO_TAGS):
             return None
 
 
@@ -108,11 +111,11 @@ def end(retrier: Retrier, record: PurchaseRecord, *, check: Callable[[], None] =
     Raises UnknownOutcomeError while another invocation holds its lease.
     """
     resource = resources.by_type(record.resource_type)
-    backoff, until = Backoff(), clock.now() + settings().retry_period
+    backoff = Backoff()
     while record.state is not PurchaseState.CLOSED:
         written: PurchaseRecord | None = None
         if record.state is PurchaseState.OPEN:
-            written = ledger.write(record, state=PurchaseState.CLOSED, closed=Closed.REFUSED)
+            written = ledger.close_open(record)
         elif record.reported:
             # The caller knows that CloudFormation never had the number.
             from_state = "state" if record.state is PurchaseState.READY else "releasing_from"
@@ -123,8 +126,8 @@ def end(retrier: Retrier, record: PurchaseRecord, *, check: Callable[[], None] =
         elif not record.ended:
             written = ledger.write(record, ended=True)
         elif record.lease_until > clock.now():
-            if not retrier.wait(backoff, until=until):
-                raise UnknownOutcomeError("Another invocation is still making the purchase that must be released.")
+            if not retrier.wait(backoff):
+                raise UnknownOutcomeError(_PURCHASING, at=record.lease_until)
         else:
             found = _find(retrier, resource, record)
             if found is None:

@@ -148,8 +148,11 @@ class Resource[P: Properties](abc.ABC):
     """The properties that form the physical ID, in order. A replacement must change one, or both have the same ID."""
 
     @abc.abstractmethod
-    def purchase_call(self, desired: P) -> tuple[str, str]:
-        """Return service and operation of the call in `acquire`. It is reserved with the lease, or before it."""
+    def purchase_calls(self, desired: P) -> list[tuple[str, str]]:
+        """Return service and operation of the calls of a Create: first the call in `acquire`.
+
+        They are reserved together, so that a purchase does not begin before it can be completed.
+        """
 
     def select_candidate(self, desired: P) -> str | None:  # noqa: ARG002 - most services choose the number themselves
         """Choose the number to purchase, if the service leaves that to the caller. Purchases nothing."""

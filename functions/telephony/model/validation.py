@@ -16,6 +16,7 @@ import attrs
 from telephony import reasons
 from telephony.data import data
 from telephony.model.properties import Anything, Properties, PropertyInfo, ReplacementPermission, fields
+from telephony.settings import settings
 
 PROTOCOL_PROPERTIES = frozenset({"ServiceToken", "ServiceTimeout"})
 """CloudFormation includes them in ResourceProperties."""
@@ -46,6 +47,9 @@ def parse[P: Properties](cls: type[P], raw: Mapping[str, Any]) -> P:
     """Parse a declaration. Raises HandlerError(InvalidRequest) that lists every violation, one per line."""
     violations: list[Violation] = []
     parsed = _structure(cls, {name: raw[name] for name in raw if name not in PROTOCOL_PROPERTIES}, "", violations)
+    timeout, shortest = raw.get("ServiceTimeout"), settings().min_service_timeout
+    if isinstance(timeout, (str, int)) and str(timeout).isdecimal() and int(timeout) < shortest:
+        violations.append(Violation("ServiceTimeout", str(timeout), f"is less than {shortest:g} seconds"))
     if violations:
         count = f"{len(violations)} properties are" if len(violations) > 1 else "1 property is"
         lines = "\n".join(f"- {violation}" for violation in violations)

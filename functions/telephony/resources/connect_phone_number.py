@@ -131,10 +131,13 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
     def __init__(self) -> None:
         self._candidates: list[str] | None = None
 
-    def purchase_call(self, desired: ConnectPhoneNumberProperties) -> tuple[str, str]:
-        """ClaimPhoneNumber, or ImportPhoneNumber."""
-        imports = desired.source_phone_number_arn is not None
-        return services.CONNECT, "ImportPhoneNumber" if imports else "ClaimPhoneNumber"
+    def purchase_calls(self, desired: ConnectPhoneNumberProperties) -> list[tuple[str, str]]:
+        """ImportPhoneNumber, or a search and ClaimPhoneNumber; then the read that shows the result."""
+        if desired.source_phone_number_arn is not None:
+            operations = ["ImportPhoneNumber"]
+        else:
+            operations = ["ClaimPhoneNumber", *["SearchAvailablePhoneNumbers"] * (desired.phone_number is None)]
+        return [(services.CONNECT, operation) for operation in [*operations, "DescribePhoneNumber"]]
 
     def select_candidate(self, desired: ConnectPhoneNumberProperties) -> str | None:
         """Choose a random search result, because stacks that search at the same time get the same list."""

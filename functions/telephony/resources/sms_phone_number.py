@@ -231,9 +231,14 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
 
     release_call = (services.SMS_VOICE, "ReleasePhoneNumber")
 
-    def purchase_call(self, desired: SmsPhoneNumberProperties) -> tuple[str, str]:  # noqa: ARG002 - always the same
-        """RequestPhoneNumber."""
-        return services.SMS_VOICE, "RequestPhoneNumber"
+    def purchase_calls(self, desired: SmsPhoneNumberProperties) -> list[tuple[str, str]]:
+        """RequestPhoneNumber, and the calls that `converge` makes for a new number."""
+        operations = ["RequestPhoneNumber", *["PutKeyword"] * len(_declared_keywords(desired))]
+        if _needs_update(desired):
+            operations.append("UpdatePhoneNumber")
+        if desired.pool_id is not None and _needs_second_step(desired):
+            operations.append("AssociateOriginationIdentity")
+        return [(services.SMS_VOICE, operation) for operation in operations]
 
     def acquire(self, desired: SmsPhoneNumberProperties, purchase: Purchase) -> Observed:
         """RequestPhoneNumber, without deletion protection: the number must be releasable until the stack owns it."""
@@ -350,13 +355,7 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
                 MaxResults=100,
             )
             live = {item["Keyword"].upper(): (item["KeywordMessage"], item["KeywordAction"]) for item in keywords}
-        declared: dict[str, tuple[str, Literal["AUTOMATIC_RESPONSE", "OPT_OUT", "OPT_IN"]]] = {}
-        if desired.mandatory_keywords is not None:
-            if desired.mandatory_keywords.HELP is not None:
-                declared["HELP"] = (desired.mandatory_keywords.HELP.message, "AUTOMATIC_RESPONSE")
-            if desired.mandatory_keywords.STOP is not None:
-                declared["STOP"] = (desired.mandatory_keywords.STOP.message, "OPT_OUT")
-        declared |= {item.keyword.upper(): (item.message, item.action) for item in desired.optional_keywords or ()}
+        declared = _declared_keywords(desired)
         for keyword, (message, action) in declared.items():
             if live.get(keyword) != (message, action):
                 services.sms_voice().put_keyword(
@@ -370,12 +369,28 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
                 services.sms_voice().delete_keyword(OriginationIdentity=observed.physical_id, Keyword=keyword)
 
 
-def _needs_second_step(desired: SmsPhoneNumberProperties) -> bool:
-    """Return whether a declared setting can be set only by UpdatePhoneNumber or PutKeyword."""
+def _declared_keywords(
+    desired: SmsPhoneNumberProperties,
+) -> dict[str, tuple[str, Literal["AUTOMATIC_RESPONSE", "OPT_OUT", "OPT_IN"]]]:
+    """Return message and action of the declared keywords."""
+    declared: dict[str, tuple[str, Literal["AUTOMATIC_RESPONSE", "OPT_OUT", "OPT_IN"]]] = {}
+    if desired.mandatory_keywords is not None:
+        if desired.mandatory_keywords.HELP is not None:
+            declared["HELP"] = (desired.mandatory_keywords.HELP.message, "AUTOMATIC_RESPONSE")
+        if desired.mandatory_keywords.STOP is not None:
+            declared["STOP"] = (desired.mandatory_keywords.STOP.message, "OPT_OUT")
+    return declared | {item.keyword.upper(): (item.message, item.action) for item in desired.optional_keywords or ()}
+
+
+def _needs_update(desired: SmsPhoneNumberProperties) -> bool:
+    """Return whether a declared setting can be set only by UpdatePhoneNumber."""
     settings = (desired.two_way, desired.self_managed_opt_outs_enabled, desired.deletion_protection_enabled)
-    return any(setting not in {None, False} for setting in settings) or bool(
-        desired.mandatory_keywords or desired.optional_keywords
-    )
+    return any(setting not in {None, False} for setting in settings)
+
+
+def _needs_second_step(desired: SmsPhoneNumberProperties) -> bool:
+    """Return whether a declared setting can be set only after the purchase."""
+    return _needs_update(desired) or bool(desired.mandatory_keywords or desired.optional_keywords)
 
 
 _UPDATE_PARAMETERS = {

@@ -100,9 +100,10 @@ class SmsSenderId(SmsResource[SmsSenderIdProperties]):
     release_call = (services.SMS_VOICE, "ReleaseSenderId")
     identity_fields = ("IsoCountryCode", "SenderId")
 
-    def purchase_call(self, desired: SmsSenderIdProperties) -> tuple[str, str]:  # noqa: ARG002 - always the same
-        """RequestSenderId."""
-        return services.SMS_VOICE, "RequestSenderId"
+    def purchase_calls(self, desired: SmsSenderIdProperties) -> list[tuple[str, str]]:
+        """RequestSenderId, and UpdateSenderId for protection."""
+        operations = ["RequestSenderId", *["UpdateSenderId"] * bool(desired.deletion_protection_enabled)]
+        return [(services.SMS_VOICE, operation) for operation in operations]
 
     def acquire(self, desired: SmsSenderIdProperties, purchase: Purchase) -> Observed:
         """RequestSenderId. A sender ID without the tags of this purchase belongs to another owner."""

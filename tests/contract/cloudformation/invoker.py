@@ -3,6 +3,9 @@
 Source: Lambda Developer Guide, "How Lambda handles errors and retries with asynchronous invocation". Lambda retries an
 event twice after an error, with the same request ID, and then sends it to the on-failure destination. Lambda can
 deliver an event more than once even without an error.
+
+The messages of the queue are delivered when no invocation runs. The clock moves to the time of the next one, so that
+waiting takes no time.
 """
 
 import json
@@ -16,8 +19,9 @@ from functools import partial
 from typing import Any, Literal, Self
 from uuid import uuid4
 
-from tests.contract.cloudformation.destination import failure_record, sqs_event
+from tests.contract.cloudformation.destination import failure_record
 from tests.contract.cloudformation.events import ACCOUNT, REGION
+from tests.contract.cloudformation.queue import QueueApi, QueuedMessage
 
 Event = dict[str, Any]
 Delivery = Literal["twice", "together"]
@@ -63,7 +67,8 @@ class Invocation:
 class AsyncInvoker:
     """Runs `handler(event, context)` in threads. Use as a context manager.
 
-    `delays`: seconds before each retry (AWS: 60, 120). `on_failure(sqs_event)`: the consumer of the on-failure queue.
+    `delays`: seconds before each retry (AWS: 60, 120). `queue`: the on-failure destination. `consumer(sqs_event,
+    context)`: the function that receives its messages; None leaves them. `advance(seconds)`: moves the clock.
     `timeout`: seconds that the context reports for each attempt. `expected_errors`: what the functions may raise. Any
     other exception is a defect and fails the test at once. A test that injects a defect sets `expected_errors`.
     """
@@ -71,14 +76,18 @@ class AsyncInvoker:
     def __init__(
         self,
         handler: Callable[[Any, Any], Any],
-        on_failure: Callable[[Event], Any] | None = None,
+        queue: QueueApi | None = None,
+        consumer: Callable[[Any, Any], Any] | None = None,
         delays: tuple[float, ...] = (0.05, 0.1),
         *,
-        timeout: float = 600.0,
+        timeout: float = 60.0,
         expected_errors: type[BaseException] = BaseException,
+        advance: Callable[[float], None] = time.sleep,
     ) -> None:
         self._handler = handler
-        self._on_failure = on_failure
+        self._queue = queue
+        self._consumer = consumer
+        self.advance = advance
         self._delays = delays
         self._timeout = timeout
         self.expected_errors = expected_errors
@@ -89,9 +98,9 @@ class AsyncInvoker:
         self.invocations: list[Invocation] = []
         """Every attempt so far, in starting order."""
         self.destination: list[Event] = []
-        """The SQS events of the on-failure queue."""
-        self.destination_errors: list[BaseException] = []
-        """The exceptions of the on-failure consumer. SQS would redeliver; the simulator doesn't."""
+        """The records that were sent to the on-failure destination."""
+        self.steps: list[Invocation] = []
+        """Every invocation of the consumer so far, in starting order."""
         self._duplicates: list[Delivery] = []
         self._defect: BaseException | None = None
         self._defect_raised = False
@@ -151,11 +160,16 @@ class AsyncInvoker:
 
     def running(self) -> str:
         """The running attempts and their stacks, for error messages."""
-        stacks = [attempt.stack() for attempt in list(self.invocations) if attempt.outcome is None]
+        stacks = [attempt.stack() for attempt in [*self.invocations, *self.steps] if attempt.outcome is None]
         return "\n".join(stacks) or f"No attempt is running; {self._pending} deliveries wait for a retry or a delay."
 
     def _start(self, *steps: Callable[[], Any]) -> None:
         """Run the steps in a new thread. It starts none of them once the invoker is closing."""
+        with self._idle:
+            self._pending += 1
+        self._run_thread(*steps)
+
+    def _run_thread(self, *steps: Callable[[], Any]) -> None:
 
         def run() -> None:
             try:
@@ -164,13 +178,40 @@ class AsyncInvoker:
                         step()
             finally:
                 with self._idle:
-                    self._pending -= 1
+                    messages = self._next_messages() if self._pending == 1 else []
+                    self._pending += len(messages) - 1
                     self._idle.notify_all()
+                for message in messages:
+                    self._run_thread(partial(self._consume, message))
 
-        with self._idle:
-            self._pending += 1
         # A daemon: an attempt that never ends must not keep the test process alive.
         threading.Thread(target=run, name="lambda", daemon=True).start()
+
+    def _next_messages(self) -> list[QueuedMessage]:
+        """Receive the messages that are visible next."""
+        if self._queue is None or self._consumer is None or self._closing.is_set():
+            return []
+        next_at = self._queue.next_at()
+        if next_at is None:
+            return []
+        if next_at > time.time():
+            self.advance(next_at - time.time() + 0.001)
+        return list(iter(self._queue.receive, None))
+
+    def _consume(self, message: QueuedMessage) -> None:
+        assert self._queue is not None
+        assert self._consumer is not None
+        event = message.event()
+        step = Invocation(event, message.message_id, message.receives, time.time(), thread_id=threading.get_ident())
+        self.steps.append(step)
+        try:
+            answer = self._consumer(event, Context(self._timeout, str(uuid4())))
+            if {"itemIdentifier": message.message_id} not in answer["batchItemFailures"]:
+                self._queue.delete(message)
+        except BaseException as error:  # noqa: BLE001 - the message stays in the queue
+            step.error = error
+            self._check(error)
+        step.ended, step.outcome = time.time(), "raised" if step.error else "returned"
 
     def _deliver(self, payload: str, request_id: str) -> None:
         error = self._attempt(payload, request_id, 1)
@@ -200,15 +241,9 @@ class AsyncInvoker:
         record = failure_record(
             json.loads(payload), error, request_id=request_id, function_arn=self.function_arn, attempts=attempts
         )
-        message = sqs_event(record)
-        self.destination.append(message)
-        if self._on_failure is None:
-            return
-        try:
-            self._on_failure(message)
-        except BaseException as failure:  # noqa: BLE001 - reported to the test
-            self.destination_errors.append(failure)
-            self._check(failure)
+        self.destination.append(record)
+        if self._queue is not None:
+            self._queue.send(json.dumps(record))
 
     def _check(self, error: BaseException) -> None:
         if not isinstance(error, self.expected_errors):
