@@ -49,6 +49,7 @@ OPERATIONS = {
         "UpdatePhoneNumber",
         "UpdateSenderId",
     ),
+    "sqs": ("ChangeMessageVisibility", "SendMessage"),
     # Called by botocore's credential providers if a profile assumes a role.
     "sts": ("AssumeRole", "AssumeRoleWithWebIdentity"),
 }

@@ -80,12 +80,34 @@ def function(name: str) -> dict[str, Any]:
     }
 
 
+def queue(*allowed: str, excepted: str = "Role") -> dict[str, Any]:
+    """Return a queue, the role of its function, and a policy that denies the queue's use to every role but one."""
+    statement = {"Effect": "Allow", "Action": [f"sqs:{name}" for name in allowed], "Resource": "*"}
+    inline = {"PolicyName": "queue", "PolicyDocument": {"Version": "2012-10-17", "Statement": [statement]}}
+    deny = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": ["sqs:SendMessage", "sqs:ReceiveMessage"],
+        "Resource": {"Fn::GetAtt": "Queue.Arn"},
+        "Condition": {"ArnNotLike": {"aws:PrincipalArn": [{"Fn::GetAtt": f"{excepted}.Arn"}, ROOT_ACCOUNT]}},
+    }
+    trusted: dict[str, Any] = {"AssumeRolePolicyDocument": TRUST}
+    policy = {"Queues": [{"Ref": "Queue"}], "PolicyDocument": {"Version": "2012-10-17", "Statement": [deny]}}
+    return {
+        "Role": {"Type": "AWS::IAM::Role", "Properties": {**trusted, "Policies": [inline] if allowed else []}},
+        "OtherRole": {"Type": "AWS::IAM::Role", "Properties": trusted},
+        "Queue": {"Type": "AWS::SQS::Queue", "Properties": {"VisibilityTimeout": 30}},
+        "QueuePolicy": {"Type": "AWS::SQS::QueuePolicy", "Properties": policy},
+    }
+
+
+ROOT_ACCOUNT = "arn:aws:iam::123456789012:root"
+RECEIVE = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
 PROVIDERS = {
     "Resources": {
-        "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": TRUST}},
+        **queue("SendMessage", *RECEIVE),
         "Probe": function("probe"),
         "Continuation": function("continuation"),
-        "Queue": {"Type": "AWS::SQS::Queue", "Properties": {"VisibilityTimeout": 30}},
         "Invoke": {
             "Type": "AWS::Lambda::EventInvokeConfig",
             "Properties": {
@@ -122,7 +144,9 @@ class Stacks:
     def start(self, template: dict[str, Any], name: str = "") -> str:
         """Start to create a stack or to update the stack `name`; return its name."""
         if name:
-            self.cloudformation.update_stack(StackName=name, TemplateBody=json.dumps(template))
+            self.cloudformation.update_stack(
+                StackName=name, TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_IAM"]
+            )
         else:
             self._count += 1
             name = f"stack-{self._count:03}"
@@ -279,6 +303,82 @@ def test_failed_invocation_is_retried_twice_and_continuation_receives_event_from
     assert stacks.outputs(name) == {"By": "continuation"}
     first, second, third = stacks.received(name, 3)
     assert first == second == third
+
+
+class Waiting:
+    """A stack with a queue whose messages the function `receiver` receives, and to which it sends failed events."""
+
+    def __init__(self, stacks: Stacks) -> None:
+        self._stacks = stacks
+        self._sqs = stacks.aws.client("sqs")
+        self._name = ""
+        mapping = {"EventSourceArn": {"Fn::GetAtt": "Queue.Arn"}, "FunctionName": {"Ref": "Receiver"}}
+        destination = {"OnFailure": {"Destination": {"Fn::GetAtt": "Queue.Arn"}}}
+        invoke = {"FunctionName": {"Ref": "Receiver"}, "Qualifier": "$LATEST", "MaximumRetryAttempts": 0}
+        self._functions = {
+            "Receiver": function("receiver"),
+            "Mapping": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": mapping},
+            "Invoke": {
+                "Type": "AWS::Lambda::EventInvokeConfig",
+                "Properties": {**invoke, "DestinationConfig": destination},
+            },
+        }
+
+    def deploy(self, resources: dict[str, Any]) -> None:
+        template = {"Resources": resources | self._functions, "Outputs": {"Url": {"Value": {"Ref": "Queue"}}}}
+        self._name = self._stacks.deploy(template, self._name)
+        assert self._stacks.status(self._name).endswith("_COMPLETE")
+        self.url = self._stacks.outputs(self._name)["Url"]
+
+    def send(self, **parameters: Any) -> None:
+        self._sqs.send_message(QueueUrl=self.url, MessageBody="{}", **parameters)
+
+    def hide(self, seconds: int) -> None:
+        self._sqs.change_message_visibility(QueueUrl=self.url, ReceiptHandle="any", VisibilityTimeout=seconds)
+
+    def fail(self) -> None:
+        self._stacks.aws.client("lambda").invoke(
+            FunctionName="receiver", InvocationType="Event", Payload=b'{"Records": []}'
+        )
+
+    def messages(self) -> tuple[int, int]:
+        """Wait until Lambda would have received a message. Return the number of visible and of received messages."""
+        time.sleep(1.5)  # an idle poller waits for a second
+        names = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible")]
+        found = self._sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)["Attributes"]
+        return int(found[names[0]]), int(found[names[1]])
+
+
+@pytest.fixture(scope="module")
+def waiting(stacks: Stacks) -> Waiting:
+    return Waiting(stacks)
+
+
+def test_lambda_receives_and_sends_only_with_permission(waiting: Waiting) -> None:
+    waiting.deploy(queue())
+    waiting.fail()
+    assert waiting.messages() == (0, 0)
+    waiting.send()
+    assert waiting.messages() == (1, 0)
+    waiting.deploy(queue("SendMessage", *RECEIVE[1:]))
+    assert waiting.messages() == (1, 0)
+    waiting.deploy(queue("SendMessage", *RECEIVE, excepted="OtherRole"))
+    waiting.fail()
+    assert waiting.messages() == (1, 0)
+    waiting.deploy(queue("SendMessage", *RECEIVE))
+    waiting.fail()
+    assert waiting.messages() == (0, 2)
+
+
+def test_queue_rejects_longer_waiting_than_amazon_sqs(waiting: Waiting) -> None:
+    waiting.deploy(queue("SendMessage"))
+    waiting.send(DelaySeconds=900)
+    with pytest.raises(ClientError, match="InvalidParameterValue"):
+        waiting.send(DelaySeconds=901)
+    with pytest.raises(ClientError, match="ReceiptHandleIsInvalid"):
+        waiting.hide(43_200)
+    with pytest.raises(ClientError, match="InvalidParameterValue"):
+        waiting.hide(43_201)
 
 
 def test_first_response_counts_its_attributes_are_text_and_function_has_no_other_packages(stacks: Stacks) -> None:

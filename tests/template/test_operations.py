@@ -19,13 +19,13 @@ def alarms(resources: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def own_metrics(resources: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """The names and dimensions of the provider's metrics that have an alarm."""
-    own = [alarm for alarm in alarms(resources).values() if not alarm["Namespace"].startswith("AWS/")]
+    own = [alarm for alarm in alarms(resources).values() if not alarm.get("Namespace", "AWS/").startswith("AWS/")]
     assert {alarm["Namespace"] for alarm in own} == {"cfn-telephony"}
     return [(alarm["MetricName"], {one["Name"]: one["Value"] for one in alarm["Dimensions"]}) for alarm in own]
 
 
 def emitted() -> dict[str, set[str]]:
-    """The dimensions of every metric, by name, read from the `count` calls in the code."""
+    """The dimensions of every metric, by name, read from the `count` and `measure` calls in the code."""
     found: dict[str, set[str]] = {}
     for path in (ROOT / "functions/telephony").rglob("*.py"):
         nodes = list(ast.walk(ast.parse(path.read_text())))
@@ -37,7 +37,7 @@ def emitted() -> dict[str, set[str]]:
             if isinstance(target, ast.Name)
         }
         for node in nodes:
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "count":
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"count", "measure"}:
                 dimensions = {"service"}
                 for keyword in node.keywords:
                     dimensions |= {keyword.arg} if keyword.arg else mappings[ast.unparse(keyword.value)]
@@ -101,7 +101,36 @@ def test_every_alarm_notifies_topic_and_ignores_missing_data(resources: dict[str
         assert alarm["AlarmActions"] == {"Fn::If": notify}
         assert alarm["TreatMissingData"] == "notBreaching"
         assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
-        assert alarm["MetricName"] != "Errors", "a function raises an error to be retried"
+        assert alarm.get("MetricName") != "Errors", "the provider raises an error to be retried"
+
+
+def test_waiting_raises_no_alarm(resources: dict[str, Any]) -> None:
+    """A message is old because its request waits, and visible until a free invocation takes it."""
+    queue = str({"Fn::GetAtt": ["RequestQueue", "QueueName"]})
+    assert not [name for name, alarm in alarms(resources).items() if queue in str(alarm.get("Dimensions"))]
+    (metrics,) = [alarm["Metrics"] for alarm in alarms(resources).values() if "Metrics" in alarm]
+    (result,) = [metric for metric in metrics if metric.get("ReturnData", True)]
+    inputs = {metric["Id"]: metric["MetricStat"]["Metric"]["MetricName"] for metric in metrics if metric is not result}
+    assert inputs == {
+        "due": "ApproximateNumberOfMessagesVisible",
+        "invocations": "Invocations",
+        "errors": "Errors",
+    }
+    assert set(re.findall(r"[a-z]+", result["Expression"])) == set(inputs)
+
+
+def test_lost_and_undeliverable_requests_raise_alarms(resources: dict[str, Any]) -> None:
+    found = [
+        (alarm["MetricName"], str(alarm["Dimensions"][0]["Value"]))
+        for alarm in alarms(resources).values()
+        if alarm.get("Namespace", "").startswith("AWS/")
+    ]
+    assert sorted(found) == [
+        ("ApproximateNumberOfMessagesVisible", str({"Fn::GetAtt": ["DeadLetterQueue", "QueueName"]})),
+        ("AsyncEventsDropped", str({"Ref": "ProviderFunction"})),
+        ("AsyncEventsDropped", str({"Ref": "SweepFunction"})),
+        ("DestinationDeliveryFailures", str({"Ref": "ProviderFunction"})),
+    ]
 
 
 def test_every_skipped_check_has_a_reason(resources: dict[str, Any]) -> None:

@@ -18,6 +18,10 @@ READS, PURCHASES = ("Describe", "List", "Search"), ("Request", "Claim", "Import"
 NOT_OWNED = (":pool/", ":opt-out-list/", ":instance/")
 """Resources that a number is associated with. They never carry the ownership tags."""
 ROLE = "AWS::IAM::Role"
+FROZEN = {"ProviderFunction", "RequestQueue", "DeadLetterQueue", "StateTable"}
+DAY = 86400
+DEFAULT_SERVICE_TIMEOUT = LONGEST_SERVICE_TIMEOUT = 3600  # AWS::CloudFormation::CustomResource
+REDRIVE, NO_VALUE = {"Ref": "RedriveRoleArn"}, {"Ref": "AWS::NoValue"}
 POLICIES = ("TelephonyReadPolicy", "TelephonyReleasePolicy", "TelephonyPolicy")
 
 
@@ -41,6 +45,37 @@ def statements(resources: dict[str, Any], *names: str) -> list[dict[str, Any]]:
         for policy in properties.get("Policies", [properties]):
             found += policy["PolicyDocument"]["Statement"]
     return [statement["Fn::If"][1] if "Fn::If" in statement else statement for statement in found]
+
+
+def allowed_on_queues(resources: dict[str, Any]) -> dict[tuple[str, str], set[str]]:
+    """The SQS actions that are allowed, by role and logical ID of the queue."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for role in of_type(resources, ROLE):
+        for statement in statements(resources, role):
+            names = {action.removeprefix("sqs:") for action in listed(statement["Action"]) if action.startswith("sqs:")}
+            if names:
+                (queue, attribute) = statement["Resource"]["Fn::GetAtt"]
+                assert (statement["Effect"], attribute) == ("Allow", "Arn")
+                found.setdefault((role, queue), set()).update(names)
+    assert not [one for one in statements(resources, *POLICIES) if "sqs:" in str(one["Action"])]
+    return found
+
+
+def denied_on(queue: str, resources: dict[str, Any]) -> list[dict[str, Any]]:
+    """The statements of the queue's policy, all of which deny something to every principal."""
+    properties = resources[f"{queue}Policy"]["Properties"]
+    assert properties["Queues"] == [{"Ref": queue}]
+    found: list[dict[str, Any]] = properties["PolicyDocument"]["Statement"]
+    for statement in found:
+        for one in statement["Fn::If"][1:] if "Fn::If" in statement else [statement]:
+            assert (one["Effect"], one["Principal"]) == ("Deny", "*")
+            assert one["Resource"] == {"Fn::GetAtt": [queue, "Arn"]}
+    return found
+
+
+def assert_tls_only(statement: dict[str, Any]) -> None:
+    assert statement["Action"] == "sqs:*"
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
 def actions(resources: dict[str, Any], *names: str) -> set[str]:
@@ -87,27 +122,110 @@ def test_service_token_is_unqualified_arn_of_explicitly_named_function(template:
     assert output["Export"] == {"Name": {"Fn::Sub": "${AWS::StackName}-ServiceToken"}}
 
 
-def test_failed_request_reaches_queue_before_service_timeout(resources: dict[str, Any]) -> None:
+def test_logical_ids_of_queues_and_table_are_unchanged(resources: dict[str, Any]) -> None:
+    """A renamed queue or table would lose the requests that wait and the records of purchases."""
+    assert resources.keys() >= FROZEN
+    found = {name for name, one in resources.items() if one["Type"] in {"AWS::SQS::Queue", "AWS::DynamoDB::Table"}}
+    assert found == FROZEN - {"ProviderFunction"}
+    for name in found:
+        replacing = {"QueueName", "FifoQueue", "TableName"}
+        assert not resources[name]["Properties"].keys() & replacing
+
+
+def test_timeouts_of_functions_and_queues_fit_together(resources: dict[str, Any]) -> None:
     provider, continuation = (resources[f"{name}Function"]["Properties"] for name in ("Provider", "Continuation"))
-    assert provider["EventInvokeConfig"] == {
-        "MaximumRetryAttempts": 2,
-        "MaximumEventAgeInSeconds": 2700,
-        "DestinationConfig": {"OnFailure": {"Type": "SQS", "Destination": {"Fn::GetAtt": ["OnFailureQueue", "Arn"]}}},
+    queue, dead_letters = (resources[name]["Properties"] for name in ("RequestQueue", "DeadLetterQueue"))
+    assert continuation["Timeout"] < queue["VisibilityTimeout"], "no second delivery while the first is processed"
+    event_age = provider["EventInvokeConfig"]["MaximumEventAgeInSeconds"]
+    assert provider["Timeout"] * 3 + 60 + 120 < event_age, "three attempts with Lambda's back-off"
+    assert event_age + queue["VisibilityTimeout"] + continuation["Timeout"] < DEFAULT_SERVICE_TIMEOUT - 120
+    retention = queue["MessageRetentionPeriod"]
+    assert retention > LONGEST_SERVICE_TIMEOUT
+    # A message keeps its age when it moves to the dead-letter queue.
+    assert retention < dead_letters["MessageRetentionPeriod"] <= 14 * DAY
+    redrive = queue["RedrivePolicy"]
+    assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
+    # Each step is a receive. The shortest regular delay between two steps is 5 s.
+    assert LONGEST_SERVICE_TIMEOUT / 5 < redrive["maxReceiveCount"] <= 1000
+    # A message that can't be read reaches the dead-letter queue before it is deleted.
+    assert redrive["maxReceiveCount"] * queue["VisibilityTimeout"] < retention
+
+
+def test_failed_event_is_sent_to_the_queue_of_waiting_requests(resources: dict[str, Any]) -> None:
+    configuration = resources["ProviderFunction"]["Properties"]["EventInvokeConfig"]
+    assert configuration["MaximumRetryAttempts"] == 2
+    destination = {"Type": "SQS", "Destination": {"Fn::GetAtt": ["RequestQueue", "Arn"]}}
+    assert configuration["DestinationConfig"] == {"OnFailure": destination}
+    for name in ("Provider", "Continuation"):
+        variables = resources[f"{name}Function"]["Properties"]["Environment"]["Variables"]
+        assert variables == {"QUEUE_URL": {"Ref": "RequestQueue"}}
+
+
+def test_continuation_receives_single_requests_with_limited_concurrency(
+    resources: dict[str, Any], template: dict[str, Any]
+) -> None:
+    (event,) = resources["ContinuationFunction"]["Properties"]["Events"].values()
+    assert event == {
+        "Type": "SQS",
+        "Properties": {
+            "Queue": {"Fn::GetAtt": ["RequestQueue", "Arn"]},
+            "BatchSize": 1,
+            "FunctionResponseTypes": ["ReportBatchItemFailures"],
+            "ScalingConfig": {"MaximumConcurrency": {"Ref": "MaximumConcurrency"}},
+        },
     }
-    assert provider["Timeout"] * 3 + 60 + 120 < 2700, "three attempts with Lambda's back-off"
-    queue = resources["OnFailureQueue"]["Properties"]
-    assert continuation["Timeout"] < queue["VisibilityTimeout"]
-    assert 2700 + queue["VisibilityTimeout"] + continuation["Timeout"] < 3600 - 120, "includes a second attempt"
+    # The limits are Lambda's (API reference, ScalingConfig).
+    parameter = template["Parameters"]["MaximumConcurrency"]
+    assert parameter.items() >= {"Type": "Number", "Default": 5, "MinValue": 2, "MaxValue": 1000}.items()
+    reserved = [name for name, one in resources.items() if "ReservedConcurrentExecutions" in one.get("Properties", {})]
+    assert reserved == [], "the event source mapping would receive messages that no function can take"
 
 
-def test_queue_is_encrypted_short_lived_and_read_only_by_continuation(resources: dict[str, Any]) -> None:
-    queue = resources["OnFailureQueue"]["Properties"]
-    assert queue.items() >= {"SqsManagedSseEnabled": True, "MessageRetentionPeriod": 7200}.items()
-    source = resources["ContinuationFunction"]["Properties"]["Events"]["OnFailure"]["Properties"]
-    assert source.items() >= {"BatchSize": 1, "FunctionResponseTypes": ["ReportBatchItemFailures"]}.items()
-    (deny, _) = resources["OnFailureQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
-    assert (deny["Effect"], deny["Action"]) == ("Deny", "sqs:ReceiveMessage")
-    assert deny["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": {"Fn::GetAtt": ["ContinuationRole", "Arn"]}}}
+def test_only_provider_sends_and_only_continuation_receives(resources: dict[str, Any]) -> None:
+    assert allowed_on_queues(resources) == {
+        ("ProviderRole", "RequestQueue"): {"SendMessage"},
+        ("ContinuationRole", "RequestQueue"): {
+            *("ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility"),
+        },
+    }
+    sending, receiving, insecure = denied_on("RequestQueue", resources)
+    assert sending["Action"] == "sqs:SendMessage"
+    (senders,) = sending["Condition"]["ArnNotLike"].values()
+    assert senders == [{"Fn::GetAtt": ["ProviderRole", "Arn"]}, {"Fn::If": ["HasRedriveRole", REDRIVE, NO_VALUE]}]
+    assert receiving["Action"] == "sqs:ReceiveMessage"
+    continuation = {"Fn::GetAtt": ["ContinuationRole", "Arn"]}
+    assert receiving["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": continuation}}
+    assert_tls_only(insecure)
+
+
+def test_dead_letters_are_received_only_to_be_moved_back(resources: dict[str, Any], template: dict[str, Any]) -> None:
+    receiving, sending, insecure = denied_on("DeadLetterQueue", resources)
+    condition, with_role, without_role = receiving["Fn::If"]
+    assert condition == "HasRedriveRole"
+    assert template["Parameters"]["RedriveRoleArn"]["Default"] == ""
+    assert with_role["Action"] == without_role["Action"] == "sqs:ReceiveMessage"
+    assert with_role["Condition"] == {"ArnNotLike": {"aws:PrincipalArn": REDRIVE}}
+    assert "Condition" not in without_role
+    assert sending["Action"] == "sqs:SendMessage"
+    assert sending["Condition"] == {"Null": {"aws:PrincipalArn": "false"}}
+    assert_tls_only(insecure)
+
+
+def test_no_cycle_for_recursive_loop_detection(resources: dict[str, Any]) -> None:
+    """Lambda stops a function that causes its own invocation through SQS about 16 times (Lambda developer guide)."""
+    sends = {role for (role, _), names in allowed_on_queues(resources).items() if "SendMessage" in names}
+    consumers = {
+        one["Properties"]["Role"]["Fn::GetAtt"][0]
+        for one in of_type(resources, "AWS::Serverless::Function").values()
+        if "SQS" in {event["Type"] for event in one["Properties"].get("Events", {}).values()}
+    }
+    assert sends & consumers == set()
+    assert not [action for action in actions(resources) if action.startswith(("lambda:", "sns:", "events:", "states:"))]
+
+
+def test_queues_are_encrypted(resources: dict[str, Any]) -> None:
+    for name, queue in of_type(resources, "AWS::SQS::Queue").items():
+        assert queue["Properties"]["SqsManagedSseEnabled"] is True, name
 
 
 def test_state_table_is_retained_and_unnamed(resources: dict[str, Any]) -> None:
@@ -235,8 +353,9 @@ def test_sweep_runs_daily_with_maximum_timeout(resources: dict[str, Any]) -> Non
 def test_environment_variables_are_read_by_code(template: dict[str, Any]) -> None:
     shared = template["Globals"]["Function"]["Environment"]["Variables"]
     assert shared["CALL_RATES"] == {"Ref": "CallRates"}
-    own = template["Resources"]["SweepFunction"]["Properties"]["Environment"]["Variables"]
-    assert own == {"ALLOW_SWEEP_RELEASE": {"Ref": "AllowSweepRelease"}}
+    functions = of_type(template["Resources"], "AWS::Serverless::Function").values()
+    own = {name for one in functions for name in one["Properties"].get("Environment", {}).get("Variables", {})}
+    assert own == {"ALLOW_SWEEP_RELEASE", "QUEUE_URL"}
     code = "".join(path.read_text() for path in (ROOT / "functions/telephony").rglob("*.py"))
     assert {name for name in {*shared, *own} if f'"{name}"' not in code and not name.startswith("POWERTOOLS_")} == set()
 

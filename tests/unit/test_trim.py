@@ -18,6 +18,7 @@ CLIENTS = {
     "connect": "connect",
     "sms_voice": "pinpoint-sms-voice-v2",
     "dynamodb": "dynamodb",
+    "_client": "sqs",
 }
 """Functions that return a client, with the service."""
 BY_METHOD_NAME = {"_call", "_paginate"}
