@@ -168,8 +168,8 @@ def _reserve(name: str, per_second: float, number: int) -> list[float]:
                 return returned
             continue
         next_at = float(item.get("next_at", {}).get("N", 0))
-        if next_at + span - interval > max(now, latest):
-            raise DeferredError(_explained(name, per_second, next_at - now), at=next_at)
+        if (last := next_at + span - interval) > max(now, latest):
+            raise DeferredError(_explained(name, per_second, last - now), at=last)
         values = {":now": state_table.number(now), ":span": state_table.number(span)}
         values[":latest"] = state_table.number(min(latest - span + interval, _FOREVER))
         condition = "next_at > :now AND next_at <= :latest"

@@ -101,7 +101,9 @@ def _start(request: Request, saved: Progress, ends_at: float, received_at: float
     )
     share = _NEW_REQUEST_WAITS if received_at is None else _CONTINUED_REQUEST_WAITS
     wait_until = min(invocation.deadline, now + settings().in_place_wait * share)
-    rate_limiter.start_invocation(wait_until=wait_until, latest=invocation.respond_by, slots=saved.slots)
+    # The last invocation purchases nothing.
+    latest = invocation.respond_by - settings().retry_delay
+    rate_limiter.start_invocation(wait_until=wait_until, latest=latest, slots=saved.slots)
     redaction.start_invocation(
         lambda: resources.possible_secrets(request.resource_type, request.properties, request.old_properties)
     )

@@ -10,7 +10,6 @@ import copy
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cached_property
 from typing import Any
 
 from telephony import clock, reasons, resources
@@ -53,6 +52,10 @@ def update(invocation: Invocation) -> Observed:
 
 def delete(invocation: Invocation) -> None:
     """Release the number that this resource owns. On return, the resource owns no number."""
+    try:
+        resources.by_type(invocation.request.resource_type)
+    except HandlerError:
+        return  # The Create was refused for the same reason and purchased nothing.
     _run(invocation, lambda operation: operation.delete())
 
 
@@ -72,13 +75,9 @@ class _Operation:
     def __init__(self, invocation: Invocation) -> None:
         self.invocation = invocation
         self.request = invocation.request
+        self.resource: Resource[Any] = resources.by_type(self.request.resource_type)
         self.key = ledger.resource_key(self.request.stack_id, self.request.logical_resource_id)
         self.physical_id = self.request.physical_resource_id or ""
-
-    @cached_property
-    def resource(self) -> Resource[Any]:
-        """The type of the request. Raises HandlerError if the provider does not have it."""
-        return resources.by_type(self.request.resource_type)
 
     def _desired(self) -> Any:
         shortest = settings().min_service_timeout
@@ -140,10 +139,6 @@ class _Operation:
         return completed
 
     def delete(self) -> None:
-        try:
-            resources.by_type(self.request.resource_type)
-        except HandlerError:
-            return  # The Create was refused for the same reason and purchased nothing.
         self._refuse_late_request()
         history = ledger.history(self.key)
         record = history.by_physical_id(self.physical_id)
