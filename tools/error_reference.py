@@ -12,8 +12,8 @@ The `Reason` of a failed request contains a CloudFormation error code, the cause
 value of the request. This page is generated from the code; do not edit it.
 
 If the result of an AWS call is unknown (no response, a 5xx error or a lost connection), the provider sends no response.
-Lambda retries the event twice, and the continuation function makes the last attempt. If the result is still unknown,
-that attempt responds with `FAILED` and the code of the last error.
+The request is continued from the queue until two minutes before its ServiceTimeout. If the result is still unknown
+then, the response is `FAILED` with the code of the last error.
 """
 
 _DESCRIPTIONS = {

@@ -144,7 +144,8 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
         ),
         "calls throttled": Fault(
             "The service throttles, for example because other clients use the account.",
-            "The provider retries with exponential back-off and jitter until its time runs out; then Lambda retries.",
+            "The call keeps its turn and is repeated in the next interval, if necessary from the queue, until two "
+            "minutes before ServiceTimeout.",
         ),
         "purchase rejected by the service": Fault(
             "The service rejects the request: quota, permission, spending limit or invalid value.",
@@ -196,18 +197,19 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
     "State table": {
         "state table unavailable before the purchase": Fault(
             "DynamoDB is unreachable, does not respond, throttles or denies access.",
-            "No purchase without a ledger record. The provider raises an error within ten seconds; the retry "
-            "purchases.",
+            "No purchase without a ledger record. The request is continued from the queue, and purchases when the "
+            "table answers again.",
         ),
         "state table unavailable after the purchase": Fault(
             "DynamoDB fails at a later write.",
-            "The provider repeats the write or raises an error. The retry uses the number that was purchased.",
+            "The provider repeats the write. The request is continued from the queue, and uses the number that was "
+            "purchased.",
             ("*/create/reset*/retries", "*/create/error*/retries"),
         ),
         "record written by a newer version": Fault(
             "After a rollback of the provider, the ledger holds a record with a state that this version does not know.",
-            "The provider raises an error and changes nothing. The newer version can process the retry. If the "
-            "continuation function receives the request first, it responds FAILED.",
+            "The provider changes nothing. The request waits in the queue for the newer version. Its last invocation "
+            "responds FAILED.",
         ),
     },
     "Response": {
@@ -217,14 +219,13 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
         ),
         "response rejected": Fault(
             "S3 returns 403 or 404: the URL has expired or was altered.",
-            "One attempt per invocation. The provider raises an error. Lambda's retries send the response again, and "
-            "finally the continuation function does.",
+            "One attempt per invocation. The response is sent again from the queue, until the URL has expired.",
         ),
         "response host unreachable": Fault(
             "The connection is refused, the host name is unknown, the certificate is wrong, or the host does not "
             "respond.",
-            "The provider retries until shortly before the invocation ends, then raises an error. The error does not "
-            "contain the URL.",
+            "The provider retries until shortly before the invocation ends. The response is sent again from the queue. "
+            "The log does not contain the URL.",
         ),
         "response accepted late or lost": Fault(
             "CloudFormation has canceled the request, so that it ignores the response: the number is complete, and no "
