@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -11,7 +12,7 @@ import pytest
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 
 from telephony import resources
-from telephony.aws import clients, services
+from telephony.aws import clients, queue, services
 from tests.conftest import CONNECT, SMS, Configure, Harness, VirtualClock, connect_instance
 from tests.contract.cloudformation import Stack
 from tests.contract.declarations import (
@@ -46,7 +47,6 @@ RELEASABLE: dict[str, Any] = {"OnDelete": {"LeavePools": True, "LiftDeletionProt
 ONLY_AWS_NEEDS = {
     "logs:CreateLogStream": "Lambda writes the log with the function's role",
     "logs:PutLogEvents": "Lambda writes the log with the function's role",
-    "sqs:SendMessage": "Lambda sends failed events to the on-failure queue",
     "sqs:ReceiveMessage": "the event source mapping reads the queue with the continuation's role",
     "sqs:DeleteMessage": "the event source mapping reads the queue with the continuation's role",
     "sqs:GetQueueAttributes": "the event source mapping reads the queue with the continuation's role",
@@ -55,11 +55,18 @@ ONLY_AWS_NEEDS = {
 """Granted actions that AWS uses on behalf of the functions, with the reason."""
 
 
+HANDLERS = {"telephony.handlers.provider": "ProviderRole", "telephony.handlers.continuation": "ContinuationRole"}
+QUEUE = {"ProviderRole": {"sqs:SendMessage"}, "ContinuationRole": {"sqs:ChangeMessageVisibility"}}
+"""What the code itself does with the queue, by role. A continuation that sends could start a cycle of messages."""
+
+
 @attrs.frozen
 class Call:
     action: str
     parameters: str
     """The parameters as text, to find IDs in."""
+    handler: str
+    """The module of the function that made the call."""
 
 
 @attrs.frozen
@@ -75,6 +82,12 @@ class Lifetime:
         return {call.action for call in self.calls}
 
 
+def handler() -> str:
+    """The module of the handler that runs in this thread, or nothing."""
+    names = [frame.frame.f_globals["__name__"] for frame in inspect.stack(context=0)]
+    return next((name for name in names if name.startswith("telephony.handlers.") and name in HANDLERS), "")
+
+
 @contextmanager
 def recorded() -> Iterator[list[Call]]:
     """Record the calls of the functions' clients as IAM actions."""
@@ -86,10 +99,10 @@ def recorded() -> Iterator[list[Call]]:
         names = [action]
         if action == TRANSACTION:
             names = [f"dynamodb:{IN_TRANSACTION[kind]}" for item in params["TransactItems"] for kind in item]
-        calls.extend(Call(name, str(params)) for name in names)
+        calls.extend(Call(name, str(params), handler()) for name in names)
 
     through: list[Any] = [services.sms_voice(), services.connect(), services.cloudformation()]
-    sources = [*(service._client for service in through), clients.dynamodb()]
+    sources: list[Any] = [*(service._client for service in through), clients.dynamodb(), queue._client()]
     for client in sources:
         client.meta.events.register("before-parameter-build", note, unique_id="recorded")
     try:
@@ -202,7 +215,9 @@ def _sms_phone_number(harness: Harness) -> None:
         "OptionalKeywords": [{"Keyword": "JOIN", "Message": "Welcome.", "Action": "OPT_IN"}],
         "WaitForActive": True,
     }
+    harness.telecom.configure(activation_seconds=60)  # the request waits in the queue several times
     _deploy(stack, template(declared), "CREATE_COMPLETE")
+    harness.telecom.configure(activation_seconds=0)
     _deploy(stack, template(declared | {"OptionalKeywords": []}), "UPDATE_COMPLETE")
     _delete(stack)
 
@@ -310,19 +325,23 @@ def assert_granted_exactly(needed: set[str], allowed: set[str]) -> None:
 
 
 def test_provider_and_continuation_roles_grant_what_the_provider_uses(lifetimes: dict[str, Lifetime]) -> None:
-    needed = {action for lifetime in lifetimes.values() for action in lifetime.actions}
+    calls = [call for lifetime in lifetimes.values() for call in lifetime.calls]
+    needed = {call.action for call in calls}
 
     assert_granted_exactly(needed, granted("ProviderRole", "ContinuationRole"))
-    # Both functions run the same code.
-    for role in ("ProviderRole", "ContinuationRole"):
-        assert needed <= granted(role), role
+    # Both functions run the same code, and only use the queue differently.
+    shared = needed - set().union(*QUEUE.values())
+    for module, role in HANDLERS.items():
+        assert {call.action for call in calls if call.handler == module and "sqs:" in call.action} == QUEUE[role]
+        assert {action for action in granted(role) - ONLY_AWS_NEEDS.keys() if "sqs:" in action} == QUEUE[role]
+        assert shared <= granted(role), role
 
 
 @pytest.mark.parametrize("name", TYPES)
 def test_type_declares_its_permissions(lifetimes: dict[str, Lifetime], name: str) -> None:
     declared = set(resources.by_type(name).permissions)
-    # A type makes no call to the state table or to CloudFormation.
-    others = ("dynamodb:", "cloudformation:")
+    # A type makes no call to the state table, the queue or CloudFormation.
+    others = ("dynamodb:", "cloudformation:", "sqs:")
     needed = {action for action in lifetimes[name].actions if not action.startswith(others)}
 
     # Amazon Connect, not the provider, reads an imported number.
