@@ -24,6 +24,8 @@ SMS_KINDS = pytest.mark.parametrize("kind", [SMS_PHONE_NUMBER, SMS_SENDER_ID], i
 PROTECTED = {"DeletionProtectionEnabled": True}
 REPLACEABLE = {"AllowReplacement": True}
 DENIED = {"code": "AccessDeniedException", "message": "No."}
+ENDS_SOON = {"ServiceTimeout": 20}
+"""A request that can't be completed is answered in about 19 seconds."""
 SERVER_ERROR = {"code": "InternalServerException", "status": 500}
 IN_REVIEW = {"code": "ConflictException", "reason": "PHONE_NUMBER_ASSOCIATED_TO_REGISTRATION", "message": "In use."}
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import CONNECT, SECRET, SMS, Harness
+from tests.conftest import CONNECT, SECRET, SMS, Harness, VirtualClock
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind, template
 from tests.contract.steps import (
     DENIED,
+    ENDS_SOON,
     GENERATED_ID,
     PROTECTED,
     SERVER_ERROR,
@@ -125,12 +126,13 @@ def assert_fails_after_purchase(harness: Harness, declared: dict[str, Any], erro
     assert harness.held() == {}
 
 
+@pytest.mark.usefixtures("virtual_clock")
 @pytest.mark.shows("number stays PENDING", "every handler responds in time")
 @pytest.mark.parametrize(
     ("declared", "error_code", "facts"),
     [
         ({"WaitForActive": True, "WaitTimeoutSeconds": 1}, "NotStabilized", ["WaitTimeoutSeconds"]),
-        ({"WaitForActive": True, "ServiceTimeout": 3}, "NotStabilized", ["ServiceTimeout"]),
+        ({"WaitForActive": True} | ENDS_SOON, "NotStabilized", ["ServiceTimeout"]),
         ({"SelfManagedOptOutsEnabled": True}, "ResourceConflict", ["RESOURCE_NOT_ACTIVE", "WaitForActive"]),
     ],
     ids=["wait timeout", "service timeout", "setting refused"],
@@ -158,11 +160,13 @@ def test_failed_create_disables_protection_that_it_enabled(harness: Harness) -> 
     assert harness.ids() == [other]
 
 
+@pytest.mark.usefixtures("virtual_clock")
 @pytest.mark.shows("all retries exhausted")
-def test_continuation_returns_real_id_if_settings_never_succeed(harness: Harness) -> None:
+def test_last_invocation_returns_real_id_if_settings_never_succeed(harness: Harness) -> None:
     harness.telecom.fault(SMS, "UpdatePhoneNumber", "error", times=999, **SERVER_ERROR)
+    declared = SIMULATOR | {"SelfManagedOptOutsEnabled": True} | ENDS_SOON
 
-    failed = send_create(harness, SMS_PHONE_NUMBER, properties=SIMULATOR | {"SelfManagedOptOutsEnabled": True})
+    failed = send_create(harness, SMS_PHONE_NUMBER, properties=declared)
 
     assert failed["Status"] == "FAILED"
     assert [failed["PhysicalResourceId"]] == harness.ids()
@@ -192,10 +196,11 @@ def test_delete_during_create_leaves_nothing(harness: Harness, kind: Kind, when:
 
 @pytest.mark.parametrize("lost", [False, True], ids=["canceled", "response lost"])
 def test_delete_with_generated_id_releases_number_of_create(harness: Harness, kind: Kind, lost: bool) -> None:
-    if lost:
-        harness.sink.fail_next(None, "403", 4)
-    harness.post("Create", resource_type=kind.type, properties=kind.properties)
-    harness.invoker.settle(30)
+    with harness.function(continues=not lost) as function:
+        if lost:
+            harness.sink.fail_next(None, "403")
+        function.post("Create", resource_type=kind.type, properties=kind.properties)
+        function.invoker.settle(30)
     assert harness.held() == {kind.held: 1}
 
     assert delete(harness, kind)["Status"] == "SUCCESS"
@@ -223,6 +228,7 @@ def test_create_delivered_after_its_service_timeout_buys_nothing(
     assert set(harness.calls()) <= {f"{CONNECT}.CreateInstance"}
 
 
+@pytest.mark.usefixtures("virtual_clock")
 @pytest.mark.shows("process killed during a Create, never retried")
 @pytest.mark.parametrize(
     "fields", [{}, {"properties": {}}, {"properties": {"IsoCountryCode": "us", "NumberType": "NONE"}}], ids=str
@@ -234,7 +240,7 @@ def test_delete_with_generated_id_releases_unreported_purchase(
     listing = f"{CONNECT}.ListPhoneNumbersV2" if kind.service == CONNECT else kind.reads
     lose_purchase(harness, kind)
     fault(harness, listing, "error", times=999, **SERVER_ERROR)
-    send_create(harness, kind)
+    send_create(harness, kind, properties=kind.properties | ENDS_SOON)
     harness.telecom.clear_faults()
     assert harness.held() == {kind.held: 1}
 
@@ -243,29 +249,34 @@ def test_delete_with_generated_id_releases_unreported_purchase(
     assert harness.held() == {}
 
 
-def test_earlier_unknown_purchase_does_not_hide_canceled_create(harness: Harness) -> None:
+def test_earlier_unknown_purchase_does_not_hide_canceled_create(harness: Harness, virtual_clock: VirtualClock) -> None:
     harness.telecom.configure(tags_lag_seconds=86_400)
     lose_purchase(harness, SMS_PHONE_NUMBER)
-    began = time.time() - 60
-    send_create(harness, SMS_PHONE_NUMBER, issued_at=began)
-    delete(harness, SMS_PHONE_NUMBER, issued_at=began + 10)
+    send_create(harness, SMS_PHONE_NUMBER, properties=SIMULATOR | ENDS_SOON)
+    virtual_clock.shift(1)
+    delete(harness, SMS_PHONE_NUMBER)
     harness.telecom.clear_faults()
-    second = create(harness, SMS_PHONE_NUMBER, issued_at=began + 20, accepted=False)
+    virtual_clock.shift(1)
+    second = create(harness, SMS_PHONE_NUMBER, accepted=False)
     assert second in harness.ids()
+    virtual_clock.shift(1)
 
     assert delete(harness, SMS_PHONE_NUMBER, "example-Number-6F5E4D3C2B1A")["Status"] == "SUCCESS"
 
     assert second not in harness.ids()
 
 
+@pytest.mark.usefixtures("virtual_clock")
 def test_reason_distinguishes_unknown_purchase_from_one_that_never_began(harness: Harness, kind: Kind) -> None:
-    harness.telecom.fault("dynamodb", "TransactWriteItems", "error", times=3, code="ResourceNotFoundException")
-    never_began = send_create(harness, kind, logical_id="Other")
+    declared = kind.properties | ENDS_SOON
+    harness.telecom.fault("dynamodb", "TransactWriteItems", "error", times=999, code="ResourceNotFoundException")
+    never_began = send_create(harness, kind, properties=declared, logical_id="Other")
+    harness.telecom.clear_faults()
     assert harness.held() == {}
     harness.telecom.configure(tags_lag_seconds=86_400)
     lose_purchase(harness, kind)
 
-    unknown = send_create(harness, kind)
+    unknown = send_create(harness, kind, properties=declared)
 
     assert harness.held() == {kind.held: 1}
     assert_reason(never_began, "InternalFailure")

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from telephony import resources
-from tests.conftest import SMS, STACK_ID, Harness
+from tests.conftest import SMS, STACK_ID, Harness, VirtualClock
 from tests.contract.cloudformation import Stack
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind, template, with_failing_sibling
 from tests.contract.steps import (
     DENIED,
+    ENDS_SOON,
     GENERATED_ID,
     IN_REVIEW,
     PROTECTED,
@@ -224,27 +225,33 @@ def test_refused_purchase_of_replacement_keeps_old_one_and_its_id(harness: Harne
 @pytest.mark.shows("replacement response lost")
 def test_rollback_releases_replacement_whose_response_was_lost(harness: Harness, kind: Kind) -> None:
     first = create(harness, kind)
-    harness.sink.fail_next(None, "403", 4)  # every attempt at the Update, and the continuation
+    harness.sink.fail_next(None, "403")
     changed = {"properties": replacing(kind), "old_properties": kind.properties}
-    harness.post("Update", resource_type=kind.type, physical_id=first, **changed)
-    harness.invoker.settle(30)
+    with harness.function(continues=False) as function:
+        function.post("Update", resource_type=kind.type, physical_id=first, **changed)
+        function.invoker.settle(30)
     assert harness.held() == {kind.held: 2}
 
     rolled_back = update(harness, kind, first, kind.properties, old_properties=replacing(kind))
 
     assert (rolled_back["Status"], rolled_back["PhysicalResourceId"]) == ("SUCCESS", first)
+    assert len(harness.invoker.steps) == 1, "the first Update was continued after the rollback"
     assert harness.calls()[kind.buys] == 2
     assert harness.ids() == [first]
 
 
 @pytest.mark.shows("replacement response lost")
-def test_rollback_finds_unreported_replacement_in_another_country(harness: Harness) -> None:
-    elsewhere = {"IsoCountryCode": "CA", "NumberType": "LONG_CODE", "NumberCapabilities": ["SMS"]} | REPLACEABLE
+def test_rollback_finds_unreported_replacement_in_another_country(
+    harness: Harness, virtual_clock: VirtualClock
+) -> None:
+    elsewhere: dict[str, Any] = {"IsoCountryCode": "CA", "NumberType": "LONG_CODE", "NumberCapabilities": ["SMS"]}
+    elsewhere |= REPLACEABLE | ENDS_SOON
     first = create(harness, SMS_PHONE_NUMBER, properties=TOLL_FREE)
-    # The purchase succeeds, its response is lost, and no later call succeeds, that of the continuation included.
+    virtual_clock.shift(1)
+    # The purchase succeeds, its response is lost, and no later call succeeds until ServiceTimeout.
     harness.telecom.fault(SMS, "RequestPhoneNumber", "lose_answer")
-    harness.telecom.fault(SMS, "DescribePhoneNumbers", "error", after=1, times=99, **SERVER_ERROR)
-    harness.telecom.fault(SMS, "RequestPhoneNumber", "error", times=99, **SERVER_ERROR)
+    harness.telecom.fault(SMS, "DescribePhoneNumbers", "error", after=1, times=999, **SERVER_ERROR)
+    harness.telecom.fault(SMS, "RequestPhoneNumber", "error", times=999, **SERVER_ERROR)
 
     failed = update(harness, SMS_PHONE_NUMBER, first, elsewhere, old_properties=TOLL_FREE)
     assert (failed["Status"], failed["PhysicalResourceId"]) == ("FAILED", first)

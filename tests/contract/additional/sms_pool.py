@@ -51,8 +51,8 @@ class SmsPool(SmsResource[SmsPoolProperties]):
 
     release_call = (services.SMS_VOICE, "DeletePool")
 
-    def purchase_call(self, desired: SmsPoolProperties) -> tuple[str, str]:  # noqa: ARG002
-        return services.SMS_VOICE, "CreatePool"
+    def purchase_calls(self, desired: SmsPoolProperties) -> list[tuple[str, str]]:  # noqa: ARG002
+        return [(services.SMS_VOICE, operation) for operation in ("CreatePool", "DescribePools")]
 
     def acquire(self, desired: SmsPoolProperties, purchase: Purchase) -> Observed:
         response = services.sms_voice().create_pool(

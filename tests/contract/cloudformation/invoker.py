@@ -134,6 +134,10 @@ class AsyncInvoker:
             self._start(*[deliver] * (2 if delivery == "twice" else 1))
         return request_id
 
+    def resume(self) -> None:
+        """Deliver the messages that an invoker without a consumer left in the queue."""
+        self._start()
+
     def settle(self, timeout: float = 20.0) -> None:
         """Wait until no attempt is running or scheduled.
 
