@@ -294,4 +294,4 @@ def test_claim_of_an_earlier_attempt_is_found_without_a_search(harness: Harness,
     response = send_create(harness, kind)
 
     assert (response["Status"], [response["PhysicalResourceId"]]) == ("SUCCESS", harness.ids())
-    assert [run.outcome for run in harness.invoker.invocations] == ["raised", "returned"]
+    assert (len(harness.invoker.invocations), len(harness.invoker.steps)) == (1, 1)

@@ -57,13 +57,15 @@ def test_pooled_number_keeps_protection_that_the_service_does_not_change(harness
 def test_delete_lifts_protection_of_an_unanswered_update_unless_it_is_declared(
     harness: Harness, kind: Kind, declared: dict[str, Any], status: str
 ) -> None:
-    """The Update enabled protection, and CloudFormation never got its response."""
+    """The Update enabled protection, and was lost before it had a response."""
     physical_id = create(harness, kind)
     fault(harness, kind.updates, "lose_answer", times=99)
     before = kind.properties
     update: dict[str, Any] = {"physical_id": physical_id, "properties": before | PROTECTED, "old_properties": before}
-    harness.post("Update", resource_type=kind.type, **update)
-    harness.invoker.settle(60)
+    with harness.function(continues=False) as function:
+        function.post("Update", resource_type=kind.type, **update)
+        function.invoker.settle(60)
+    harness.queue.reset()
     harness.telecom.clear_faults()
     assert is_protected(harness, kind, physical_id)
 

@@ -20,6 +20,7 @@ from tests.conftest import CONNECT, SMS, STACK_ID, Context, Harness, connect_ins
 from tests.contract.cloudformation import KnownStack, Stack, StacksApi
 from tests.contract.declarations import KINDS, SIMULATOR, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind, template
 from tests.contract.steps import (
+    ENDS_SOON,
     IN_REVIEW,
     OTHER_STACK,
     REPLACEABLE,
@@ -98,7 +99,7 @@ def late_purchase(harness: Harness, kind: Kind, *, ended: bool = True) -> str:
 
 
 def unknown_purchase(harness: Harness, kind: Kind, *, ended: bool) -> None:
-    """Make a purchase whose result is unknown. ended: its request was answered, or else given up by Lambda."""
+    """Make a purchase whose result is unknown. ended: its request was answered, or else it was lost."""
     fault(harness, kind.buys, "error", times=999, **SERVER_ERROR)
     give_up(harness, kind, continues=ended, logical_id=kind.operation)
     harness.telecom.clear_faults()
@@ -107,20 +108,24 @@ def unknown_purchase(harness: Harness, kind: Kind, *, ended: bool) -> None:
 
 
 def unfinished_purchase(harness: Harness, kind: Kind) -> str:
-    """Return the RequestId of a purchase that was made, and whose setup was given up by Lambda."""
+    """Return the RequestId of a purchase that was made, and whose setup was never continued."""
     for call in (kind.reads, kind.updates):
         fault(harness, call, "error", times=999, **SERVER_ERROR)
-    request = give_up(harness, kind, properties=kind.properties | kind.in_place)
+    request = give_up(harness, kind, **kind.in_place)
     harness.telecom.clear_faults()
     assert (state(harness), len(harness.ids())) == ("BOUGHT", 1)
     return request
 
 
-def give_up(harness: Harness, kind: Kind, *, continues: bool = False, **fields: Any) -> str:
-    """Return the RequestId of a Create that fails in every invocation."""
-    with harness.function(continues=continues) as function:
-        request = function.post("Create", resource_type=kind.type, **({"properties": kind.properties} | fields))
+def give_up(
+    harness: Harness, kind: Kind, *, continues: bool = False, logical_id: str = "Number", **properties: Any
+) -> str:
+    """Return the RequestId of a Create that fails in every invocation, or in the first one if it never continues."""
+    properties = kind.properties | properties | (ENDS_SOON if continues else {})
+    with environment(IN_PLACE_WAIT_SECONDS="0.1"), harness.function(continues=continues) as function:
+        request = function.post("Create", resource_type=kind.type, properties=properties, logical_id=logical_id)
         function.invoker.settle(30)
+    harness.queue.reset()
     return request
 
 
@@ -143,9 +148,11 @@ def at_rest(harness: Harness, **physical_ids: str) -> KnownStack:
 
 def interrupted_delete(harness: Harness, kind: Kind) -> tuple[KnownStack, str]:
     """Return a stack whose Delete of a number ran out of time."""
-    stack = deployed(harness, kind)
+    stack = harness.cloudformation.stack("swept")
+    assert stack.deploy(template(kind.properties | ENDS_SOON, kind)) == "CREATE_COMPLETE", stack.reasons("Number")
     fault(harness, kind.releases, "error", times=999, **SERVER_ERROR)
-    assert stack.delete() == "DELETE_FAILED"
+    with environment(IN_PLACE_WAIT_SECONDS="0.1"):
+        assert stack.delete() == "DELETE_FAILED"
     harness.telecom.clear_faults()
     assert state(harness) == "RELEASING"
     return stack.known, stack.physical_ids["Number"]
@@ -519,8 +526,10 @@ def test_number_of_unfinished_purchase_is_released_only_if_allowed(harness: Harn
 def test_number_whose_tags_appear_after_its_delete_is_released(harness: Harness, kind: Kind) -> None:
     harness.telecom.configure(tags_lag_seconds=2 * 3601)
     lose_purchase(harness, kind)
-    failed = send_create(harness, kind)
-    gone = delete(harness, kind, failed["PhysicalResourceId"])
+    declared = {"properties": kind.properties | ENDS_SOON}
+    with environment(IN_PLACE_WAIT_SECONDS="0.1"):
+        failed = send_create(harness, kind, **declared)
+        gone = delete(harness, kind, failed["PhysicalResourceId"], **declared)
 
     assert (failed["Status"], gone["Status"]) == ("FAILED", "SUCCESS")
     assert (harness.held(), state(harness)) == ({kind.held: 1}, "BUYING")
@@ -768,9 +777,10 @@ def test_findings_are_logged_and_counted_in_the_metric_of_the_alarm(
 
 
 def unanswered_create(harness: Harness) -> None:
-    harness.sink.fail_next(None, "403", 4)
-    harness.post("Create", resource_type=SMS_PHONE_NUMBER.type, properties=SIMULATOR)
-    harness.invoker.settle(30)
+    harness.sink.fail_next(None, "403")
+    with harness.function(continues=False) as function:
+        function.post("Create", resource_type=SMS_PHONE_NUMBER.type, properties=SIMULATOR)
+        function.invoker.settle(30)
 
 
 @pytest.mark.usefixtures("may_release")
