@@ -11,7 +11,7 @@ import pytest
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 
 from telephony import resources
-from telephony.aws import clients, services
+from telephony.aws import clients, queue, services
 from tests.conftest import CONNECT, SMS, Configure, Harness, VirtualClock, connect_instance
 from tests.contract.cloudformation import Stack
 from tests.contract.declarations import (
@@ -24,7 +24,7 @@ from tests.contract.declarations import (
     template,
     with_failing_sibling,
 )
-from tests.contract.steps import GENERATED_ID
+from tests.contract.steps import GENERATED_ID, environment
 from tests.contract.test_sms_phone_number import ROLE, TOLL_FREE, TOPIC
 from tests.contract.test_sweep import RETAINED, late_purchase, later, run
 from tools.types import ROOT
@@ -35,7 +35,12 @@ PREFIXES = {SMS: "sms-voice"}
 """The IAM prefix of a service, if it differs from boto3's name."""
 TRANSACTION = "dynamodb:TransactWriteItems"
 """Not an action itself: each of its items needs the action of its own operation."""
-IN_TRANSACTION = {"Put": "PutItem", "Update": "UpdateItem", "ConditionCheck": "ConditionCheckItem"}
+IN_TRANSACTION = {
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "ConditionCheck": "ConditionCheckItem",
+}
 """IAM actions by the name of an item (DynamoDB developer guide, "IAM and transactions")."""
 ONLY_RELEASES_NEED = {"dynamodb:GetItem", "dynamodb:ConditionCheckItem"}
 """Actions on the state table that the sweep has even without AllowSweepRelease."""
@@ -46,13 +51,22 @@ RELEASABLE: dict[str, Any] = {"OnDelete": {"LeavePools": True, "LiftDeletionProt
 ONLY_AWS_NEEDS = {
     "logs:CreateLogStream": "Lambda writes the log with the function's role",
     "logs:PutLogEvents": "Lambda writes the log with the function's role",
-    "sqs:SendMessage": "Lambda sends failed events to the on-failure queue",
     "sqs:ReceiveMessage": "the event source mapping reads the queue with the continuation's role",
     "sqs:DeleteMessage": "the event source mapping reads the queue with the continuation's role",
     "sqs:GetQueueAttributes": "the event source mapping reads the queue with the continuation's role",
     "iam:PassRole": "the SMS service requires it for TwoWay.ChannelRole",
 }
 """Granted actions that AWS uses on behalf of the functions, with the reason."""
+QUEUE_ACTIONS = {
+    "ProviderRole": {"sqs:SendMessage"},
+    "ContinuationRole": {
+        "sqs:ReceiveMessage",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        "sqs:ChangeMessageVisibility",
+    },
+}
+"""The only difference of the two roles. The continuation can't send a message, so no message causes another."""
 
 
 @attrs.frozen
@@ -89,7 +103,7 @@ def recorded() -> Iterator[list[Call]]:
         calls.extend(Call(name, str(params)) for name in names)
 
     through: list[Any] = [services.sms_voice(), services.connect(), services.cloudformation()]
-    sources = [*(service._client for service in through), clients.dynamodb()]
+    sources = [*(service._client for service in through), clients.dynamodb(), queue._client()]
     for client in sources:
         client.meta.events.register("before-parameter-build", note, unique_id="recorded")
     try:
@@ -163,6 +177,7 @@ def _every_type(harness: Harness, kind: Kind) -> None:
     _delete(stack)
 
     declared: dict[str, Any] = {"resource_type": kind.type, "properties": kind.properties}
+    other = kind.properties | kind.replacing
     harness.telecom.configure(forget_tokens=True)
     harness.telecom.fault(kind.service, kind.operation, "lose_answer")
     lost = harness.send("Create", **declared)["PhysicalResourceId"]
@@ -170,11 +185,20 @@ def _every_type(harness: Harness, kind: Kind) -> None:
     for _ in range(2):
         assert harness.send("Delete", physical_id=lost, **declared)["Status"] == "SUCCESS"
 
-    # The first attempt ends with an unknown result and holds the lease; the next one waits for it.
-    harness.telecom.fault(kind.service, kind.operation, "error", code="InternalError", status=500, times=5)
+    # The result of the first attempts is unknown, so that the request waits in the queue twice.
+    harness.telecom.fault(kind.service, kind.operation, "error", code="InternalError", status=500, times=10)
     unknown = harness.send("Create", logical_id="Unknown", **declared)
     assert unknown["Status"] == "SUCCESS"
     harness.send("Delete", logical_id="Unknown", physical_id=unknown["PhysicalResourceId"], **declared)
+
+    # A Create is canceled while it waits for its reservation.
+    with environment(CALL_RATES=f"{kind.buys}=0.01"):
+        first = harness.send("Create", logical_id="First", **declared | {"properties": other})["PhysicalResourceId"]
+        with harness.function(continues=False) as function:
+            function.post("Create", logical_id="Waiting", **declared)
+            function.invoker.settle()
+        harness.send("Delete", logical_id="Waiting", physical_id=GENERATED_ID, **declared)
+    harness.send("Delete", logical_id="First", physical_id=first, **declared | {"properties": other})
 
     # CloudFormation does not accept the response and generates an ID. The stack's events decide about the number.
     unreported = harness.send("Create", accepted=False, logical_id="Unreported", **declared)["PhysicalResourceId"]
@@ -313,16 +337,17 @@ def test_provider_and_continuation_roles_grant_what_the_provider_uses(lifetimes:
     needed = {action for lifetime in lifetimes.values() for action in lifetime.actions}
 
     assert_granted_exactly(needed, granted("ProviderRole", "ContinuationRole"))
-    # Both functions run the same code.
-    for role in ("ProviderRole", "ContinuationRole"):
-        assert needed <= granted(role), role
+    # Both functions run the same code, except for the queue.
+    for role, of_queue in QUEUE_ACTIONS.items():
+        assert {action for action in needed if not action.startswith("sqs:")} <= granted(role), role
+        assert {action for action in granted(role) if action.startswith("sqs:")} == of_queue
 
 
 @pytest.mark.parametrize("name", TYPES)
 def test_type_declares_its_permissions(lifetimes: dict[str, Lifetime], name: str) -> None:
     declared = set(resources.by_type(name).permissions)
-    # A type makes no call to the state table or to CloudFormation.
-    others = ("dynamodb:", "cloudformation:")
+    # A type makes no call to the state table, the queue or CloudFormation.
+    others = ("dynamodb:", "sqs:", "cloudformation:")
     needed = {action for action in lifetimes[name].actions if not action.startswith(others)}
 
     # Amazon Connect, not the provider, reads an imported number.

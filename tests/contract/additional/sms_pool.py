@@ -51,8 +51,10 @@ class SmsPool(SmsResource[SmsPoolProperties]):
 
     release_call = (services.SMS_VOICE, "DeletePool")
 
-    def purchase_call(self, desired: SmsPoolProperties) -> tuple[str, str]:  # noqa: ARG002
-        return services.SMS_VOICE, "CreatePool"
+    def purchase_calls(self, desired: SmsPoolProperties) -> list[tuple[str, str]]:
+        changes = bool(desired.deletion_protection_enabled or desired.two_way)
+        operations = ["CreatePool", "DescribePools", *["UpdatePool"] * changes]
+        return [(services.SMS_VOICE, operation) for operation in operations]
 
     def acquire(self, desired: SmsPoolProperties, purchase: Purchase) -> Observed:
         response = services.sms_voice().create_pool(
