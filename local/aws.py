@@ -142,8 +142,11 @@ class LocalAws:
 
     def fault(self, **fault: Any) -> None:
         """Inject a fault into a telecom operation; see local/telecom/faults.py."""
-        request = urllib.request.Request(f"{self.status_url}/faults", json.dumps(fault).encode(), method="POST")  # noqa: S310
-        urllib.request.urlopen(request, context=self._tls, timeout=10).close()  # noqa: S310
+        self._post("faults", fault)
+
+    def configure(self, **options: Any) -> None:
+        """Set options of the telecom services; see local/telecom/options.py."""
+        self._post("options", options)
 
     def close(self) -> None:
         """Kill its processes and delete its directory."""
@@ -154,6 +157,10 @@ class LocalAws:
         for process in self._processes:
             process.wait()
         _remove(self.directory)
+
+    def _post(self, path: str, body: dict[str, Any]) -> None:
+        request = urllib.request.Request(f"{self.status_url}/{path}", json.dumps(body).encode(), method="POST")  # noqa: S310
+        urllib.request.urlopen(request, context=self._tls, timeout=10).close()  # noqa: S310
 
     def _certificate(self) -> tuple[str, str]:
         """Create a self-signed certificate for 127.0.0.1; return the paths of its PEM file and its key."""

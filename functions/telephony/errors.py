@@ -7,7 +7,8 @@
     │   ├── NumberUnavailableError    this candidate number was taken; another one may be available
     │   └── ClaimExpiredError         the claim failed: its ID exists, but no number, and the service removes the ID
     └── UnknownOutcomeError           result unknown: the request is not answered but retried
-        ├── ThrottledError            refused without effect: retried in the same invocation
+        ├── ThrottledError            refused without effect: repeated in its next turn
+        ├── TagsNotVisibleError       a number that may belong to the purchase has no tags yet
         └── DeferredError             not called: the rate-limit reservation is due later than this invocation can wait
 
 aws/errors.py maps the errors of AWS calls to these exceptions.
@@ -121,6 +122,10 @@ class ThrottledError(UnknownOutcomeError):
 
     def __init__(self, cause: str) -> None:
         super().__init__(cause, error_code=HandlerErrorCode.THROTTLING)
+
+
+class TagsNotVisibleError(UnknownOutcomeError):
+    """A search found a number that may belong to the purchase, but its tags are not visible yet."""
 
 
 class DeferredError(UnknownOutcomeError):

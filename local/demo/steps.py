@@ -18,6 +18,7 @@ from local.demo.delivery import ResponseServer, create_event, deliver
 from local.demo.expectations import StepFailed, expect, expect_in
 from local.demo.stacks import Stacks
 from local.demo.templates import EXAMPLES, Template
+from local.demo.waiting import QueueWatch, request_log
 
 SMS, CONNECT = "pinpoint-sms-voice-v2", "connect"
 NUMBER, SENDER, CALL_NUMBER = "Custom::SmsPhoneNumber", "Custom::SmsSenderId", "Custom::ConnectPhoneNumber"
@@ -32,6 +33,8 @@ RELEASES = {
     CALL_NUMBER: f"{CONNECT}.ReleasePhoneNumber",
 }
 PROVIDER = "cfn-telephony"
+_ACTIVATION_SECONDS = 12.0
+"""Longer than an invocation waits (10 s)."""
 CENTER = "contact-center"
 SIMULATOR = {"IsoCountryCode": "US", "NumberType": "SIMULATOR", "NumberCapabilities": ["SMS"]}
 
@@ -250,6 +253,26 @@ def replace(demo: Demo) -> str:
     outputs = demo.stacks.outputs(CENTER)
     demo.show("New outputs", [(CENTER, name, value) for name, value in outputs.items() if name.startswith("SmsNumber")])
     return "UPDATE_COMPLETE, 1 purchase, 1 release"
+
+
+@_step("Wait for an activation", "CREATE_COMPLETE; the request waits in the queue, and another function continues it")
+def wait_for_activation(demo: Demo) -> str:
+    """The number becomes ACTIVE later than an invocation waits, so that the request is continued from the queue."""
+    name, before = "waiting", demo.calls()
+    template = Template.example("sms-phone-number").changed(NUMBER, WaitForActive=True, ServiceTimeout=120)
+    demo.aws.configure(activation_seconds=_ACTIVATION_SECONDS)
+    with QueueWatch(demo.aws, demo.stacks.outputs(PROVIDER)["RequestQueueUrl"]) as queue:
+        status = demo.deploy(name, template)
+    demo.aws.configure(activation_seconds=0)
+    expect("status", "CREATE_COMPLETE", status)
+    demo.purchases[PURCHASES[NUMBER]] += 1
+    steps = request_log(demo.aws, demo.stacks, PROVIDER, name)
+    demo.show("Log of the request", [step.row(steps[0].at) for step in steps])
+    functions = list(dict.fromkeys(step.function for step in steps))
+    expect("functions that handle the request", ["provider", "continuation"], functions)
+    reads = demo.calls()[f"{SMS}.DescribePhoneNumbers"] - before[f"{SMS}.DescribePhoneNumbers"]
+    expect("status", "DELETE_COMPLETE", demo.stacks.delete(name))
+    return f"CREATE_COMPLETE; 1 purchase, {queue.seconds:.0f} s in the queue, {reads} reads"
 
 
 @_step("Deliver an event twice concurrently", "one purchase, two equal responses")

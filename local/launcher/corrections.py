@@ -10,6 +10,7 @@ import secrets
 import string
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -139,7 +140,7 @@ def invoke_custom_resource(  # noqa: PLR0917 - ministack's own signature
         "RequestType": request_type,
         "RequestId": new_uuid(),
         "StackId": stack_id,
-        "ResponseURL": custom_resource._response_url(token),  # noqa: SLF001
+        "ResponseURL": presigned_url(token),
         "ResourceType": resource_type,
         "LogicalResourceId": logical_id,
         "ServiceToken": props["ServiceToken"],
@@ -159,6 +160,16 @@ def invoke_custom_resource(  # noqa: PLR0917 - ministack's own signature
         if request_type == "Create":
             remember_failed_create(failure, logical_id, props, stack_name, resource_type)
         raise
+
+
+def presigned_url(token: str) -> str:
+    """Return a ResponseURL that says when it was signed and for how long, which ministack's does not.
+
+    Source: sst issue 3539, which shows a ResponseURL. The signature is not checked.
+    """
+    signed_at = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    url = custom_resource._response_url(token)  # noqa: SLF001
+    return f"{url}?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date={signed_at}&X-Amz-Expires=7200&X-Amz-Signature=none"
 
 
 def remember_failed_create(
@@ -266,6 +277,23 @@ def receive_raw_responses(original: Callable[..., Any]) -> Callable[..., Any]:
     return shortcuts
 
 
+def accept_metric_math(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Make `_cw_metric_alarm_record` accept an alarm on a metric math expression, which ministack rejects.
+
+    Source: AWS::CloudWatch::Alarm, property Metrics. The alarm shows the first metric of the expression. It is never
+    evaluated, because ministack has no metrics of functions and queues.
+    """
+
+    def record(name: str, properties: dict[str, Any]) -> Any:
+        stats = [metric["MetricStat"] for metric in properties.get("Metrics", []) if "MetricStat" in metric]
+        if stats:
+            shown = {**stats[0]["Metric"], "Statistic": stats[0]["Stat"], "Period": stats[0]["Period"]}
+            properties = {key: value for key, value in properties.items() if key != "Metrics"} | shown
+        return original(name, properties)
+
+    return record
+
+
 def run_on(interpreter: str, original: Callable[..., tuple[str, str]]) -> Callable[..., tuple[str, str]]:
     """Run Python functions on another interpreter, so that they can't import ministack's packages."""
 
@@ -285,6 +313,7 @@ def apply(interpreter: str) -> None:
     handlers._ACTION_HANDLERS["CreateChangeSet"] = reject_update_of_failed_stack(  # noqa: SLF001
         handlers._ACTION_HANDLERS["CreateChangeSet"]  # noqa: SLF001
     )
+    correct("_cw_metric_alarm_record", accept_metric_math, provisioners)
     correct("_handle_post_body_shortcuts", receive_raw_responses, app)
     correct("_detect_runtime_binary", partial(run_on, interpreter), lambda_runtime)
     # With USE_SSL, ministack also binds 127.0.0.1:443 for Cognito if it can.

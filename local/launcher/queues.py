@@ -49,6 +49,7 @@ def may(function: dict[str, Any], action: str, queue_arn: str) -> bool:
         action=action,
         resource_arn=queue_arn,
         region=region,
+        secure_transport=True,
     )
     own = iam_evaluator.evaluate(context, iam_evaluator._gather_role_policies(role, account))  # noqa: SLF001
     policy, owner = sqs.queue_policy_for_arn(queue_arn) or ("", account)
@@ -59,6 +60,7 @@ def receive_with_permission(original: Callable[..., int]) -> Callable[..., int]:
     """Make `_sqs_esm_concurrency`, which is called before a message is received, return 0 without the permission.
 
     Lambda receives and deletes messages with the function's role (source: see RECEIVE); ministack needs no permission.
+    A MaximumConcurrency from a template's parameter is text, which ministack can't compare with a number.
     """
 
     def concurrency(mapping: dict[str, Any], record: Any, config: dict[str, Any], *more: Any) -> int:
@@ -66,7 +68,8 @@ def receive_with_permission(original: Callable[..., int]) -> Callable[..., int]:
         if missing:
             mapping["LastProcessingResult"] = f"PROBLEM: the execution role lacks {', '.join(missing)}"
             return 0
-        return original(mapping, record, config, *more)
+        scaling = {name: int(value) for name, value in (mapping.get("ScalingConfig") or {}).items()}
+        return original({**mapping, "ScalingConfig": scaling}, record, config, *more)
 
     return concurrency
 

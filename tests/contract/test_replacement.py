@@ -244,7 +244,7 @@ def test_rollback_releases_replacement_whose_response_was_lost(harness: Harness,
 def test_rollback_finds_unreported_replacement_in_another_country(
     harness: Harness, virtual_clock: VirtualClock
 ) -> None:
-    elsewhere = {"IsoCountryCode": "CA", "NumberType": "LONG_CODE", "NumberCapabilities": ["SMS"]}
+    elsewhere: dict[str, Any] = {"IsoCountryCode": "CA", "NumberType": "LONG_CODE", "NumberCapabilities": ["SMS"]}
     elsewhere |= REPLACEABLE | ENDS_SOON
     first = create(harness, SMS_PHONE_NUMBER, properties=TOLL_FREE)
     virtual_clock.shift(1)

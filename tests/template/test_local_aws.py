@@ -5,9 +5,10 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
@@ -36,7 +37,7 @@ def handler(event, context):
     if "Records" in event:
         record = json.loads(event["Records"][0]["body"])
         return put(record["requestPayload"], {"Data": {"By": "continuation"}})
-    print("EVENT " + json.dumps(event))
+    print("EVENT " + json.dumps([time.time(), event]))
     script = json.loads(event["ResourceProperties"].get(event["RequestType"], '{"responses": [{}]}'))
     count = os.path.join(tempfile.gettempdir(), event["RequestId"])
     with open(count, "a+") as attempts:
@@ -84,15 +85,17 @@ def queue(*allowed: str, excepted: str = "Role") -> dict[str, Any]:
     """Return a queue, the role of its function, and a policy that denies the queue's use to every role but one."""
     statement = {"Effect": "Allow", "Action": [f"sqs:{name}" for name in allowed], "Resource": "*"}
     inline = {"PolicyName": "queue", "PolicyDocument": {"Version": "2012-10-17", "Statement": [statement]}}
-    deny = {
+    deny: dict[str, Any] = {
         "Effect": "Deny",
         "Principal": "*",
         "Action": ["sqs:SendMessage", "sqs:ReceiveMessage"],
         "Resource": {"Fn::GetAtt": "Queue.Arn"},
         "Condition": {"ArnNotLike": {"aws:PrincipalArn": [{"Fn::GetAtt": f"{excepted}.Arn"}, ROOT_ACCOUNT]}},
     }
+    tls = {key: deny[key] for key in ("Effect", "Principal", "Resource")}
+    tls |= {"Action": "sqs:*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
     trusted: dict[str, Any] = {"AssumeRolePolicyDocument": TRUST}
-    policy = {"Queues": [{"Ref": "Queue"}], "PolicyDocument": {"Version": "2012-10-17", "Statement": [deny]}}
+    policy = {"Queues": [{"Ref": "Queue"}], "PolicyDocument": {"Version": "2012-10-17", "Statement": [deny, tls]}}
     return {
         "Role": {"Type": "AWS::IAM::Role", "Properties": {**trusted, "Policies": [inline] if allowed else []}},
         "OtherRole": {"Type": "AWS::IAM::Role", "Properties": trusted},
@@ -187,8 +190,9 @@ class Stacks:
     def _logged(self, name: str) -> list[dict[str, Any]]:
         pages = self.aws.client("logs").get_paginator("filter_log_events").paginate(logGroupName="/aws/lambda/probe")
         lines = [event["message"] for page in pages for event in page["events"]]
-        events = [json.loads(line.split("EVENT ", 1)[1]) for line in lines if "EVENT " in line]
-        return [event for event in events if f":stack/{name}/" in event["StackId"]]
+        # A function logs after its response, so that the next invocation can log first.
+        events = sorted(json.loads(line.split("EVENT ", 1)[1]) for line in lines if "EVENT " in line)
+        return [event for _, event in events if f":stack/{name}/" in event["StackId"]]
 
 
 @pytest.fixture(scope="module")
@@ -231,6 +235,10 @@ def test_failed_create_has_cloudformation_reason_and_gets_delete(stacks: Stacks)
     assert (delete["RequestType"], delete["PhysicalResourceId"]) == ("Delete", "partial")
     assert delete["ResourceProperties"] == create["ResourceProperties"]
     assert delete["ServiceToken"] == delete["ResourceProperties"]["ServiceToken"]
+    signed = parse_qs(urlsplit(create["ResponseURL"]).query)
+    assert signed["X-Amz-Expires"] == ["7200"]
+    issued_at = datetime.strptime(signed["X-Amz-Date"][0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    assert timedelta() <= datetime.now(UTC) - issued_at < timedelta(minutes=1)
 
 
 def test_service_timeout_starts_with_request_and_delete_has_generated_id(stacks: Stacks) -> None:
@@ -312,7 +320,11 @@ class Waiting:
         self._stacks = stacks
         self._sqs = stacks.aws.client("sqs")
         self._name = ""
-        mapping = {"EventSourceArn": {"Fn::GetAtt": "Queue.Arn"}, "FunctionName": {"Ref": "Receiver"}}
+        mapping = {
+            "EventSourceArn": {"Fn::GetAtt": "Queue.Arn"},
+            "FunctionName": {"Ref": "Receiver"},
+            "ScalingConfig": {"MaximumConcurrency": {"Ref": "Concurrency"}},
+        }
         destination = {"OnFailure": {"Destination": {"Fn::GetAtt": "Queue.Arn"}}}
         invoke = {"FunctionName": {"Ref": "Receiver"}, "Qualifier": "$LATEST", "MaximumRetryAttempts": 0}
         self._functions = {
@@ -325,7 +337,11 @@ class Waiting:
         }
 
     def deploy(self, resources: dict[str, Any]) -> None:
-        template = {"Resources": resources | self._functions, "Outputs": {"Url": {"Value": {"Ref": "Queue"}}}}
+        template = {
+            "Parameters": {"Concurrency": {"Type": "Number", "Default": 2}},
+            "Resources": resources | self._functions,
+            "Outputs": {"Url": {"Value": {"Ref": "Queue"}}},
+        }
         self._name = self._stacks.deploy(template, self._name)
         assert self._stacks.status(self._name).endswith("_COMPLETE")
         self.url = self._stacks.outputs(self._name)["Url"]
@@ -341,9 +357,16 @@ class Waiting:
             FunctionName="receiver", InvocationType="Event", Payload=b'{"Records": []}'
         )
 
-    def messages(self) -> tuple[int, int]:
+    def messages(self, *, received: int = 0) -> tuple[int, int]:
         """Wait until Lambda would have received a message. Return the number of visible and of received messages."""
-        time.sleep(1.5)  # an idle poller waits for a second
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            time.sleep(1.5)  # an idle poller waits for a second
+            if self._messages()[1] >= received:
+                break
+        return self._messages()
+
+    def _messages(self) -> tuple[int, int]:
         names = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible")]
         found = self._sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)["Attributes"]
         return int(found[names[0]]), int(found[names[1]])
@@ -367,7 +390,7 @@ def test_lambda_receives_and_sends_only_with_permission(waiting: Waiting) -> Non
     assert waiting.messages() == (1, 0)
     waiting.deploy(queue("SendMessage", *RECEIVE))
     waiting.fail()
-    assert waiting.messages() == (0, 2)
+    assert waiting.messages(received=2) == (0, 2)
 
 
 def test_queue_rejects_longer_waiting_than_amazon_sqs(waiting: Waiting) -> None:

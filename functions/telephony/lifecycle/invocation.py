@@ -13,7 +13,14 @@ import attrs
 from telephony import clock, reasons, redaction
 from telephony.cloudformation.request import Request
 from telephony.data import data
-from telephony.errors import DeferredError, HandlerError, RetryableError, ThrottledError, UnknownOutcomeError
+from telephony.errors import (
+    DeferredError,
+    HandlerError,
+    RetryableError,
+    TagsNotVisibleError,
+    ThrottledError,
+    UnknownOutcomeError,
+)
 from telephony.model.tags import Owner
 from telephony.observability import count, log_defect
 from telephony.settings import settings
@@ -73,6 +80,20 @@ class Retrier(abc.ABC):
                 unknown += 1
                 if unknown > _MAX_UNKNOWN or not self.wait(backoff):
                     raise
+
+    def search[T](self, find: Callable[[], T | None], condition: str) -> T | None:
+        """Search for the number of a purchase, under a name for the condition that its tags are not visible.
+
+        If a number stays without tags, it has another owner. In the final invocation, a search that fails returns None
+        too: the sweep searches again. Raises UnknownOutcomeError if the search must be repeated later.
+        """
+        try:
+            return self.retry(find)
+        except UnknownOutcomeError as error:
+            since = self.noticed.setdefault(condition, clock.now()) if isinstance(error, TagsNotVisibleError) else None
+            if self.final or (since is not None and clock.now() - since > settings().unknown_result_period):
+                return None
+            raise
 
     def wait(self, backoff: Backoff, *, until: float = float("inf")) -> bool:
         """Sleep for the next back-off delay. Returns False immediately if the delay would end too late."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from contextlib import suppress
+from functools import partial
 from typing import Any, NoReturn
 
 from telephony import clock, reasons
@@ -268,13 +269,9 @@ class Purchaser:
         raise reasons.DELETED_DURING_PURCHASE.failure(noun=self.resource.display_name)
 
     def _find(self) -> Observed | None:
-        """Search by tags. In the final invocation, a failed search returns None; the sweep searches again."""
-        try:
-            found = self.invocation.retry(lambda: self.resource.find(self.desired, self.record.identity))
-        except UnknownOutcomeError:
-            if self.invocation.final:
-                return None
-            raise
+        """Search by tags."""
+        find = partial(self.resource.find, self.desired, self.record.identity)
+        found = self.invocation.search(find, f"search: {self.record.request_id}")
         self.must_search = False
         self.searches += 1
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from telephony import clock, resources
@@ -129,23 +130,13 @@ def end(retrier: Retrier, record: PurchaseRecord, *, check: Callable[[], None] =
             if not retrier.wait(backoff):
                 raise UnknownOutcomeError(_PURCHASING, at=record.lease_until)
         else:
-            found = _find(retrier, resource, record)
+            # The declaration may have changed since the purchase, so it does not narrow the search.
+            found = retrier.search(partial(resource.find, None, record.identity), f"search: {record.request_id}")
             if found is None:
                 report_unknown(record)
                 return
             written = bought(record, found)
         record = written or ledger.refresh(record)
-
-
-def _find(retrier: Retrier, resource: Resource[Any], record: PurchaseRecord) -> Observed | None:
-    """Search by tags. In the final invocation, a failed search returns None; the sweep searches again."""
-    try:
-        # The declaration may have changed since the purchase, so it does not narrow the search.
-        return retrier.retry(lambda: resource.find(None, record.identity))
-    except UnknownOutcomeError:
-        if retrier.final:
-            return None
-        raise
 
 
 def end_surplus(retrier: Retrier, record: PurchaseRecord, observed: Observed) -> None:

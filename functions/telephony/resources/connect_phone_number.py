@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal
 from telephony import reasons, redaction
 from telephony.aws import services
 from telephony.data import data
-from telephony.errors import NotFoundError, NumberUnavailableError, UnknownOutcomeError
+from telephony.errors import NotFoundError, NumberUnavailableError, TagsNotVisibleError
 from telephony.model.properties import Properties, Rule, country_code_property, prop
 from telephony.model.resource import Observed, Purchase, ReleasePolicy, Resource, Stability, differences, text
 from telephony.model.tags import TAG_PREFIX, tag_changes
@@ -201,7 +201,7 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
             if purchase.matches(tags):
                 return observed
             if purchase.candidate and not any(key.startswith(TAG_PREFIX) for key in tags):
-                raise UnknownOutcomeError("The account holds the candidate number, but its tags are not visible yet.")
+                raise TagsNotVisibleError("The account holds the candidate number, but its tags are not visible yet.")
         return None
 
     def list_all(self) -> Iterator[Observed]:
