@@ -13,6 +13,7 @@ from telephony.cloudformation.request import MAX_SERVICE_TIMEOUT
 from telephony.model.properties import Anything, Nested, PropertyInfo, ReplacementPermission, fields
 from telephony.model.resource import Resource
 from telephony.model.validation import without_none
+from telephony.settings import MIN_SERVICE_TIMEOUT
 
 ROOT = Path(__file__).parent.parent
 
@@ -34,11 +35,14 @@ class Property:
 
 _SERVICE_TIMEOUT = (
     "The maximum time that CloudFormation waits for a response, in seconds from the start of the request. By default, "
-    "3600. The provider never waits longer."
+    f"3600. The provider never waits longer, and refuses a Create or Update with less than {MIN_SERVICE_TIMEOUT} "
+    "seconds, which one attempt can take."
 )
 _SERVICE_TOKEN = "The ARN of the provider function. The provider's stack exports it as `<stack name>-ServiceToken`."  # noqa: S105
 PROTOCOL_PROPERTIES = {
-    "ServiceTimeout": Property(int, PropertyInfo(_SERVICE_TIMEOUT, minimum=1, maximum=MAX_SERVICE_TIMEOUT)),
+    "ServiceTimeout": Property(
+        int, PropertyInfo(_SERVICE_TIMEOUT, minimum=MIN_SERVICE_TIMEOUT, maximum=MAX_SERVICE_TIMEOUT)
+    ),
     "ServiceToken": Property(str, PropertyInfo(_SERVICE_TOKEN, required=True)),
 }
 """The properties of every custom resource, which CloudFormation reads."""

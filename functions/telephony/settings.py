@@ -8,6 +8,9 @@ from functools import cache
 
 from telephony.data import data
 
+MIN_SERVICE_TIMEOUT = 60
+"""Seconds. The shortest ServiceTimeout that leaves time for one attempt: a call of 23 seconds, and the response."""
+
 
 @data
 class Settings:
@@ -39,7 +42,7 @@ class Settings:
     service_timeout_margin: float
     """Reserved before ServiceTimeout, so that CloudFormation still accepts the response."""
     min_service_timeout: float
-    """The shortest ServiceTimeout that leaves time for one attempt: a call of 23 seconds, and the response."""
+    """MIN_SERVICE_TIMEOUT; tests shorten it."""
     rates: Mapping[str, float]
     """Calls per second of the account, by `service.Operation` or `service`. `*` overrides all; 0 is unlimited."""
 
@@ -69,7 +72,7 @@ class Settings:
             stack_accounts=_names(os.environ.get("STACK_ACCOUNTS", "")),
             response_margin=seconds("RESPONSE_MARGIN", 15),
             service_timeout_margin=seconds("SERVICE_TIMEOUT_MARGIN", 120),
-            min_service_timeout=seconds("MIN_SERVICE_TIMEOUT", 60),
+            min_service_timeout=seconds("MIN_SERVICE_TIMEOUT", MIN_SERVICE_TIMEOUT),
             rates=_DEFAULT_RATES | _parse_rates(os.environ.get("CALL_RATES", "")),
         )
 

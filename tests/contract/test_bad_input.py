@@ -9,10 +9,10 @@ import pytest
 from telephony import resources
 from telephony.errors import HandlerError
 from telephony.model.validation import parse
-from tests.conftest import CONNECT, SECRET, SMS, Harness
+from tests.conftest import CONNECT, SECRET, SMS, Configure, Harness
 from tests.contract.cloudformation.events import stringified
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind, template
-from tests.contract.steps import assert_reason, deploy
+from tests.contract.steps import assert_reason, create, delete, deploy, send_create, update
 
 PHONE, SENDER, CONNECTED = SMS_PHONE_NUMBER.type, SMS_SENDER_ID.type, "Custom::ConnectPhoneNumber"
 TARGET = {"TargetArn": "arn:aws:connect:us-east-1:123456789012:instance/11111111-2222-3333-4444-555555555555"}
@@ -71,6 +71,22 @@ def test_invalid_update_changes_nothing(harness: Harness, kind: Kind) -> None:
 
     assert_reason(stack.reasons("Number")[0], "InvalidRequest", "- Colour: ", "- Tags: ")
     assert set(made) <= {kind.reads, f"{SMS}.ListTagsForResource"}, "only the rollback reads it"
+
+
+def test_service_timeout_too_short_for_one_attempt_is_refused_except_on_delete(
+    harness: Harness, configure: Configure
+) -> None:
+    configure(MIN_SERVICE_TIMEOUT_SECONDS="")  # 60, as in production
+    number = create(harness, SMS_PHONE_NUMBER, properties=SIMULATOR | {"ServiceTimeout": 60})
+    short = SIMULATOR | {"ServiceTimeout": 59}
+    calls = harness.calls()
+
+    assert_reason(send_create(harness, SMS_PHONE_NUMBER, properties=short), "InvalidRequest", "- ServiceTimeout: ")
+    assert_reason(update(harness, SMS_PHONE_NUMBER, number, short), "InvalidRequest", "- ServiceTimeout: ")
+    assert harness.calls() == calls
+
+    assert delete(harness, SMS_PHONE_NUMBER, number, properties=short)["Status"] == "SUCCESS"
+    assert harness.held() == {}
 
 
 BOOLEANS = ["DeletionProtectionEnabled", "SelfManagedOptOutsEnabled", "InternationalSendingEnabled", "WaitForActive"]

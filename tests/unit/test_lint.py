@@ -11,6 +11,7 @@ import pytest
 from telephony.errors import HandlerError
 from telephony.model.validation import parse
 from telephony.resources.sms_phone_number import SmsPhoneNumberProperties
+from telephony.settings import MIN_SERVICE_TIMEOUT
 from tools.types import ROOT
 
 HEAD = """\
@@ -168,6 +169,8 @@ CASES: list[tuple[dict[str, Any], bool]] = [
     ({"DeletionProtectionEnabled": "True"}, False),
     ({"WaitTimeoutSeconds": "5"}, True),
     ({"WaitTimeoutSeconds": "0"}, False),
+    ({"ServiceTimeout": "60"}, True),
+    ({"ServiceTimeout": "59"}, False),
     ({"PoolId": "pool one"}, False),
     ({"TwoWay": {"Enabled": "true", "ChannelArn": "connect.us-east-1.amazonaws.com"}}, True),
     ({"TwoWay": {"Enabled": "true", "ChannelArn": "connect.us-east-1.example.com"}}, False),
@@ -185,7 +188,7 @@ CASES: list[tuple[dict[str, Any], bool]] = [
 
 def accepted(properties: dict[str, Any]) -> bool:
     try:
-        parse(SmsPhoneNumberProperties, properties)
+        parse(SmsPhoneNumberProperties, properties, min_service_timeout=MIN_SERVICE_TIMEOUT)
     except HandlerError:
         return False
     return True
