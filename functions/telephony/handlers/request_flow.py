@@ -96,10 +96,11 @@ def _start(request: Request, saved: Progress, ends_at: float, received_at: float
         request,
         ends_at=ends_at,
         received_at=received_at or now,
+        continued=received_at is not None,
         noticed=dict(saved.noticed),
         earlier_defects=saved.defects,
     )
-    share = _NEW_REQUEST_WAITS if received_at is None else _CONTINUED_REQUEST_WAITS
+    share = _CONTINUED_REQUEST_WAITS if invocation.continued else _NEW_REQUEST_WAITS
     wait_until = min(invocation.deadline, now + settings().in_place_wait * share)
     # The last invocation purchases nothing.
     latest = invocation.respond_by - settings().retry_delay
