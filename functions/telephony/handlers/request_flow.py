@@ -95,7 +95,7 @@ def _start(request: Request, saved: Progress, ends_at: float, received_at: float
     invocation = Invocation(
         request,
         ends_at=ends_at,
-        received_at=received_at or now,
+        received_at=received_at or round(now, 3),
         continued=received_at is not None,
         noticed=dict(saved.noticed),
         earlier_defects=saved.defects,
