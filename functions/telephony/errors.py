@@ -129,8 +129,12 @@ class TagsNotVisibleError(UnknownOutcomeError):
 
 
 class DeferredError(UnknownOutcomeError):
-    """The call was not made, because its rate-limit reservation is due later. The reservation is kept."""
+    """A call was not made, because its rate-limit reservation is due later. The reservation is kept.
 
-    def __init__(self, cause: str, *, at: float) -> None:
+    calls: service and operation of the calls that were waited for.
+    """
+
+    def __init__(self, cause: str, *, at: float, calls: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__(cause, error_code=HandlerErrorCode.THROTTLING, at=at)
         self.due_at = at
+        self.calls = calls

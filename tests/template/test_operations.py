@@ -95,6 +95,15 @@ def test_every_finding_is_documented_and_has_alarm_if_action_is_required(resourc
     assert alarmed == {name for name, action in actions.items() if action != "None."}
 
 
+def test_documented_cost_counts_every_alarm_metric(resources: dict[str, Any]) -> None:
+    billed = sum(
+        len([metric for metric in alarm["Metrics"] if "MetricStat" in metric]) if "Metrics" in alarm else 1
+        for alarm in alarms(resources).values()
+    )
+    (row,) = [row for row in table("Cost of the provider") if row[0] == "alarms"]
+    assert row[1:] == [f"{billed} alarm metrics at $0.10", f"${billed / 10:.2f}"]
+
+
 def test_every_alarm_notifies_topic_and_ignores_missing_data(resources: dict[str, Any]) -> None:
     for alarm in alarms(resources).values():
         notify = ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]

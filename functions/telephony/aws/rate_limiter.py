@@ -105,7 +105,7 @@ def wait(*calls: Call) -> None:
     at, now = reserve(*calls), clock.now()
     if at > max(now, _wait_until.get()):
         operations = ", ".join(dict.fromkeys(operation for _, operation in calls))
-        raise DeferredError(f"The reserved call of {operations} is due in {at - now:.0f} seconds.", at=at)
+        raise DeferredError(f"The reserved call of {operations} is due in {at - now:.0f} seconds.", at=at, calls=calls)
     clock.sleep(at - now)
 
 

@@ -95,11 +95,12 @@ def _start(request: Request, saved: Progress, ends_at: float, received_at: float
     invocation = Invocation(
         request,
         ends_at=ends_at,
-        received_at=received_at or now,
+        received_at=received_at or round(now, 3),
+        continued=received_at is not None,
         noticed=dict(saved.noticed),
         earlier_defects=saved.defects,
     )
-    share = _NEW_REQUEST_WAITS if received_at is None else _CONTINUED_REQUEST_WAITS
+    share = _CONTINUED_REQUEST_WAITS if invocation.continued else _NEW_REQUEST_WAITS
     wait_until = min(invocation.deadline, now + settings().in_place_wait * share)
     # The last invocation purchases nothing.
     latest = invocation.respond_by - settings().retry_delay

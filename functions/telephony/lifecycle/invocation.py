@@ -35,7 +35,7 @@ _AGE_FRACTION = 0.25
 _MAX_DELAY_FACTOR = 12
 _MAX_DEFECTS = 3
 """Unexpected exceptions after which a request is answered FAILED."""
-_EARLY_FRACTION = 0.3
+_EARLY_FRACTION = 0.22
 """A request is continued this fraction of settings().in_place_wait before its reservation is due, and sleeps then."""
 
 
@@ -148,6 +148,8 @@ class Invocation(Retrier):
     """When processing must end, so that the response can still be sent."""
     received_at: float = attrs.field(factory=lambda: round(clock.now(), 3))
     """When the provider first received the request, as far as this invocation knows."""
+    continued: bool = False
+    """The request was received from the queue."""
     started_at: float = attrs.field(factory=lambda: round(clock.now(), 3))
     key: str = attrs.field(factory=lambda: uuid.uuid4().hex)
     """Identifies this invocation as the holder of a lease."""

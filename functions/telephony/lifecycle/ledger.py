@@ -17,6 +17,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from enum import Enum, StrEnum, auto
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
@@ -135,6 +136,7 @@ class PurchaseRecord:
             opened_at=self.opened_at,
             attempt=self.attempt,
             candidate=self.candidate,
+            is_held_by_another=partial(_is_held_by_another, self),
         )
 
 
@@ -373,6 +375,13 @@ def _seen(record: PurchaseRecord) -> tuple[str, state_table.Values]:
 
 def _key(record: PurchaseRecord) -> state_table.Key:
     return state_table.key(record.resource, f"{_PURCHASE}{record.request_id}@{record.request_time}")
+
+
+def _is_held_by_another(record: PurchaseRecord, physical_id: str) -> bool:
+    """Return whether the holder item of a physical ID names another purchase."""
+    mine = _holder(copy.replace(record, physical_id=physical_id))
+    item = state_table.get({name: mine[name] for name in ("pk", "sk")})
+    return item is not None and item != mine
 
 
 def _holder(record: PurchaseRecord) -> state_table.Item:

@@ -329,6 +329,9 @@ class _Operation:
         self, desired: Properties, record: PurchaseRecord, observed: Observed
     ) -> tuple[PurchaseRecord, Observed]:
         if desired.wait_for_active or self.resource.polls_until_stable:
+            if observed.newly_purchased:
+                new = observed
+                self.invocation.retry(lambda: self.resource.prepare(new, desired))
             observed = self._wait_until_stable(desired, observed)
             if observed.stability is Stability.FAILED and not (record.claimed or record.reported):
                 close(record, Closed.LAPSED)

@@ -196,7 +196,10 @@ class Purchaser:
             self.attempts -= 1
             self.attempted = False
             self._wait(f"Requests for a {self.resource.display_name} are throttled in this account.")
-        except UnknownOutcomeError:
+        except UnknownOutcomeError as error:
+            if isinstance(error, DeferredError) and self.calls[0] in error.calls:
+                self.attempted = False
+                raise
             self._notice_unknown()
             if self.attempts >= _MAX_ATTEMPTS:
                 raise
@@ -296,7 +299,7 @@ def purchase(
 ) -> tuple[PurchaseRecord, Observed]:
     """Purchase exactly one for this request.
 
-    history: what the ledger holds for the resource, if known. Raises HandlerError if nothing was purchased,
+    history: what the ledger holds for the resource, if it was read. Raises HandlerError if nothing was purchased,
     UnknownOutcomeError if the next invocation must find out.
     """
     request = invocation.request
@@ -314,6 +317,8 @@ def purchase(
     refused = reasons.NOT_REQUESTED if invocation.final else reasons.SUPERSEDED
     error: HandlerError | UnknownOutcomeError = refused.failure(noun=resource.display_name)
     purchaser, opened = Purchaser(invocation, resource, desired, record), False
+    if history is None and invocation.continued:
+        history = ledger.history(key)
     earlier = None if history is None else history.by_request(request.request_id, request.time)
     try:
         opened = earlier is None and not invocation.final and purchaser.open()

@@ -12,7 +12,7 @@ CloudFormation.
 
 import abc
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -80,6 +80,8 @@ class Purchase:
     attempt: int
     candidate: str | None
     """Connect: the E.164 number to claim. It is recorded before the claim."""
+    is_held_by_another: Callable[[str], bool] = lambda _: False
+    """Returns whether another purchase holds a physical ID that is never used again, so that `find` can skip it."""
 
     def token(self, operation: str, candidate: str = "") -> str:
         """Return the ClientToken: the same when an attempt is repeated, another one after a definite refusal.
@@ -191,6 +193,9 @@ class Resource[P: Properties](abc.ABC):
 
         A change that takes time returns Stability.PENDING. The caller polls, and calls again with the new state.
         """
+
+    def prepare(self, observed: Observed, desired: P) -> None:  # noqa: B027 - most types have nothing to prepare
+        """Set what can be set on a new resource that is not ACTIVE yet, so that `converge` does not have to."""
 
     @abc.abstractmethod
     def is_converged(self, observed: Observed, desired: P) -> bool:

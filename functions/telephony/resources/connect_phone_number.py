@@ -132,12 +132,12 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
         self._candidates: list[str] | None = None
 
     def purchase_calls(self, desired: ConnectPhoneNumberProperties) -> list[tuple[str, str]]:
-        """ImportPhoneNumber, or a search and ClaimPhoneNumber; then the read that shows the result."""
+        """ImportPhoneNumber, or a search and ClaimPhoneNumber; then two reads, until the number is claimed."""
         if desired.source_phone_number_arn is not None:
             operations = ["ImportPhoneNumber"]
         else:
             operations = ["ClaimPhoneNumber", *["SearchAvailablePhoneNumbers"] * (desired.phone_number is None)]
-        return [(services.CONNECT, operation) for operation in [*operations, "DescribePhoneNumber"]]
+        return [(services.CONNECT, operation) for operation in [*operations, *["DescribePhoneNumber"] * 2]]
 
     def select_candidate(self, desired: ConnectPhoneNumberProperties) -> str | None:
         """Choose a random search result, because stacks that search at the same time get the same list."""

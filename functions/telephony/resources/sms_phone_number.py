@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 
 from telephony.aws import services
 from telephony.data import data
-from telephony.errors import NotFoundError
+from telephony.errors import NotFoundError, RetryableError
 from telephony.model.deletion_protection import deletion_protection_property, lift_deletion_protection_property
 from telephony.model.pools import leave_pools, leave_pools_property
 from telephony.model.properties import Nested, Properties, Rule, country_code_property, prop
@@ -279,6 +279,8 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
                 continue
             if number["CreatedTimestamp"].timestamp() < purchase.opened_at - _CLOCK_SKEW:
                 continue
+            if purchase.is_held_by_another(number["PhoneNumberId"]):
+                continue
             observed = _observed(number)
             tags = self.read_tags(observed)
             if purchase.matches(tags):
@@ -298,6 +300,14 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
         for number in services.paginate(services.sms_voice().describe_phone_numbers, "PhoneNumbers", MaxResults=100):
             if number["Status"] != "DELETED":
                 yield _observed(number)
+
+    def prepare(self, observed: Observed, desired: SmsPhoneNumberProperties) -> None:
+        """PutKeyword, unless the service refuses it for a number that is not ACTIVE."""
+        try:
+            self._converge_keywords(observed, desired)
+        except RetryableError as refused:
+            if refused.aws_reason != "RESOURCE_NOT_ACTIVE":
+                raise
 
     def is_converged(self, observed: Observed, desired: SmsPhoneNumberProperties) -> bool:
         """Return False also if keywords, which are not read yet, or another pool are declared."""
