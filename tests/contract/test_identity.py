@@ -21,6 +21,7 @@ from tests.contract.declarations import (
 )
 from tests.contract.steps import (
     DENIED,
+    ENDS_SOON,
     OTHER_STACK,
     PROTECTED,
     REPLACEABLE,
@@ -394,13 +395,7 @@ def test_connect_number_whose_change_failed_is_released_by_its_delete(harness: H
     assert number not in harness.ids()
 
 
-@pytest.mark.shows("record written by a newer version")
-@pytest.mark.parametrize("request_type", ["Create", "Update", "Delete", "Delete by generated ID"])
-def test_request_waits_if_the_state_of_a_record_is_unknown(harness: Harness, request_type: str) -> None:
-    """A newer version of the provider wrote it, and will process the request."""
-    kind, began = SMS_PHONE_NUMBER, time.time()
-    sent: dict[str, Any] = {"request_id": str(uuid.uuid4()), "resource_type": kind.type, "properties": SIMULATOR}
-    number = harness.send("Create", issued_at=began - 5, **sent)["PhysicalResourceId"]
+def set_unknown_state(harness: Harness, number: str) -> None:
     record = record_of(harness, number)
     harness.dynamodb.update_item(
         TableName=harness.table,
@@ -408,6 +403,16 @@ def test_request_waits_if_the_state_of_a_record_is_unknown(harness: Harness, req
         UpdateExpression="SET purchase_state = :state",
         ExpressionAttributeValues={":state": {"S": "HIBERNATING"}},
     )
+
+
+@pytest.mark.shows("record written by a newer version")
+@pytest.mark.parametrize("request_type", ["Create", "Update", "Delete", "Delete by generated ID"])
+def test_request_waits_if_the_state_of_a_record_is_unknown(harness: Harness, request_type: str) -> None:
+    """A newer version of the provider wrote it, and will process the request."""
+    kind, began = SMS_PHONE_NUMBER, time.time()
+    sent: dict[str, Any] = {"request_id": str(uuid.uuid4()), "resource_type": kind.type, "properties": SIMULATOR}
+    number = harness.send("Create", issued_at=began - 5, **sent)["PhysicalResourceId"]
+    set_unknown_state(harness, number)
     unknown, calls = harness.purchases(), harness.calls()
     if request_type != "Create":
         sent |= {"request_id": str(uuid.uuid4()), "physical_id": number}
@@ -425,3 +430,16 @@ def test_request_waits_if_the_state_of_a_record_is_unknown(harness: Harness, req
     assert len(harness.sink.responses(sent["request_id"])) == responses
     assert harness.purchases() == unknown
     assert harness.calls() == calls
+
+
+@pytest.mark.usefixtures("virtual_clock")
+@pytest.mark.shows("record written by a newer version")
+def test_last_invocation_answers_although_the_state_of_a_record_is_unknown(harness: Harness) -> None:
+    number = create(harness, SMS_PHONE_NUMBER)
+    set_unknown_state(harness, number)
+
+    failed = delete(harness, SMS_PHONE_NUMBER, number, properties=SIMULATOR | ENDS_SOON)
+
+    assert_reason(failed, "InternalFailure", "newer version")
+    assert failed["PhysicalResourceId"] == number
+    assert harness.ids() == [number]

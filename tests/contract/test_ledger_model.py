@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -28,9 +29,10 @@ from hypothesis.stateful import (
 from local.telecom import TelecomServer
 from telephony.aws import state_table
 from telephony.errors import UnknownOutcomeError
-from telephony.lifecycle import ledger
+from telephony.lifecycle import ledger, progress
 from telephony.lifecycle.ledger import Closed, OpenResult, PurchaseRecord
 from telephony.lifecycle.ledger import PurchaseState as State
+from telephony.lifecycle.progress import Progress
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -68,6 +70,9 @@ MAX_PURCHASES = 6
 SLOTS = range(5)
 SENDER_ID = "GB|ACME"
 """The only ID that can be purchased again after its release, by either resource."""
+
+FAR_FUTURE = 10**10
+"""In seconds since the epoch. Such a reservation is never due."""
 
 type Key = tuple[str, str]
 type Items = Mapping[Key, Mapping[str, Any]]
@@ -117,6 +122,11 @@ def _step(
 
 def _key(record: PurchaseRecord) -> Key:
     return record.resource, f"purchase#{record.request_id}@{record.request_time}"
+
+
+def _waiting(record: PurchaseRecord) -> Key:
+    """The key of what the request of a purchase keeps while it waits."""
+    return record.resource, f"request#{record.request_id}@{record.request_time}"
 
 
 def _is_purchase(key: Key) -> bool:
@@ -381,21 +391,62 @@ class LedgerMachine(RuleBasedStateMachine):
         else:
             self._write(slot, state=State.OPEN, attempt=record.attempt + 1, candidate=None, unknown_since=None)
 
+    @_step(State.BUYING, unless=_ended, attempted=st.booleans())
+    def end_lease(self, slot: int, *, attempted: bool) -> None:
+        """The invocation has no open call. It leaves the purchase to the next one."""
+        record = self.invocations[slot].record
+        if attempted or record.unknown_since is not None or _key(record) in self.service.values():
+            self._write(slot, lease_until=0, unknown_since=record.unknown_since or self.clock)
+        else:
+            self._write(slot, state=State.OPEN, lease_until=0, unknown_since=None)
+
+    def _reserve(self, record: PurchaseRecord) -> None:
+        """The request waits for a reservation."""
+        stack_id, logical_id = record.resource.split("|")
+        identity = {"stack_id": stack_id, "logical_resource_id": logical_id}
+        request: Any = SimpleNamespace(**identity, request_id=record.request_id, time=record.request_time)
+        self.clock += 1
+        due_at = FAR_FUTURE + self.clock
+        progress.save(request, Progress(due_at=due_at, slots={"service.Operation": [due_at]}))
+        key = _waiting(record)
+        self.others[key] = {
+            **state_table.key(*key),
+            "due_at": {"N": f"{due_at}"},
+            "slots": {"M": {"service.Operation": {"L": [{"N": f"{due_at}"}]}}},
+            "noticed": {"M": {}},
+            "defects": {"N": "0"},
+            "expiration": {"N": f"{due_at + 86_400}"},
+        }
+
     @_step(State.BOUGHT, unless=_ended)
     def complete(self, slot: int) -> None:
         self._write(slot, state=State.READY, failed=False, claimed=True)
 
-    @_step(State.OPEN, State.BUYING, State.READY, State.RELEASING)
-    def end(self, slot: int) -> None:
+    @_step(State.OPEN, State.BUYING, State.READY, State.RELEASING, waits=st.booleans())
+    def end(self, slot: int, *, waits: bool) -> None:
         """A Delete with a generated ID ends the purchase. CloudFormation never had its number."""
         record = self.invocations[slot].record
         if record.state is State.OPEN:
-            self._write(slot, state=State.CLOSED, closed=Closed.REFUSED)
+            if waits:
+                self._reserve(record)
+            self._close_open(slot)
         elif record.reported:
             from_state = "state" if record.state is State.READY else "releasing_from"
             self._write(slot, ended=True, **{from_state: State.BOUGHT})
         elif not record.ended:
             self._write(slot, ended=True)
+
+    def _close_open(self, slot: int) -> None:
+        """The reservation of the request can be used by others."""
+        record = self.invocations[slot].record
+        fresh, waiting = self._is_fresh(record), self.others.get(_waiting(record))
+        written = ledger.close_open(record)
+        if fresh and waiting is not None:
+            del self.others[_waiting(record)]
+            rate = ("rate", "service.Operation")
+            before = self.others.get(rate, {}).get("returned", {"NS": []})["NS"]
+            self.others[rate] = {**state_table.key(*rate), "returned": {"NS": [*before, waiting["due_at"]["N"]]}}
+        self._done(slot, written)
 
     # Releases.
 
