@@ -204,7 +204,7 @@ def _take_returned(name: str, taken: Sequence[float], expired: Iterable[float]) 
 def _immediate(span: float, now: float) -> tuple[str, str, state_table.Values]:
     """Return change, condition and values of the write that takes the slots from `now`."""
     values = {":now": state_table.number(now), ":next": state_table.number(now + span + _WRITE_LATENCY)}
-    return "SET next_at = :next REMOVE returned", "attribute_not_exists(pk) OR next_at <= :now", values
+    return "SET next_at = :next REMOVE returned", "attribute_not_exists(next_at) OR next_at <= :now", values
 
 
 def _explained(name: str, per_second: float, seconds: float) -> str:
