@@ -64,8 +64,8 @@ DELETED_DURING_SETUP = Reason(
 )
 NOT_REQUESTED = Reason(
     Code.INTERNAL_FAILURE,
-    "All attempts failed before a {noun} was requested.",
-    "Find the cause in the provider's log, then redeploy the stack.",
+    "All attempts failed before a {noun} was requested. The last one: {cause}",
+    "Fix the cause, then redeploy the stack.",
 )
 RESULT_UNKNOWN = Reason(
     Code.INTERNAL_FAILURE,

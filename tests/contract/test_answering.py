@@ -200,7 +200,7 @@ def test_last_invocation_purchases_nothing(harness: Harness, kind: Kind) -> None
     harness.telecom.clear_faults()
     [message] = harness.queue.messages.values()
 
-    with time_machine.travel(time.time() + 3599, tick=True):  # A second before ServiceTimeout.
+    with time_machine.travel(time.time() + 3594.5, tick=True):  # Seconds before ServiceTimeout.
         assert continuation.handler(message.event(), cast("Any", Context())) == {"batchItemFailures": []}
 
     [answer] = harness.sink.responses(request)

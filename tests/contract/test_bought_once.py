@@ -149,6 +149,7 @@ def test_create_is_retried_until_service_timeout_if_throttling_never_ends(harnes
 
     assert 14 < time.time() - began < 20
     assert response["Status"] == "FAILED"
+    assert "throttled" in response["Reason"], "the cause of the last attempt"
     assert response["PhysicalResourceId"] == f"not-created:{response['RequestId']}"
     assert harness.held() == {}
 

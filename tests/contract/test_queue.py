@@ -263,3 +263,21 @@ def test_provider_without_a_queue_relies_on_the_retries_of_lambda(harness: Harne
         answer = function.send("Create", **WAITING)
 
     assert answer["Status"] == "SUCCESS"
+
+
+@pytest.mark.usefixtures("virtual_clock")
+@pytest.mark.shows("state table unavailable before the purchase")
+def test_table_that_is_unavailable_until_the_end_is_answered(
+    harness: Harness, configure: Configure, kind: Kind
+) -> None:
+    configure(SERVICE_TIMEOUT_MARGIN_SECONDS="120")
+    for operation in ("PutItem", "UpdateItem", "TransactWriteItems", "GetItem", "Query"):
+        harness.telecom.fault("dynamodb", operation, "error", code="AccessDeniedException", times=99_999)
+    began = time.time()
+
+    answer = harness.send("Create", resource_type=kind.type, properties=kind.properties | {"ServiceTimeout": "600"})
+
+    assert answer["Status"] == "FAILED"
+    assert "state table" in answer["Reason"]
+    assert time.time() - began < 600
+    assert harness.held() == {}

@@ -31,6 +31,8 @@ _INTERVAL_FACTOR = 1.02
 _WRITE_LATENCY = 0.05
 """Seconds. A call that takes an immediate slot starts this much later, after the write. The next slot allows for it."""
 _ATTEMPTS = 20
+_LEAD = 0.5
+"""Seconds before the slots of the later calls at which the first call starts, so that they are made at their slots."""
 _MISSED = 0.2
 """Seconds after which a slot is missed. A late call would meet the call of the next slot, and one is throttled."""
 
@@ -104,7 +106,7 @@ def reserve(*calls: Call) -> float:
             if len(own) < number:
                 own += _reserve_or_use_missed(name, per_second, number - len(own))
                 own.sort()
-            due_at = max(due_at, own[0])
+            due_at = max(due_at, own[0] - (0 if (service, operation) == calls[0] else _LEAD))
     return due_at
 
 

@@ -9,7 +9,7 @@ from telephony.aws import rate_limiter
 from telephony.cloudformation import response
 from telephony.cloudformation.request import NotARequestError, Request, ResponseHostRefusedError, parse
 from telephony.cloudformation.response import Outcome
-from telephony.errors import HandlerError, TelephonyError, UnknownOutcomeError
+from telephony.errors import HandlerError, UnknownOutcomeError
 from telephony.handlers import router
 from telephony.lifecycle import progress
 from telephony.lifecycle.invocation import Invocation
@@ -68,7 +68,7 @@ def handle(
         extra = {"error": error.error_code, "cause": str(error), "seconds": round(due_at - clock.now(), 1)}
         logger.info("Request will be continued", extra=extra)
         count("RequestsContinued", **dimensions)
-        _save(invocation, due_at)
+        _save(invocation, due_at, error.cause)
         return due_at
     finally:
         logger.remove_keys(["physical_resource_id"])
@@ -98,6 +98,7 @@ def _start(request: Request, saved: Progress, ends_at: float, received_at: float
         received_at=received_at or round(now, 3),
         continued=received_at is not None,
         noticed=dict(saved.noticed),
+        last_cause=saved.cause,
         earlier_defects=saved.defects,
     )
     share = _CONTINUED_REQUEST_WAITS if invocation.continued else _NEW_REQUEST_WAITS
@@ -121,8 +122,12 @@ def _answer(invocation: Invocation, *, known_version: bool) -> tuple[str, bytes]
             outcome = router.route(invocation)
             return outcome.status, response.encode(request, outcome)
         error = invocation.timed_out(reasons.NEWER_VERSION.failure())
-    except TelephonyError:
-        raise
+    except UnknownOutcomeError as unknown:
+        # Another invocation may have the outcome, and deliver it. FAILED is safe: its Delete releases by evidence.
+        half_margin = (invocation.service_deadline - invocation.respond_by) / 2
+        if clock.now() < invocation.respond_by + half_margin:
+            raise
+        error = reasons.STILL_UNKNOWN.failure(cause=unknown.cause)
     except Exception as defect:  # noqa: BLE001 - every request is answered
         error = invocation.defect(defect)
     if not isinstance(error, HandlerError):
@@ -140,9 +145,14 @@ def _load(request: Request) -> Progress | None:
         return None
 
 
-def _save(invocation: Invocation, due_at: float) -> None:
-    slots = rate_limiter.unused_slots()
-    saved = Progress(due_at=due_at, slots=slots, noticed=invocation.noticed, defects=invocation.defects)
+def _save(invocation: Invocation, due_at: float, cause: str) -> None:
+    saved = Progress(
+        due_at=due_at,
+        slots=rate_limiter.unused_slots(),
+        noticed=invocation.noticed,
+        defects=invocation.defects,
+        cause=cause,
+    )
     try:
         progress.save(invocation.request, saved)
     except UnknownOutcomeError as error:  # The request starts without it, and waits longer than necessary.

@@ -154,6 +154,8 @@ class Invocation(Retrier):
     key: str = attrs.field(factory=lambda: uuid.uuid4().hex)
     """Identifies this invocation as the holder of a lease."""
     noticed: dict[str, float] = attrs.field(factory=dict)
+    last_cause: str = ""
+    """What prevented the last invocation from completing the request."""
     earlier_defects: int = 0
     """Unexpected exceptions of earlier invocations."""
     _defects: list[BaseException] = attrs.field(factory=list)

@@ -36,6 +36,8 @@ class Progress:
     """When conditions that the request waits for were first seen."""
     defects: int = 0
     """Unexpected exceptions."""
+    cause: str = ""
+    """What prevented the last step, without declared values."""
 
 
 def load(request: Request) -> Progress:
@@ -53,6 +55,7 @@ def save(request: Request, progress: Progress) -> None:
         "slots": {"M": slots},
         "noticed": {"M": {name: state_table.number(at) for name, at in progress.noticed.items()}},
         "defects": state_table.number(progress.defects),
+        "cause": {"S": progress.cause},
         "expiration": state_table.number(int(progress.due_at) + _EXPIRES_AFTER),
     }
     state_table.replace(item)
@@ -95,4 +98,5 @@ def _progress(item: Mapping[str, Any]) -> Progress:
         slots={name: [float(at["N"]) for at in times["L"]] for name, times in slots.items()},
         noticed={name: float(at["N"]) for name, at in noticed.items()},
         defects=int(item.get("defects", {}).get("N", 0)),
+        cause=item.get("cause", {}).get("S", ""),
     )

@@ -144,7 +144,7 @@ class Purchaser:
         if self.invocation.final:
             unknown = self.unknown_since is not None
             refused = reasons.RESULT_UNKNOWN if unknown else reasons.NOT_REQUESTED
-            raise self._close(refused.failure(noun=self.resource.display_name))
+            raise self._close(refused.failure(noun=self.resource.display_name, cause=_last_cause(self.invocation)))
         if not self.leased:
             self._acquire_lease()
         self.leased = False
@@ -315,7 +315,8 @@ def purchase(
         deadline=invocation.service_deadline,
     )
     refused = reasons.NOT_REQUESTED if invocation.final else reasons.SUPERSEDED
-    error: HandlerError | UnknownOutcomeError = refused.failure(noun=resource.display_name)
+    values = {"noun": resource.display_name, "cause": _last_cause(invocation)}
+    error: HandlerError | UnknownOutcomeError = refused.failure(**values)
     purchaser, opened = Purchaser(invocation, resource, desired, record), False
     if history is None and invocation.continued:
         history = ledger.history(key)
@@ -336,6 +337,10 @@ def purchase(
             raise error
         purchaser = Purchaser(invocation, resource, desired, _joined(invocation, earlier))
     return purchaser.run()
+
+
+def _last_cause(invocation: Invocation) -> str:
+    return invocation.last_cause or "It left no cause, such as an invocation that ran out of time."
 
 
 def _is_newest(invocation: Invocation, history: History) -> bool:
