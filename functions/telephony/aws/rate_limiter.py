@@ -37,6 +37,7 @@ _MISSED = 0.2
 
 _wait_until: ContextVar[float] = ContextVar("wait_until", default=float("inf"))
 """A slot that is due later is not waited for."""
+_later_until: ContextVar[float] = ContextVar("later_until", default=float("inf"))
 _latest: ContextVar[float] = ContextVar("latest", default=float("inf"))
 """A slot that is due later is not taken."""
 _slots: ContextVar[dict[str, list[float]]] = ContextVar("slots")
@@ -44,17 +45,22 @@ _missed: ContextVar[dict[str, list[float]]] = ContextVar("missed")
 """Slots that were due before the invocation began. They are used if no later slot is in time."""
 
 
-def start_invocation(*, wait_until: float, latest: float = float("inf"), slots: Slots | None = None) -> None:
+def start_invocation(
+    *, first_until: float, wait_until: float, latest: float = float("inf"), slots: Slots | None = None
+) -> None:
     """Replace the reservations of an earlier request by those of this one. Times are in seconds since the epoch.
 
-    wait_until: how long this invocation can wait for a slot. latest: how long the request can.
+    first_until: how long this invocation can wait for the slot of its first call. wait_until: for those of later calls.
+    latest: how long the request can.
     """
-    _wait_until.set(wait_until)
+    _wait_until.set(first_until)
+    _later_until.set(wait_until)
     _latest.set(latest)
-    missed = clock.now() - _MISSED
-    saved = {name: sorted(times) for name, times in (slots or {}).items()}
-    _slots.set({name: [at for at in times if at >= missed] for name, times in saved.items()})
-    _missed.set({name: [at for at in times if at < missed] for name, times in saved.items()})
+    saved = {name: sorted(times) for name, times in (slots or {}).items() if times}
+    # The calls were waited for together: they are late if the last line is.
+    late = clock.now() - _MISSED > max((times[0] for times in saved.values()), default=0)
+    _slots.set({} if late else saved)
+    _missed.set(saved if late else {})
 
 
 def unused_slots() -> Slots:
@@ -65,8 +71,13 @@ def unused_slots() -> Slots:
 def acquire(service: str, operation: str) -> None:
     """Use the reservation for a call that is made now. Makes one, and waits for it, if there is none."""
     wait((service, operation))
+    _wait_until.set(_later_until.get())
     if times := _slots.get({}).get(f"{service}.{operation}"):
         times.pop(0)
+        if times:
+            # This call may be later than its slot.
+            next_at = clock.now() + _INTERVAL_FACTOR / settings().rate(service, operation)
+            times[0] = max(times[0], next_at)
 
 
 def repeat(service: str, operation: str) -> None:

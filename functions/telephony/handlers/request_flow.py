@@ -101,10 +101,12 @@ def _start(request: Request, saved: Progress, ends_at: float, received_at: float
         earlier_defects=saved.defects,
     )
     share = _CONTINUED_REQUEST_WAITS if invocation.continued else _NEW_REQUEST_WAITS
-    wait_until = min(invocation.deadline, now + settings().in_place_wait * share)
-    # The last invocation purchases nothing.
-    latest = invocation.respond_by - settings().retry_delay
-    rate_limiter.start_invocation(wait_until=wait_until, latest=latest, slots=saved.slots)
+    rate_limiter.start_invocation(
+        first_until=min(invocation.deadline, now + settings().in_place_wait * share),
+        wait_until=invocation.deadline,
+        latest=invocation.respond_by - settings().retry_delay,  # The last invocation purchases nothing.
+        slots=saved.slots,
+    )
     redaction.start_invocation(
         lambda: resources.possible_secrets(request.resource_type, request.properties, request.old_properties)
     )

@@ -69,7 +69,7 @@ class _Sweep(Retrier):
 
 def handler(event: object, context: LambdaContext) -> dict[str, int]:  # noqa: ARG001 - the schedule's event is empty
     """Check everything once. Returns the number of findings of each kind."""
-    rate_limiter.start_invocation(wait_until=float("inf"))
+    rate_limiter.start_invocation(first_until=float("inf"), wait_until=float("inf"))
     # Checks that have to wait longer fail, so that the findings of the others are still reported.
     ends_at = clock.now() + context.get_remaining_time_in_millis() / 1000 - settings().response_margin
     sweep = _Sweep(deadline=ends_at, may_release=os.environ.get("ALLOW_SWEEP_RELEASE") == "true")
