@@ -105,6 +105,13 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
             "Other requests have reserved the calls of the next minutes.",
             "The request keeps its reservation and waits in the queue. A request that can't be in time is answered "
             "FAILED at once, with the number of reserved calls, and takes no reservation.",
+            ("*/none/retries@contended",),
+        ),
+        "process killed while a request waits": Fault(
+            "The provider is killed before or after it sends the message, or the continuation at any call. Lambda "
+            "retries the event, or the queue delivers the message again after its visibility timeout.",
+            "SUCCESS with one number, which is purchased once. If its reservations are lost, the request waits longer.",
+            ("*/kill*/retries@contended", "*/kill*/canceled@contended", "*/kill*/retries@settled-late"),
         ),
         "temporary refusal that outlasts the invocation": Fault(
             "A role has not propagated, or a pool is not ready.",
@@ -117,11 +124,31 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
         "message delivered twice": Fault(
             "SQS delivers a message at least once, and a repeated event sends a second message.",
             "Each delivery makes its step under version and lease. All of them send the same bytes.",
+            ("*@twice", "*@doubled", "*/pause*/redelivered-while-running@contended"),
+        ),
+        "message delivered early, late or out of order": Fault(
+            "A changed visibility is not kept, the queue is behind, or the message of a later request comes first.",
+            "A message that comes before its step is due is hidden again, and nothing else happens. A late step does "
+            "what is still possible; after the deadline the answer is FAILED, and nothing is changed.",
+            ("*@early", "*@late", "*@unhidden", "*@interleaved", "*/timed-out@contended"),
+        ),
+        "message in the dead-letter queue": Fault(
+            "The message was received a thousand times. An operator redrives it, possibly hours later.",
+            "The stack waits until its ServiceTimeout, and an alarm is raised. The redriven request changes nothing "
+            "after its deadline, and is dropped when its ResponseURL has expired.",
+            ("*@dead", "*/redriven@contended"),
+        ),
+        "message sent by a newer version": Fault(
+            "The provider is upgraded or rolled back while requests wait.",
+            "The message waits in the queue for the newer version. Its last delivery before the ServiceTimeout is "
+            "answered FAILED. A request item with unknown attributes only loses its reservations.",
+            ("*@newer", "*@upgraded"),
         ),
         "queue unavailable": Fault(
             "SendMessage or ChangeMessageVisibility fails.",
             "If the provider can't send, it raises, and Lambda retries. A message that can't be hidden is delivered "
             "again after the visibility timeout of the queue.",
+            ("*@unsent", "*/error*/retries@contended", "*/drop*@contended"),
         ),
     },
     "Telecom services": {
@@ -210,6 +237,7 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
             "After a rollback of the provider, the ledger holds a record with a state that this version does not know.",
             "The provider changes nothing. The request waits in the queue for the newer version. Its last invocation "
             "responds FAILED.",
+            ("*@upgraded",),
         ),
     },
     "Response": {

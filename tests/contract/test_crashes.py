@@ -10,11 +10,13 @@ from tests.faults.workers import WorkerPool
 
 @pytest.mark.faults
 @pytest.mark.shows("process killed during a Create, then retried")
-def test_create_that_is_killed_at_any_call_succeeds_on_retry() -> None:
+@pytest.mark.parametrize("behavior", ["default", "contended"])
+def test_create_that_is_killed_at_any_call_succeeds_on_retry(behavior: str) -> None:
     with WorkerPool(2) as workers:
-        recordings = workers.record([("sms-phone-number", "create")])
+        recordings = workers.record([("sms-phone-number", "create", behavior)])
         results = workers.run(plan.retried(recordings))
 
-    assert len(results) == 2 * len(recordings["sms-phone-number", "create"])
+    [calls] = recordings.values()
+    assert len(results) == len(plan.fault_points(calls))
     failed = [result for result in results if result.wrong or result.findings.failed]
     assert not failed, "\n\n".join(map(str, failed))

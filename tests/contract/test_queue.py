@@ -127,6 +127,7 @@ def test_outage_of_a_service_is_waited_out(harness: Harness, kind: Kind) -> None
 
 
 @pytest.mark.usefixtures("virtual_clock")
+@pytest.mark.shows("message delivered early, late or out of order")
 def test_message_that_arrives_early_is_hidden_again_without_other_work(harness: Harness, configure: Configure) -> None:
     configure(RETRY_DELAY_SECONDS="60")
     request, message = waiting(harness)
@@ -216,6 +217,7 @@ def test_delay_of_a_message_is_at_most_fifteen_minutes(harness: Harness, configu
 
 
 @pytest.mark.usefixtures("virtual_clock")
+@pytest.mark.shows("message sent by a newer version")
 def test_message_of_a_newer_version_waits_and_is_answered_in_the_last_invocation(harness: Harness) -> None:
     request, message = waiting(harness)
     message.body = json.dumps(json.loads(message.body) | {"version": 2, "more": {}})
@@ -232,6 +234,7 @@ def test_message_of_a_newer_version_waits_and_is_answered_in_the_last_invocation
 
 
 @pytest.mark.usefixtures("virtual_clock")
+@pytest.mark.shows("message in the dead-letter queue")
 def test_request_whose_url_has_expired_is_dropped(harness: Harness) -> None:
     request, message = waiting(harness)
 

@@ -3,14 +3,17 @@
 1. A scenario begins a stack in local services (environment, environment_server) and sends one request as CloudFormation
    does (simulation). The properties come from the resource types' event files (declarations). CloudFormation's API
    shows the state of the stack (stacks).
-2. The provider runs in a forked process (invocation). At a fault point, before or after the effect of one outside call,
-   the process is killed or paused, the connection breaks before the effect (reset) or before the response (drop), or
-   the service returns an error or throttles. sms-phone-number/create/kill+4/retries is killed after call 4 (scenario).
-3. CloudFormation, Lambda and other stacks continue (follow_ups). After @ is the behavior of the services, such as
-   tags-late.
-   - retries; retries-exhausted: only the continuation function runs; timed-out: no retry within ServiceTimeout;
-     canceled: CloudFormation sends its next request before the retries; ignored-response: after them; concurrent: two
-     deliveries at once; deleted-after-response, rolled-back, stack-deleted, rollback-failed
+2. The provider and the continuation run in a forked process (invocation). At a fault point, before or after the effect
+   of one outside call, the process is killed or paused, the connection breaks before the effect (reset) or before the
+   response (drop), or the service returns an error or throttles. sms-phone-number/create/kill+4/retries is killed after
+   call 4 (scenario). A request that waits in the queue has several invocations: kill+4.1 is killed in the second.
+3. CloudFormation, Lambda, the queue and other stacks continue (follow_ups), each when it is due by the virtual clock.
+   After @ is the behavior of the services, such as tags-late, or what happens to the queue, such as contended: other
+   requests have reserved the calls of the next seconds (delivery).
+   - retries; retries-exhausted: Lambda sends the event to the queue; timed-out: nothing runs within ServiceTimeout;
+     redriven: the message comes from the dead-letter queue hours later; canceled: CloudFormation sends its next request
+     before the first continues; ignored-response: after; concurrent: two deliveries at once; deleted-after-response,
+     rolled-back, stack-deleted, rollback-failed
    - during a pause: canceled-, redelivered-, resent-, deleted-while-running; raced: another stack requests the same
    - the same RequestId with a newer URL: resent; retried-after-failure, -timeout, -rollback
    - without a rollback: deleted-later; with a retained number: retained-by-rollback, retained-after-timeout
@@ -23,7 +26,8 @@
    - before sweep: numbers that CloudFormation doesn't know (allowed); leaked: those that the sweep didn't release
    - wrongly released: while a stack or an operator had the number, or a policy retained it; wrongly changed: while the
      stack was in no operation, or protection set by hand that was disabled
-   - unknown: purchases that ended with an unknown result (allowed); unanswered: requests without a valid response
+   - unknown: purchases that ended with an unknown result (allowed); unanswered: requests without a valid response, or
+     without one within ServiceTimeout although everything was delivered in time
    - other: lost (released although CloudFormation has it), stale (a retried operation fails although the cause of its
      failure ended), refused (a request of a history fails without a reason), contradicted (responses to one URL
      differ), undeletable (a Delete failed twice), hanging; in the JSON report also failed: FAILED responses, and

@@ -82,7 +82,7 @@ class _PlanRun:
         """Run the scenarios and print the report. Returns whether everything is right."""
         signal.signal(signal.SIGINT, self._interrupt)
         started = time.monotonic()
-        recordings = self.workers.record(plan.STANDARD_CREATES if self.slice else plan.requests())
+        recordings = self.workers.record(plan.SLICE if self.slice else plan.requests())
         self._report = report = Report(recordings)
         planned = self._selected((plan.short if self.slice else plan.full)(recordings))
         total = len(planned)
@@ -113,13 +113,15 @@ class _PlanRun:
         return not report.wrong and complete
 
     def detects_mutations(self) -> bool:
-        """Verify that the scenarios detect a provider without the ledger, the token or the tags."""
+        """Verify that the scenarios detect a provider without the ledger, the token, the tags or the message."""
         good = True
         for mutation in MUTATIONS:
             recorded = self.workers.run(plan.mutated(mutation))
             results = self.workers.run(kill for result in recorded for kill in plan.mutated_kills(result))
-            found = detections(results)
-            _console.print(f"without {mutation}: {found} bought twice or leaked in {len(results)} scenarios")
+            found = detections([*recorded, *results])
+            _console.print(
+                f"without {mutation}: {found} bought twice, leaked or unanswered in {len(results)} scenarios"
+            )
             good &= found > 0
         return good
 

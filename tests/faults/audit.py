@@ -13,7 +13,8 @@ from tests.faults.environment import Environment, Purchase, Snapshot
 from tests.faults.invocation import Invocation, InvocationResult, InvocationSpec
 
 if TYPE_CHECKING:
-    from tests.faults.simulation import SentRequest, StackSimulation
+    from tests.faults.delivery import SentRequest
+    from tests.faults.simulation import StackSimulation
 
 _ALL_TAGS_VISIBLE = 4 * 3600.0
 _SERVICE_DEFECTS = {"LocalServiceDefect", "ModelBroken", "UnknownService"}
@@ -59,6 +60,8 @@ class Audit:
     environment: Environment
     secret: str
     mutation: str | None
+    random: bool = False
+    """The jitter of the invocations is random. Otherwise it is the same in every run."""
     double_fault: bool = False
     """The services forget ClientTokens and also show purchases late: a second purchase is allowed."""
     stacks: list[StackSimulation] = attrs.field(factory=list)
@@ -160,7 +163,7 @@ class Audit:
             stored = [response.body for response in responses if response.stored]
             findings.contradicted += bool(stored) and len({response.body for response in responses}) > 1
             valid = stored and len(stored[0]) <= MAX_RESPONSE_BYTES and judge(stored[0], request.event).physical_id
-            findings.unanswered += request.completed and not valid
+            findings.unanswered += request.unanswered or (request.completed and not valid)
         findings.secrets_seen = self._count_secrets(snapshot)
         findings.dropped = sum(len(stack.dropped) for stack in self.stacks)
 

@@ -1,4 +1,4 @@
-"""The virtual clock, and the client of the environment process: telecom services, DynamoDB, S3, CloudFormation API.
+"""The virtual clock, and the client of the environment process: telecom services, DynamoDB, SQS, S3, CloudFormation.
 
 The environment has its own process (environment_server.py). The worker that forks the provider therefore has no threads
 and none of the services' modules: a fork takes longer the more memory the process uses.
@@ -23,28 +23,32 @@ _DOUBLE = 8
 
 
 class VirtualClock:
-    """Machine time plus an offset, which all processes of a scenario share in a memory-mapped file."""
+    """A clock that moves only by `advance`, which all processes of a scenario share in a memory-mapped file.
+
+    What is due does not depend on the speed of the machine.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path
         with Path(path).open("r+b") as file:
-            self._seconds = memoryview(mmap.mmap(file.fileno(), _DOUBLE)).cast("d")
+            self._seconds = memoryview(mmap.mmap(file.fileno(), 2 * _DOUBLE)).cast("d")
 
     @property
     def offset(self) -> float:
-        """Seconds ahead of machine time."""
-        return self._seconds[0]
+        """Seconds since the last reset."""
+        return self._seconds[1]
 
     def now(self) -> float:
-        """Return seconds since the epoch. Not for processes that patch `time.time`."""
-        return time.time() + self.offset
+        """Return seconds since the epoch."""
+        return self._seconds[0] + self._seconds[1]
 
     def advance(self, seconds: float) -> None:
         """Move the clock. Not atomic: only one process may do this at a time."""
-        self._seconds[0] += seconds
+        self._seconds[1] += seconds
 
     def reset(self) -> None:
-        self._seconds[0] = 0
+        """Set the clock to machine time. Not for processes that patch `time.time`."""
+        self._seconds[0], self._seconds[1] = time.time(), 0
 
 
 @attrs.frozen
@@ -102,8 +106,9 @@ class Environment:
     def __init__(self) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="faults-")
         path = Path(self._directory.name) / "clock"
-        path.write_bytes(bytes(_DOUBLE))
+        path.write_bytes(bytes(2 * _DOUBLE))
         self.clock = VirtualClock(str(path))
+        self.clock.reset()
         self._manager = _Manager(ctx=get_context("spawn"))
         self._manager.start()
         self.server: Any = self._manager.server(str(path))  # type: ignore[attr-defined]

@@ -1,13 +1,15 @@
-"""The environment process: telecom services, DynamoDB, S3 and the CloudFormation API, and a record of their use."""
+"""The environment process: telecom services, DynamoDB, SQS, S3, the CloudFormation API, and a record of their use."""
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 import trustme
 from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.models.dynamo_type import DynamoType
 
 from local.telecom import Clock, Options, TelecomServer, world
 from local.telecom.connect.models import telecomconnect_backends
@@ -15,6 +17,7 @@ from local.telecom.dispatch import Answer
 from local.telecom.faults import Fault
 from local.telecom.sms_voice.models import pinpointsmsvoicev2_backends
 from tests.contract.cloudformation.api import Refusal
+from tests.contract.cloudformation.queue import QueueApi, QueuedMessage
 from tests.contract.responses import Mode, ResponseSink
 from tests.faults.environment import QUOTAS, Purchase, Response, Snapshot, VirtualClock
 from tests.faults.stacks import Stacks
@@ -25,10 +28,23 @@ if TYPE_CHECKING:
 _ACCOUNT, _REGION = "123456789012", "us-east-1"
 _TABLE = "state"
 _IDENTITY_TAGS = ("cfn-telephony:stack-id", "cfn-telephony:request-id", "cfn-telephony:issued-at")
+_LATER = DynamoType({"S": "LATER"})
+"""A state of a purchase that this version of the provider does not know."""
 _SETTINGS = ("tags", "protected", "target")
 """What belongs to the state of a number, as the services' status page names it."""
 _PHYSICAL_IDS = {"phone_numbers": "{id}", "sender_ids": "{country}|{id}", "connect_numbers": "{arn}"}
 """The form of the physical ID by kind of resource; pools are not purchased."""
+_CONTENDED = {
+    "pinpoint-sms-voice-v2": (
+        *("RequestPhoneNumber", "UpdatePhoneNumber", "ReleasePhoneNumber", "PutKeyword", "DeleteKeyword"),
+        *("RequestSenderId", "UpdateSenderId", "ReleaseSenderId", "TagResource", "UntagResource"),
+    ),
+    "connect": (
+        *("ClaimPhoneNumber", "ImportPhoneNumber", "UpdatePhoneNumber", "UpdatePhoneNumberMetadata"),
+        *("ReleasePhoneNumber", "TagResource", "UntagResource"),
+    ),
+}
+"""Operations whose slots other requests can take: those that change something."""
 
 
 class RecordingServer(TelecomServer):
@@ -163,6 +179,9 @@ class EnvironmentServer:
         self._telecom = RecordingServer(cast("Clock", clock), self._stacks)
         self._telecom.start()
         self._sink = RecordingSink(self._stacks, clock)
+        self._queue = QueueApi(clock.now)
+        self._queue.__enter__()
+        self._clock = clock
         self._first_put = 0
 
     def variables(self) -> dict[str, str]:
@@ -177,6 +196,8 @@ class EnvironmentServer:
             "AWS_CA_BUNDLE": self._sink.ca_file,
             **{f"AWS_ENDPOINT_URL_{name}": url for name in ("PINPOINT_SMS_VOICE_V2", "CONNECT", "DYNAMODB")},
             "AWS_ENDPOINT_URL_CLOUDFORMATION": self._stacks.api.url,
+            "AWS_ENDPOINT_URL_SQS": self._queue.url,
+            "QUEUE_URL": self._queue.queue_url,
             "ALLOWED_RESPONSE_HOSTS": self._sink.host,
             "STATE_TABLE": _TABLE,
         }
@@ -204,6 +225,7 @@ class EnvironmentServer:
         self._telecom.options = Options().changed(QUOTAS | options)
         self._telecom.clear_faults()
         self._stacks.begin(stacks_lag)
+        self._queue.reset()
         self._telecom.forget()
         with self._telecom._lock:
             self._table().items.clear()
@@ -225,9 +247,9 @@ class EnvironmentServer:
     def create_response_url(self, stack_id: str, logical_id: str, request_id: str, issued_at: float) -> str:
         return self._sink.url_for(stack_id, logical_id, request_id, datetime.fromtimestamp(issued_at, UTC))
 
-    def stacks(self, operation: str, *arguments: Any) -> None:
+    def stacks(self, operation: str, *arguments: Any) -> Any:
         """Call a method of stacks.Stacks."""
-        getattr(self._stacks, operation)(*arguments)
+        return getattr(self._stacks, operation)(*arguments)
 
     def by_hand(self, operation: str, physical_id: str, **more: Any) -> None:
         """Release, protect or request a number as an operator does."""
@@ -250,6 +272,10 @@ class EnvironmentServer:
             refusal: Refusal = "Throttling" if kind == "throttle" else "InternalFailure"
             self._stacks.api.refuse(refusal, times=times, after=after, action=operation)
             return
+        if service == "sqs":
+            code = "RequestThrottled" if kind == "throttle" else "InternalError"
+            self._queue.refuse(operation, times, after=after, code=code)
+            return
         more |= {"code": "InternalServerError", "status": 500} if kind == "error" else {}
         self._telecom.fault(service, operation, kind, times=times, after=after, **more)
 
@@ -259,8 +285,82 @@ class EnvironmentServer:
     def clear_faults(self) -> None:
         self._telecom.clear_faults()
         self._stacks.api.allow()
+        self._queue.allow()
         with self._sink._lock:
             self._sink._faults.clear()
+
+    # -- the queue --------------------------------------------------------------------------
+
+    def send_message(self, body: str) -> None:
+        """Send a message, as Lambda does to a destination."""
+        self._queue.send(body)
+
+    def messages(self) -> list[tuple[str, str, float]]:
+        """Return the ResponseURL of each message's request, the message ID and when the message is visible."""
+        with self._queue._lock:
+            return [(_url(each), each.message_id, each.visible_at) for each in self._queue.messages.values()]
+
+    def receive_message(self, message_id: str, version: int | None = None) -> dict[str, Any]:
+        """Receive a message, visible or not. Returns the event of an event source mapping.
+
+        version: of a newer provider, which sent the message.
+        """
+        with self._queue._lock:
+            message = self._queue.hide(self._queue.messages[message_id])
+            received = message.event()
+        if version is not None:
+            body = json.loads(message.body) | {"version": version}
+            received["Records"][0]["body"] = json.dumps(body)
+        return received
+
+    def delete_message(self, message_id: str) -> str | None:
+        """Delete a message, if it exists. Returns its body."""
+        with self._queue._lock:
+            message = self._queue.messages.pop(message_id, None)
+        return message.body if message is not None else None
+
+    def keep_visibility(self, *, enabled: bool) -> None:
+        """Let a message that is hidden stay so until its new time, or not."""
+        self._queue.keeps_visibility = enabled
+
+    # -- the state table --------------------------------------------------------------------
+
+    def throttle_changes(self) -> None:
+        """Throttle every operation that changes something, until `clear_faults`."""
+        for service, operations in _CONTENDED.items():
+            for operation in operations:
+                self._telecom.fault(service, operation, "throttle", times=999)
+
+    def contend(self, seconds: float) -> None:
+        """Take the slots of the rate limit for the next seconds, as other requests do."""
+        next_at = self._clock.now() + seconds
+        table = self._table()
+        with self._telecom._lock:
+            for service, operations in _CONTENDED.items():
+                for operation in operations:
+                    item = {"pk": {"S": "rate"}, "sk": {"S": f"{service}.{operation}"}}
+                    table.put_item(item | {"next_at": {"N": f"{next_at:.3f}"}})
+
+    def upgrade(self) -> None:
+        """Change the items as a newer version of the provider does, with states and attributes of its own."""
+        with self._telecom._lock:
+            for item in self._table().all_items():
+                if "purchase_state" in item.attrs:
+                    item.attrs["state_before"] = item.attrs["purchase_state"]
+                    item.attrs["purchase_state"] = _LATER
+                elif item.range_key.value.startswith("request#"):
+                    for name in item.attrs.keys() - {"pk", "sk"}:
+                        del item.attrs[name]
+                    item.attrs["later"] = _LATER
+
+    def downgrade(self) -> None:
+        """Return the states to those of this version."""
+        with self._telecom._lock:
+            for item in self._table().all_items():
+                if "state_before" in item.attrs:
+                    item.attrs["purchase_state"] = item.attrs.pop("state_before")
+
+    # ---------------------------------------------------------------------------------------
 
     def accepted_response(self, url: str) -> bytes | None:
         """Return the response that CloudFormation accepted for a request."""
@@ -283,3 +383,9 @@ class EnvironmentServer:
             calls=[(call["service"], call["operation"], call["error"]) for call in self._telecom.log()],
             violations=list(self._telecom.violations),
         )
+
+
+def _url(message: QueuedMessage) -> str:
+    """Return the ResponseURL of a message's request."""
+    body = json.loads(message.body)
+    return str((body.get("requestPayload") or body["event"])["ResponseURL"])

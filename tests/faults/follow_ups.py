@@ -5,14 +5,16 @@ Each is a function in FOLLOW_UPS that invokes the provider with the fault, then 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import attrs
 
 from tests.faults.declarations import Properties
-from tests.faults.invocation import InjectedFault, Invocation
-from tests.faults.simulation import CLEANUP_ATTEMPTS, NO_RESPONSE, SentRequest, StackSimulation
+from tests.faults.delivery import NO_RESPONSE, Running, SentRequest
+from tests.faults.invocation import InjectedFault
+from tests.faults.simulation import CLEANUP_ATTEMPTS, StackSimulation
 
 type RequestKind = Literal["create", "update", "replace", "delete", "cleanup", "rollback"]
 REQUEST_KINDS: tuple[RequestKind, ...] = ("create", "update", "replace", "delete", "cleanup", "rollback")
@@ -53,8 +55,9 @@ def issue(
 
 
 def _process_response(simulation: StackSimulation, faulted: FaultedRequest) -> None:
-    """CloudFormation processes the response, and ends the operation."""
+    """CloudFormation processes the response, or waits for it until the ServiceTimeout, and ends the operation."""
     sent = faulted.sent
+    simulation.wait_for_timeout(sent)
     if faulted.kind == "create":
         simulation.after_create(sent, faulted.declared)
     elif faulted.kind in {"update", "replace"}:
@@ -93,61 +96,72 @@ def _abandon(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     simulation.rest()
 
 
-def _pause(simulation: StackSimulation, faulted: FaultedRequest) -> Invocation | None:
-    """Run the provider until the fault pauses it; None if it ended before."""
-    invocation = simulation.start(faulted.sent, faulted.fault, second_fault=faulted.second_fault)
-    result = simulation.record(faulted.sent, invocation.wait(), faulted.fault)
-    return invocation if result.status == "paused" else None
+def _pause(simulation: StackSimulation, faulted: FaultedRequest) -> Running | None:
+    """Run the request until the fault pauses an invocation; None if none was paused."""
+    return simulation.run_to_fault(faulted.sent, faulted.fault, second_fault=faulted.second_fault)
 
 
-def _resume(simulation: StackSimulation, faulted: FaultedRequest, paused: Invocation | None) -> None:
-    """Let the paused invocation end, then run Lambda's retries."""
+def _resume(simulation: StackSimulation, faulted: FaultedRequest, paused: Running | None) -> None:
+    """Let the paused invocation end, and then the request."""
     if paused is not None:
         # Nothing prevents the call that was about to be made: checks and calls are not one transaction.
         simulation.server.check_changes(enabled=False)
-        simulation.resumed = simulation.record(faulted.sent, paused.resume())
+        simulation.end(paused, paused.invocation.resume())
+        simulation.resumed = paused.result
         simulation.server.check_changes(enabled=True)
-    simulation.run_retries(faulted.sent)
+    simulation.finish(faulted.sent)
 
 
 def retries(simulation: StackSimulation, faulted: FaultedRequest) -> None:
-    """Lambda retries after one and two minutes; then the continuation function runs."""
-    simulation.invoke(faulted.sent, faulted.fault)
-    simulation.run_retries(faulted.sent, faulted.second_fault)
+    """Lambda retries after one and two minutes, and the queue delivers the request's message, until it has ended."""
+    simulation.run_to_fault(faulted.sent, faulted.fault)
+    simulation.finish(faulted.sent, faulted.second_fault)
     _process_response(simulation, faulted)
 
 
 def retries_exhausted(simulation: StackSimulation, faulted: FaultedRequest) -> None:
-    """Only the continuation function runs."""
-    simulation.invoke(faulted.sent, faulted.fault)
-    simulation.clock.advance(180)
-    simulation.run_continuation(faulted.sent)
+    """Lambda does not retry, and sends the request to the queue. Only the continuation function runs."""
+    simulation.run_to_fault(faulted.sent, faulted.fault)
+    simulation.clock.advance(60)
+    simulation.exhaust(faulted.sent)
+    simulation.finish(faulted.sent)
     _process_response(simulation, faulted)
 
 
 def timed_out(simulation: StackSimulation, faulted: FaultedRequest) -> None:
-    """Nothing runs the request again; its ServiceTimeout ends after an hour."""
-    simulation.invoke(faulted.sent, faulted.fault)
+    """Nothing runs the request again within its ServiceTimeout of an hour; then its message is delivered."""
+    simulation.run_to_fault(faulted.sent, faulted.fault)
     simulation.clock.advance(3600)
     if not _process_response_if_any(simulation, faulted):
         _abandon(simulation, faulted)
 
 
+def redriven(simulation: StackSimulation, faulted: FaultedRequest) -> None:
+    """The message moves to the dead-letter queue. Hours after the ServiceTimeout, it is redriven."""
+    simulation.run_to_fault(faulted.sent, faulted.fault)
+    simulation.bury(faulted.sent)
+    simulation.clock.advance(3600)
+    if not _process_response_if_any(simulation, faulted):
+        _abandon(simulation, faulted)
+    simulation.clock.advance(3 * 3600)
+    simulation.redrive()
+
+
 def canceled(simulation: StackSimulation, faulted: FaultedRequest) -> None:
-    """CloudFormation cancels the request within seconds and sends the next one; then Lambda retries the first."""
+    """CloudFormation cancels the request within seconds and sends the next one; then the first is continued."""
     simulation.stop_waiting()
-    simulation.invoke(faulted.sent, faulted.fault)
+    simulation.run_to_fault(faulted.sent, faulted.fault)
     simulation.clock.advance(4)
     _abandon(simulation, faulted)
     simulation.audit.check_losses()
-    simulation.run_retries(faulted.sent)
+    simulation.finish(faulted.sent)
 
 
 def ignored_response(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     """The retries send a response, which CloudFormation ignores because it has canceled the request."""
     simulation.stop_waiting()
-    simulation.invoke(faulted.sent, faulted.fault)
-    simulation.run_retries(faulted.sent)
+    simulation.run_to_fault(faulted.sent, faulted.fault)
+    simulation.finish(faulted.sent)
     _abandon(simulation, faulted)
 
 
@@ -160,27 +174,37 @@ def canceled_while_running(simulation: StackSimulation, faulted: FaultedRequest)
 
 
 def redelivered_while_running(simulation: StackSimulation, faulted: FaultedRequest) -> None:
-    """Lambda delivers the event again while the first invocation is paused."""
+    """Lambda delivers the event, or the queue the message, again while an invocation with it is paused."""
     paused = _pause(simulation, faulted)
-    simulation.invoke(faulted.sent)
+    simulation.invoke(faulted.sent, None, paused.message_id if paused is not None else None)
     _resume(simulation, faulted, paused)
     _process_response(simulation, faulted)
 
 
 def concurrent(simulation: StackSimulation, faulted: FaultedRequest) -> None:
-    """Lambda runs the event twice at the same time, without a fault."""
-    for invocation in [simulation.start(faulted.sent, concurrent=True) for _ in range(2)]:
-        simulation.record(faulted.sent, invocation.wait())
-    simulation.run_retries(faulted.sent)
+    """Lambda runs the event twice at the same time, without a fault, and then their messages, or one message twice."""
+    _run_twice(simulation, faulted.sent, [None, None])
+    if found := [message_id for url, message_id, _ in simulation.server.messages() if url == faulted.sent.url]:
+        simulation.clock.advance(60)
+        _run_twice(simulation, faulted.sent, (found * 2)[:2])
+    simulation.finish(faulted.sent)
     _process_response(simulation, faulted)
+
+
+def _run_twice(simulation: StackSimulation, sent: SentRequest, message_ids: Sequence[str | None]) -> None:
+    started = time.monotonic()
+    running = [simulation.start(sent, None, message_id, concurrent=True) for message_id in message_ids]
+    for each in running:
+        simulation.end(each, each.invocation.wait())
+    simulation.clock.advance(time.monotonic() - started)
 
 
 def deleted_after_response(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     """CloudFormation received the response and deletes the number by its ID; then Lambda retries the Create."""
-    simulation.invoke(faulted.sent, faulted.fault)
+    simulation.run_to_fault(faulted.sent, faulted.fault)
     _delete_created(simulation, faulted)
     simulation.audit.check_losses()
-    simulation.run_retries(faulted.sent)
+    simulation.finish(faulted.sent)
 
 
 def deleted_while_running(simulation: StackSimulation, faulted: FaultedRequest) -> None:
@@ -200,8 +224,8 @@ def _delete_created(simulation: StackSimulation, faulted: FaultedRequest) -> Non
 
 def rolled_back(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     """The retries succeed; then CloudFormation rolls back because another resource failed."""
-    simulation.invoke(faulted.sent, faulted.fault)
-    simulation.run_retries(faulted.sent, faulted.second_fault)
+    simulation.run_to_fault(faulted.sent, faulted.fault)
+    simulation.finish(faulted.sent, faulted.second_fault)
     verdict = simulation.verdict(faulted.sent)
     if verdict.succeeded:
         simulation.replace(verdict.physical_id, faulted.declared)
@@ -232,7 +256,7 @@ def rollback_failed(simulation: StackSimulation, faulted: FaultedRequest) -> Non
 
 
 def _delete_without_rollback(simulation: StackSimulation, faulted: FaultedRequest, delay: float) -> None:
-    simulation.invoke(faulted.sent, faulted.fault)
+    simulation.run_to_fault(faulted.sent, faulted.fault)
     simulation.clock.advance(delay)
     if _process_response_if_any(simulation, faulted):
         return
@@ -241,18 +265,18 @@ def _delete_without_rollback(simulation: StackSimulation, faulted: FaultedReques
     simulation.delete(simulation.physical_id, faulted.before, faulted.second_fault)
     simulation.rest()
     simulation.audit.check_losses()
-    simulation.run_retries(faulted.sent)
+    simulation.finish(faulted.sent)
 
 
 def resent(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     """CloudFormation sends the request again, with a newer URL; then Lambda retries the event with the older URL."""
-    simulation.invoke(faulted.sent, faulted.fault)
+    simulation.run_to_fault(faulted.sent, faulted.fault)
     if _process_response_if_any(simulation, faulted):
         return
     again = simulation.resend(faulted.sent)
     simulation.complete(again, faulted.second_fault)
     _process_response(simulation, attrs.evolve(faulted, sent=again))
-    simulation.run_retries(faulted.sent)
+    simulation.finish(faulted.sent)
 
 
 def resent_while_running(simulation: StackSimulation, faulted: FaultedRequest) -> None:
@@ -263,9 +287,9 @@ def resent_while_running(simulation: StackSimulation, faulted: FaultedRequest) -
         _process_response(simulation, faulted)
         return
     again = simulation.resend(faulted.sent)
-    simulation.invoke(again)
+    simulation.run_to_fault(again, None)
     _resume(simulation, faulted, paused)
-    simulation.run_retries(again)
+    simulation.finish(again)
     _process_response(simulation, attrs.evolve(faulted, sent=again))
 
 
@@ -274,8 +298,8 @@ def retried_after_failure(simulation: StackSimulation, faulted: FaultedRequest) 
 
     Lambda retries the first event before. If it succeeds, nothing is retried.
     """
-    simulation.invoke(faulted.sent, faulted.fault)
-    simulation.run_retries(faulted.sent, faulted.second_fault)
+    simulation.run_to_fault(faulted.sent, faulted.fault)
+    simulation.finish(faulted.sent, faulted.second_fault)
     failed = simulation.verdict(faulted.sent)
     if failed.succeeded:
         _process_response(simulation, faulted)
@@ -285,7 +309,7 @@ def retried_after_failure(simulation: StackSimulation, faulted: FaultedRequest) 
 
 def retried_after_timeout(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     """As retried-after-failure, after an hour without a response."""
-    simulation.invoke(faulted.sent, faulted.fault)
+    simulation.run_to_fault(faulted.sent, faulted.fault)
     simulation.clock.advance(3600)
     if not _process_response_if_any(simulation, faulted):
         _retry_operation(simulation, faulted)
@@ -301,13 +325,13 @@ def _retry_operation(simulation: StackSimulation, faulted: FaultedRequest) -> No
         simulation.findings.stale += 1
         simulation.log.append(f"failed although its cause has ended: {verdict.reason}")
     _process_response(simulation, attrs.evolve(faulted, sent=again))
-    simulation.run_retries(faulted.sent)
+    simulation.finish(faulted.sent)
 
 
 def retried_after_rollback(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     """The Create succeeds and is rolled back because another resource failed; then the operation is retried."""
-    simulation.invoke(faulted.sent, faulted.fault)
-    simulation.run_retries(faulted.sent, faulted.second_fault)
+    simulation.run_to_fault(faulted.sent, faulted.fault)
+    simulation.finish(faulted.sent, faulted.second_fault)
     verdict = simulation.verdict(faulted.sent)
     simulation.begin_rollback()
     simulation.delete(verdict.physical_id or simulation.generated_id(), faulted.declared)
@@ -320,10 +344,10 @@ def retried_after_rollback(simulation: StackSimulation, faulted: FaultedRequest)
 
 def name_taken(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     """Another stack requests the sender ID before Lambda retries the Delete."""
-    simulation.invoke(faulted.sent, faulted.fault)
+    simulation.run_to_fault(faulted.sent, faulted.fault)
     other = simulation.another_stack()
     retries(other, issue(other, "create", faulted.declared, faulted.declared, fault=None))
-    simulation.run_retries(faulted.sent, faulted.second_fault)
+    simulation.finish(faulted.sent, faulted.second_fault)
     _process_response(simulation, faulted)
 
 
@@ -333,8 +357,8 @@ def deleted_later(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     --disable-rollback leaves the stack so. The Delete of a Create names a generated ID, that of an Update the old one.
     """
     simulation.stop_waiting()
-    simulation.invoke(faulted.sent, faulted.fault)
-    simulation.run_retries(faulted.sent)
+    simulation.run_to_fault(faulted.sent, faulted.fault)
+    simulation.finish(faulted.sent)
     simulation.rest(failed=True)
     simulation.clock.advance(1800)
     if faulted.kind == "create":
@@ -349,7 +373,7 @@ def retained_by_rollback(simulation: StackSimulation, faulted: FaultedRequest) -
 
     With RetainExceptOnCreate the rollback sends one, as in `canceled`.
     """
-    simulation.invoke(faulted.sent, faulted.fault)
+    simulation.run_to_fault(faulted.sent, faulted.fault)
     verdict = simulation.verdict(faulted.sent)
     simulation.begin_rollback()
     simulation.stop_waiting()
@@ -358,12 +382,12 @@ def retained_by_rollback(simulation: StackSimulation, faulted: FaultedRequest) -
     else:
         simulation.note("DELETE_SKIPPED", "")
     simulation.rest()
-    simulation.run_retries(faulted.sent)
+    simulation.finish(faulted.sent)
 
 
 def retained_after_timeout(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     """The Delete gets no response; then the stack is deleted with --retain-resources, and Lambda retries the Delete."""
-    simulation.invoke(faulted.sent, faulted.fault)
+    simulation.run_to_fault(faulted.sent, faulted.fault)
     simulation.clock.advance(3600)
     if _process_response_if_any(simulation, faulted):
         return
@@ -374,7 +398,7 @@ def retained_after_timeout(simulation: StackSimulation, faulted: FaultedRequest)
     simulation.begin_deletion()
     simulation.retain(physical_id)
     simulation.rest()
-    simulation.run_retries(faulted.sent)
+    simulation.finish(faulted.sent)
 
 
 def given_up(simulation: StackSimulation, faulted: FaultedRequest) -> None:
@@ -384,7 +408,7 @@ def given_up(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     """
     sent, physical_id = [faulted.sent], faulted.sent.event["PhysicalResourceId"]
     while True:
-        simulation.invoke(sent[-1], faulted.fault)
+        simulation.run_to_fault(sent[-1], faulted.fault)
         simulation.clock.advance(3600)
         if _process_response_if_any(simulation, attrs.evolve(faulted, sent=sent[-1])):
             return
@@ -395,7 +419,7 @@ def given_up(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     simulation.after_delete(physical_id)
     simulation.rest()
     for request in sent:
-        simulation.run_retries(request)
+        simulation.finish(request)
 
 
 def raced(simulation: StackSimulation, faulted: FaultedRequest) -> None:
@@ -408,7 +432,7 @@ def raced(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     _process_response(simulation, faulted)
 
 
-_SHARED = (retries, retries_exhausted, timed_out, canceled, ignored_response)
+_SHARED = (retries, retries_exhausted, timed_out, redriven, canceled, ignored_response)
 _WHILE_RUNNING = (canceled_while_running, redelivered_while_running, resent_while_running, deleted_while_running, raced)
 _OTHERS = (concurrent, deleted_after_response, rolled_back, stack_deleted, rollback_failed)
 _RESENT = (resent, retried_after_failure, retried_after_timeout, retried_after_rollback)
@@ -417,7 +441,7 @@ FOLLOW_UPS: Mapping[str, Callable[[StackSimulation, FaultedRequest], None]] = {
     function.__name__.replace("_", "-"): function
     for function in (*_SHARED, *_WHILE_RUNNING, *_OTHERS, *_RESENT, *_LEFT)
 }
-_ANY = ("retries", "retries-exhausted", "timed-out", "canceled", "ignored-response")
+_ANY = ("retries", "retries-exhausted", "timed-out", "redriven", "canceled", "ignored-response")
 _PURCHASE = (*_ANY, "resent", "retried-after-failure", "retried-after-timeout", "deleted-later")
 _UPDATE = (*_PURCHASE, "rolled-back", "stack-deleted", "rollback-failed")
 _DELETE = (*_ANY, "resent", "retained-after-timeout", "given-up", "name-taken")
@@ -443,6 +467,8 @@ NEEDS_NO_RESPONSE = frozenset(
 """Possible only if the fault is before the response, which CloudFormation would process."""
 NEEDS_NAME = frozenset({"name-taken"})
 """Possible only if the declaration contains the ID."""
+NEEDS_MESSAGE = frozenset({"redriven"})
+"""Differs from another follow-up only if a message is in the queue."""
 RETRIED_FIRST = frozenset(
     {"ignored-response", "rolled-back", "retried-after-failure", "retried-after-rollback", "deleted-later"}
 )

@@ -12,6 +12,7 @@ from typing import Literal, Self, get_args
 import attrs
 
 from tests.faults.declarations import VARIANTS
+from tests.faults.delivery import QUEUE_TROUBLES, SentRequest
 from tests.faults.follow_ups import (
     AFTER_KILL,
     DURING_PAUSE,
@@ -23,11 +24,11 @@ from tests.faults.follow_ups import (
 )
 from tests.faults.invocation import InjectedFault
 from tests.faults.scenario import ScenarioResult, ScenarioRunner
-from tests.faults.simulation import SentRequest, StackSimulation
+from tests.faults.simulation import StackSimulation
 
 type _Request = Literal["create", "update", "protect", "replace", "replace-retain", "delete", "delete-stack"]
 type _ByHand = Literal["release-by-hand", "taken-by-hand", "taken-by-stack", "protect-by-hand"]
-type _Other = Literal["retain", "retain-stack", "redeliver", "sweep"]
+type _Other = Literal["retain", "retain-stack", "redeliver", "redrive", "sweep"]
 REQUESTS: tuple[str, ...] = get_args(_Request.__value__)
 """Steps that send a request: a Create if the resource does not exist, whatever is named.
 
@@ -37,9 +38,11 @@ delete removes the resource from the template; delete-stack deletes the stack, a
 OTHERS: tuple[str, ...] = (*get_args(_ByHand.__value__), *get_args(_Other.__value__))
 """An operator releases the number, or switches on its protection. taken: another stack, or an operator, requests the
 released sender ID. retain, retain-stack: the resource leaves the template or the stack is deleted, with DeletionPolicy
-Retain. redeliver: Lambda delivers an earlier event again, an hour late. sweep: a day later, the sweep runs."""
+Retain. redeliver: Lambda delivers an earlier event again, an hour late, or the queue its message. redrive: the messages
+in the dead-letter queue are delivered again, an hour late. sweep: a day later, the sweep runs."""
 TROUBLES = ("", "slow", "quota")
-"""slow: the purchase takes effect 90 seconds later. quota: no number can be purchased, and Connect's moves fail."""
+"""Of the services. slow: the purchase takes effect 90 seconds later. quota: no number can be purchased, and Connect's
+moves fail."""
 _SLOW_SECONDS = 90
 _PURCHASES = (
     ("pinpoint-sms-voice-v2", "RequestPhoneNumber"),
@@ -53,10 +56,12 @@ _MAXIMUM_EVENT_AGE = 6 * 3600.0
 
 @attrs.frozen
 class Step:
-    """One of REQUESTS or OTHERS. As text: replace~slow^2/kill+3/canceled."""
+    """One of REQUESTS or OTHERS. As text: replace~slow~twice^2/kill+3.1/canceled."""
 
     action: str
     trouble: str = ""
+    queue: str = ""
+    """One of QUEUE_TROUBLES."""
     late: int | None = None
     """An earlier event, counted from the latest one, that Lambda delivers again while CloudFormation waits."""
     fault: InjectedFault | None = None
@@ -64,7 +69,7 @@ class Step:
     """The first possible one if this one is not possible for the request."""
 
     def __str__(self) -> str:
-        text = self.action + (f"~{self.trouble}" if self.trouble else "")
+        text = "~".join(filter(None, [self.action, self.trouble, self.queue]))
         text += "" if self.late is None else f"^{self.late}"
         if self.fault or self.follow_up != "retries":
             text += f"/{self.fault or 'none'}/{self.follow_up}"
@@ -72,11 +77,13 @@ class Step:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        match = re.fullmatch(r"([a-z-]+)(?:~([a-z]+))?(?:\^(\d+))?(?:/([^/]+)/([a-z-]+))?", text)
-        if match is None or match[1] not in (*REQUESTS, *OTHERS) or (match[2] or "") not in TROUBLES:
+        match = re.fullmatch(r"([a-z-]+)((?:~[a-z]+)*)(?:\^(\d+))?(?:/([^/]+)/([a-z-]+))?", text)
+        troubles = set(match[2].split("~")[1:]) if match else set()
+        if match is None or match[1] not in (*REQUESTS, *OTHERS) or troubles - {*TROUBLES, *QUEUE_TROUBLES}:
             raise ValueError(f"{text} is not a step of a history")
+        trouble, queue = (next(iter(troubles & {*known}), "") for known in (TROUBLES, QUEUE_TROUBLES))
         fault = None if match[4] in {None, "none"} else InjectedFault.parse(match[4])
-        return cls(match[1], match[2] or "", int(match[3]) if match[3] else None, fault, match[5] or "retries")
+        return cls(match[1], trouble, queue, int(match[3]) if match[3] else None, fault, match[5] or "retries")
 
 
 @attrs.frozen
@@ -112,7 +119,7 @@ def run_history(runner: ScenarioRunner, history: History) -> ScenarioResult:
     """Run a history until something is wrong, then delete all stacks."""
     stack = runner.begin(VARIANTS[history.variant], behavior=history.behavior, other_resources=True)
     audit = stack.audit
-    audit.double_fault = history.double_fault
+    audit.double_fault, audit.random = history.double_fault, True
     try:
         for number, step in enumerate(history.steps):
             stack.clock.advance(300)
@@ -122,12 +129,18 @@ def run_history(runner: ScenarioRunner, history: History) -> ScenarioResult:
             expected, failed = _must_succeed(stack, history.steps[: number + 1]), audit.findings.failed
             _run_step(stack, step, number)
             audit.findings.refused += expected and audit.findings.failed > failed
+            stack.end_trouble()
             stack.end_quota()
+            stack.server.clear_faults()
             audit.check()
             if audit.findings.wrong:
                 break
         else:
             audit.log.append("-- the end")
+            for each in audit.stacks:
+                each.redrive()
+                each.drain()
+            audit.check()
             audit.delete_stacks({})
             audit.sweep()
             audit.check(last=True)
@@ -152,6 +165,10 @@ def _run_step(stack: StackSimulation, step: Step, number: int) -> None:
     elif step.action == "redeliver":
         stack.clock.advance(3600)
         _redeliver(_kept(stack), step.late or 0)
+    elif step.action == "redrive":
+        stack.clock.advance(3600)
+        for each in stack.audit.stacks:
+            each.redrive()
     elif step.action in OTHERS:
         if stack.physical_id is not None:
             _act(stack, step.action, stack.physical_id)
@@ -167,9 +184,10 @@ def _kept(stack: StackSimulation) -> list[tuple[StackSimulation, SentRequest]]:
 
 
 def _redeliver(kept: list[tuple[StackSimulation, SentRequest]], index: int) -> None:
+    """Deliver the message of an earlier event, or the event if it has none."""
     if kept:
         stack, request = kept[-1 - index % len(kept)]
-        stack.invoke(request)
+        stack.redeliver(request)
 
 
 def _act(stack: StackSimulation, action: str, physical_id: str) -> None:
@@ -197,6 +215,7 @@ def _request(stack: StackSimulation, step: Step, number: int) -> None:
         for service, operation in _PURCHASES:
             stack.server.inject_fault(service, operation, "slow", 1, seconds=_SLOW_SECONDS)
     earlier = _kept(stack)
+    stack.begin_trouble(step.queue)
     faulted = _issue(stack, step, number)
     if step.late is not None:
         _redeliver(earlier, step.late)

@@ -32,7 +32,7 @@ import time_machine
 import urllib3
 from botocore.httpsession import URLLib3Session
 
-from tests.contract.cloudformation.destination import failure_record, sqs_event
+from tests.contract.cloudformation.destination import failure_record
 from tests.faults import mutations
 from tests.faults.environment import VirtualClock
 
@@ -45,11 +45,13 @@ NAMED_CALLS: Mapping[int, tuple[str, re.Pattern[str]]] = {
     -3: ("release", re.compile(r".*\.Release(PhoneNumber|SenderId)|connect.DELETE /phone-number/.*")),
 }
 """Calls that a fault names instead of counting, by its `call`. Only `response` can have a fault before the call."""
-_LAMBDA_TIMEOUT = 300.0
+_LAMBDA_TIMEOUTS = {"provider": 60.0, "continuation": 60.0, "sweep": 900.0}
+"""As in template.yaml."""
 _REAL_TIMEOUT = 30
 """Seconds of machine time after which an invocation counts as hanging."""
-_RESERVATION = b'"pk": {"S": "rate"}'
-"""In the body of a state table call that reserves a slot of the rate limit and changes nothing else."""
+_WITHOUT_DECISION = {b'"pk": {"S": "rate"}': "reservation", b'"sk": {"S": "request#': "progress"}
+"""In the body of a state table call that decides nothing: it takes a slot of the rate limit, or keeps the progress of a
+waiting request."""
 _QUERY_ACTION = re.compile(rb"Action=(\w+)&")
 """In the body of a call of CloudFormation."""
 _SETTINGS = {
@@ -64,6 +66,7 @@ _REAL_TIME_SETTINGS = {
     "POLL_INTERVAL_SECONDS": "0.1",
     "RETRY_PERIOD_SECONDS": "2.5",
     "RESPONSE_MARGIN_SECONDS": "2",
+    "IN_PLACE_WAIT_SECONDS": "2",
 }
 """Concurrent invocations sleep in real time. All others have the durations of production."""
 
@@ -74,28 +77,32 @@ class InjectedFault:
 
     kill and pause send SIGKILL and SIGSTOP to the process. reset breaks the connection before the effect, drop after
     it. error and throttle are responses of the service, without the effect. `times` is the number of consecutive calls
-    that fail; for error and throttle, of calls of the same operation.
+    that fail; for error and throttle, of calls of the same operation. `step` is the invocation of the request, counted
+    from 0. A fault at a named call hits the first invocation that makes the call.
     """
 
     kind: FaultKind
     call: int
     after: bool = False
     times: int = 1
+    step: int = 0
 
     def __str__(self) -> str:
         times = f"x{self.times}" if self.times > 1 else ""
         call = NAMED_CALLS[self.call][0] if self.call < 0 else self.call
-        return f"{self.kind}{'+' if self.after else '-'}{call}{times}"
+        step = f".{self.step}" if self.step else ""
+        return f"{self.kind}{'+' if self.after else '-'}{call}{times}{step}"
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse the form of __str__: kill+4 is after call 4, reset-3x9 before calls 3 to 11."""
-        match = re.fullmatch(r"([a-z]+)([+-])(\d+|[a-z]+)(?:x(\d+))?", text)
+        """Parse the form of __str__: kill+4 is after call 4, reset-3x9.1 before calls 3 to 11 of invocation 1."""
+        match = re.fullmatch(r"([a-z]+)([+-])(\d+|[a-z]+)(?:x(\d+))?(?:\.(\d+))?", text)
         if match is None:
-            raise ValueError(f"{text} is not a fault, such as kill+4 or reset-3x9")
+            raise ValueError(f"{text} is not a fault, such as kill+4, reset-3x9 or kill+2.1")
         named = {name: number for number, (name, _) in NAMED_CALLS.items()}
         call = int(match[3]) if match[3].isdecimal() else named[match[3]]
-        return cls(cast("FaultKind", match[1]), call, after=match[2] == "+", times=int(match[4] or 1))
+        times, step = int(match[4] or 1), int(match[5] or 0)
+        return cls(cast("FaultKind", match[1]), call, after=match[2] == "+", times=times, step=step)
 
 
 @attrs.frozen
@@ -111,6 +118,8 @@ class InvocationSpec:
     mutation: str | None = None
     concurrent: bool = False
     """Another invocation runs at the same time, so that a sleep takes real time instead of moving the clock."""
+    seed: int | None = None
+    """Of the jitter, so that the invocation makes the calls that were recorded."""
 
 
 @attrs.define
@@ -130,6 +139,9 @@ class InvocationResult:
     log: str
     error: dict[str, Any] | None = None
     value: Any = None
+    injected: bool = False
+    """Whether a fault that was to be injected into the process was."""
+    function: str = "provider"
 
     def __str__(self) -> str:
         calls = [f"{call.name}({call.status or '-'})" for call in self.calls]
@@ -140,22 +152,31 @@ class InvocationResult:
 class _ProcessClock:
     """Makes the child's time follow the virtual clock.
 
-    Time stands still except for sleeps: whether a reservation is due must not depend on the speed of the machine. In
-    concurrent invocations time runs, and a sleep is real.
+    Time stands still except for sleeps. In concurrent invocations it runs, and a sleep is real. Lambda ends the process
+    at the timeout of the function.
     """
 
-    def __init__(self, clock: VirtualClock, *, concurrent: bool) -> None:
+    def __init__(self, clock: VirtualClock, timeout: float, *, concurrent: bool) -> None:
         self._clock = clock
         self._offset = clock.offset
+        self._ends_at = self._offset + timeout
+        self._paused = False
         self._traveller = time_machine.travel(clock.now(), tick=concurrent).start()
         if not concurrent:
             time.sleep = self.sleep
+
+    def resume(self) -> None:
+        """Continue after a pause. Lambda would have ended a process that was paused for too long."""
+        self._paused = True
+        self.synchronize()
 
     def synchronize(self) -> None:
         self._traveller.shift(self._clock.offset - self._offset)
         self._offset = self._clock.offset
 
     def sleep(self, seconds: SupportsIndex | float) -> None:
+        if self._offset + float(seconds) > self._ends_at:
+            os.kill(os.getpid(), signal.SIGKILL if self._paused else signal.SIGALRM)
         self._clock.advance(float(seconds))
         self.synchronize()
 
@@ -192,9 +213,10 @@ class FaultInjector:
             original_header(self, name, *values)
 
         def send(self: Any, data: Any) -> None:
-            if isinstance(data, bytes | bytearray) and _RESERVATION in data:
-                injector.trace("reservation", True)
-            elif isinstance(data, bytes | bytearray) and (action := _QUERY_ACTION.match(data)):
+            body = bytes(data) if isinstance(data, bytes | bytearray) else b""
+            if name := next((name for content, name in _WITHOUT_DECISION.items() if content in body), None):
+                injector.trace("without decision", name)
+            elif action := _QUERY_ACTION.match(body):
                 injector.trace("action", action[1].decode())
             original_send(self, data)
 
@@ -211,12 +233,16 @@ class FaultInjector:
         os.write(self._trace, f"{json.dumps([kind, value])}\n".encode())
 
     def _inject(self, *, after: bool) -> None:
-        for fault in self._faults:
+        for fault in self._faults.copy():
             if fault.after is not after or not self._reaches(fault):
                 continue
+            self.trace("injected", True)
             if fault.kind in {"kill", "pause"}:
+                self._faults.remove(fault)
+                signal.alarm(0)
                 os.kill(os.getpid(), signal.SIGKILL if fault.kind == "kill" else signal.SIGSTOP)
-                self._clock.synchronize()
+                signal.alarm(_REAL_TIMEOUT)
+                self._clock.resume()
             elif fault.kind in {"reset", "drop"}:
                 raise ConnectionResetError(104, "Connection reset by peer")
 
@@ -230,8 +256,8 @@ class _Context:
     function_name = "provider"
     aws_request_id = "00000000-0000-4000-8000-000000000000"
 
-    def __init__(self) -> None:
-        self._deadline = time.time() + _LAMBDA_TIMEOUT
+    def __init__(self, timeout: float) -> None:
+        self._deadline = time.time() + timeout
 
     def get_remaining_time_in_millis(self) -> int:
         return max(0, int((self._deadline - time.time()) * 1000))
@@ -265,7 +291,7 @@ def warm_up(specs: Iterator[InvocationSpec]) -> None:
     logging.disable()
     for spec in specs:
         with redirect_stdout(io.StringIO()), time_machine.travel(VirtualClock(spec.clock).now(), tick=True):
-            _handler(spec)(spec.event, _Context())
+            _handler(spec)(spec.event, _Context(_LAMBDA_TIMEOUTS[spec.function]))
     logging.disable(logging.NOTSET)
     for instance in gc.get_objects():
         if isinstance(instance, URLLib3Session):
@@ -287,19 +313,21 @@ def run_handler(spec: InvocationSpec, trace: int) -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(_REAL_TIMEOUT)
     gc.disable()  # A collection writes to every page of the parent's memory, which copies it.
-    random.seed()
+    random.seed(spec.seed)
     if spec.concurrent:
         from telephony.settings import settings  # noqa: PLC0415 - reads the child's environment variables
 
         os.environ.update(_REAL_TIME_SETTINGS)
         settings.cache_clear()
-    injector = FaultInjector(spec, trace, _ProcessClock(VirtualClock(spec.clock), concurrent=spec.concurrent))
+    timeout = _LAMBDA_TIMEOUTS[spec.function]
+    clock = _ProcessClock(VirtualClock(spec.clock), timeout, concurrent=spec.concurrent)
+    injector = FaultInjector(spec, trace, clock)
     if spec.mutation:
         mutations.MUTATIONS[spec.mutation]()
     injector.install()
     handler = _handler(spec)
     try:
-        injector.trace("returned", handler(spec.event, _Context()))
+        injector.trace("returned", handler(spec.event, _Context(timeout)))
     except Exception as error:  # noqa: BLE001 - so does the Lambda runtime
         stack = traceback.format_exception(error)
         print("[ERROR]", *stack, sep="\n")  # noqa: T201 - so does the Lambda runtime
@@ -314,6 +342,7 @@ class Invocation:
         self._trace = os.memfd_create("trace")
         self._log = os.memfd_create("log")
         self._paused = False
+        self._function = spec.function
         self._process: subprocess.Popen[bytes] | None = None
         if fresh:
             run = f"initialize_runtime({{}}); run_handler({spec!r}, {self._trace})"
@@ -371,25 +400,37 @@ class Invocation:
 
     def _result(self, status: Status) -> InvocationResult:
         calls: list[Call] = []
-        error: dict[str, Any] | None = None
-        returned = None
-        for line in _text(self._trace).splitlines():
-            kind, value = json.loads(line)
+        traced: dict[str, Any] = {}
+        for kind, value in map(json.loads, _text(self._trace).splitlines()):
             if kind == "call":
                 calls.append(Call(_call_name(value)))
-            elif kind == "target":
-                calls[-1].name = value.partition(".")[0].partition("_")[0] + "." + value.rpartition(".")[2]
             elif kind == "status":
                 calls[-1].status = value
-            elif kind == "action":
-                calls[-1].name = f"cloudformation.{value}"
-            elif kind == "reservation":  # As part of a transaction it keeps the transaction's name.
-                calls[-1].name = calls[-1].name.replace("DynamoDB.UpdateItem", "reservation.UpdateItem")
-            elif kind == "returned":
-                returned = value
+            elif kind in {"target", "action", "without decision"}:
+                calls[-1].name = _renamed(calls[-1].name, kind, value)
             else:
-                error = value
-        return InvocationResult("raised" if error else status, calls, _text(self._log), error, returned)
+                traced[kind] = value
+        error = traced.get("raised")
+        return InvocationResult(
+            "raised" if error else status,
+            calls,
+            _text(self._log),
+            error,
+            traced.get("returned"),
+            "injected" in traced,
+            self._function,
+        )
+
+
+def _renamed(name: str, kind: str, value: str) -> str:
+    """Name a call by what the child traced of its headers or body."""
+    if kind == "target":
+        service = value.partition(".")[0].partition("_")[0].replace("AmazonSQS", "sqs")
+        return f"{service}.{value.rpartition('.')[2]}"
+    if kind == "action":
+        return f"cloudformation.{value}"
+    # As part of a transaction it keeps the transaction's name.
+    return name if name == "DynamoDB.TransactWriteItems" else name.replace("DynamoDB", value)
 
 
 def _text(descriptor: int) -> str:
@@ -404,12 +445,12 @@ def _call_name(request: str, *, full: bool = False) -> str:
     return f"connect.{method} {path}" if full else f"connect.{method} /{path.strip('/').partition('/')[0]}"
 
 
-def continuation_event(event: dict[str, Any], error: dict[str, Any] | None, attempts: int) -> dict[str, Any]:
-    """Return the SQS event that delivers a failed invocation's record to the continuation function."""
+def destination_record(event: dict[str, Any], error: dict[str, Any] | None, attempts: int) -> dict[str, Any]:
+    """Return the record that Lambda sends to the queue after its last retry."""
     message = (error or {}).get("message", "RequestId: 0 Error: Runtime exited with error: signal: killed")
     record = failure_record(
         event, RuntimeError(message), request_id="0", function_arn="arn:aws:lambda:example", attempts=attempts
     )
     if error:
         record["responsePayload"] |= {"errorType": error["type"], "stackTrace": error["trace"]}
-    return sqs_event(record)
+    return record

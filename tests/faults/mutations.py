@@ -1,4 +1,5 @@
-"""Mutations of the provider: each removes one of the three mechanisms that make a purchase happen exactly once.
+"""Mutations of the provider: each removes one of the three mechanisms that make a purchase happen exactly once, or the
+one that keeps a waiting request.
 
 A mutation is applied in the child process only. It removes the mechanism's effect but not its calls.
 """
@@ -27,6 +28,7 @@ def _without_ledger() -> None:
         "overdue": lambda _: iter(()),
         "open_purchase": lambda *_, **__: ledger.OpenResult.WRITTEN,
         "write": written,
+        "close_open": lambda record: attrs.evolve(record, state=state.CLOSED),
         "write_holder": written,
         "start_release": lambda record, _: attrs.evolve(record, state=state.RELEASING, releasing_from=record.state),
         "restore": lambda _: True,
@@ -53,10 +55,19 @@ def _without_tags() -> None:
     Purchase.matches = lambda *_: False  # type: ignore[method-assign]
 
 
+def _without_message() -> None:
+    """A continuation that lets Lambda delete the message of a request that has to wait again."""
+    from telephony.handlers import continuation  # noqa: PLC0415
+
+    handler = continuation.handler
+    continuation.handler = lambda *arguments: handler(*arguments) | {"batchItemFailures": []}
+
+
 MUTATIONS: dict[str, Callable[[], None]] = {
     "ledger": _without_ledger,
     "token": _without_token,
     "tags": _without_tags,
+    "message": _without_message,
 }
-REVEALED_BY = {"ledger": "default", "token": "tags-very-late", "tags": "tokens-forgotten"}
-"""The service behavior under which the other two mechanisms do not compensate for the missing one."""
+REVEALED_BY = {"ledger": "default", "token": "tags-very-late", "tags": "tokens-forgotten", "message": "early"}
+"""The behavior under which the other mechanisms do not compensate for the missing one."""

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from tests.faults.declarations import STANDARD
+from tests.faults.delivery import QUEUE_TROUBLES
 from tests.faults.follow_ups import AFTER_KILL, DURING_PAUSE, RequestKind
 from tests.faults.history import OTHERS, REQUESTS, TROUBLES, History, Step
 from tests.faults.invocation import NAMED_CALLS, InjectedFault
@@ -21,17 +22,22 @@ from tests.faults.workers import WorkerPool
 
 _BATCH = 50
 """Histories of one seed, unless one fails."""
-_BEHAVIORS = ("default", "tokens-forgotten", "tags-late", "described-late", "stacks-late", "tokens-forgotten-tags-late")
+_BEHAVIORS = (
+    *("default", "tokens-forgotten", "tags-late", "described-late", "stacks-late", "tokens-forgotten-tags-late"),
+    "settled-late",
+)
 
 _late = st.none() | st.integers(0, 9)
 _calls = st.integers(0, 14) | st.sampled_from(sorted(NAMED_CALLS))
-_pauses = st.builds(InjectedFault, st.just("pause"), _calls, after=st.booleans())
+_later = st.sampled_from([0, 0, 1, 1, 2])
+_pauses = st.builds(InjectedFault, st.just("pause"), _calls, after=st.booleans(), step=_later)
 _breaks = st.builds(
     InjectedFault,
     st.sampled_from(["kill", "drop", "reset"]),
     _calls,
     after=st.booleans(),
     times=st.sampled_from([1, 3]),
+    step=_later,
 )
 
 
@@ -39,13 +45,10 @@ def _requests(action: str) -> st.SearchStrategy[Step]:
     """Return steps of one action. Its request can be a Create, whose follow-ups are therefore possible too."""
     kind: RequestKind = "delete" if action.startswith("delete") else "update"
     after_kill = dict.fromkeys([*AFTER_KILL[kind], *AFTER_KILL["create"]])
-    troubles = st.sampled_from(["", "", *TROUBLES])
-    broken = st.builds(
-        Step, st.just(action), troubles, st.none() | _late, st.none() | _breaks, st.sampled_from(list(after_kill))
-    )
-    paused = st.builds(
-        Step, st.just(action), troubles, st.none() | _late, _pauses, st.sampled_from(DURING_PAUSE["create"])
-    )
+    troubles = st.sampled_from(["", "", *TROUBLES]), st.just("") | st.sampled_from(list(QUEUE_TROUBLES))
+    late = st.none() | _late
+    broken = st.builds(Step, st.just(action), *troubles, late, st.none() | _breaks, st.sampled_from(list(after_kill)))
+    paused = st.builds(Step, st.just(action), *troubles, late, _pauses, st.sampled_from(DURING_PAUSE["create"]))
     return broken | broken | paused
 
 
@@ -85,7 +88,7 @@ def _generate(
 def _simpler(history: History) -> Iterator[History]:
     """Yield the history without one step, or with one simpler step."""
     for index, step in enumerate(history.steps):
-        without: dict[str, Any] = {"trouble": "", "late": None, "fault": None, "follow_up": "retries"}
+        without: dict[str, Any] = {"trouble": "", "queue": "", "late": None, "fault": None, "follow_up": "retries"}
         changes = [{name: value} for name, value in without.items() if getattr(step, name) != value]
         simpler_steps = [attrs.evolve(step, **change) for change in changes]
         for replacement in ([], *([simpler] for simpler in simpler_steps)):

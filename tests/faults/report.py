@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import attrs
 
 from tests.faults.follow_ups import RequestKind
-from tests.faults.plan import FaultPoint, fault_points
+from tests.faults.plan import FaultPoint, Recordings, fault_points
 from tests.faults.scenario import Scenario, ScenarioResult
 
 _COLUMNS = {
@@ -31,7 +31,8 @@ _HEADINGS = ["declaration", "request", "fault points", "killed", "runs", *_COLUM
 
 @attrs.define
 class _Row:
-    killed: set[FaultPoint] = attrs.field(factory=set)
+    killed: set[tuple[str, FaultPoint]] = attrs.field(factory=set)
+    """With the behavior."""
     runs: int = 0
     counts: Counter[str] = attrs.field(factory=Counter)
 
@@ -40,7 +41,7 @@ class _Row:
 class Report:
     """Adds up results. `recordings` are the calls of the requests whose fault points are to be killed."""
 
-    recordings: Mapping[tuple[str, RequestKind], list[str]]
+    recordings: Recordings
     wrong: list[ScenarioResult] = attrs.field(factory=list)
     _rows: defaultdict[tuple[str, RequestKind], _Row] = attrs.field(factory=lambda: defaultdict(_Row))
     _causes: Counter[tuple[str, str, str]] = attrs.field(factory=Counter)
@@ -50,7 +51,9 @@ class Report:
         row = self._rows[scenario.variant, scenario.request]
         row.runs += 1
         if scenario.fault is not None and scenario.fault.kind == "kill" and result.defect is None:
-            row.killed.add((scenario.fault.call, scenario.fault.after))
+            point = (scenario.fault.step, scenario.fault.call, scenario.fault.after)
+            if point in self._points(scenario.variant, scenario.request, scenario.behavior):
+                row.killed.add((scenario.behavior, point))
         row.counts.update(result.findings.nonzero)
         for name, count in result.findings.nonzero.items():
             self._causes[name, scenario.follow_up, scenario.behavior] += count
@@ -69,11 +72,15 @@ class Report:
     def fault_points(self) -> int:
         return sum(len(fault_points(calls)) for calls in self.recordings.values())
 
+    def _points(self, variant: str, request: RequestKind, behavior: str) -> list[FaultPoint]:
+        return fault_points(self.recordings.get((variant, request, behavior), []))
+
     def markdown(self) -> str:
         """Return a table with one line per declaration and request, and the sums."""
         lines = []
         for (variant, request), row in sorted(self._rows.items()):
-            points = len(fault_points(self.recordings[variant, request]))
+            recorded = [calls for key, calls in self.recordings.items() if key[:2] == (variant, request)]
+            points = sum(len(fault_points(calls)) for calls in recorded)
             counts = [*(row.counts[name] for name in _COLUMNS), sum(row.counts[name] for name in _OTHERS)]
             lines.append([variant, request, *map(str, [points, len(row.killed), row.runs, *counts])])
         sums = [str(sum(int(line[column]) for line in lines)) for column in range(_WORDS, len(_HEADINGS))]
@@ -100,9 +107,9 @@ class Report:
 
 
 def detections(results: Iterable[ScenarioResult]) -> int:
-    """Count duplicate purchases and leaks. Raises AssertionError if a scenario could not run."""
+    """Count duplicate purchases, leaks and missing responses. Raises AssertionError if a scenario could not run."""
     found = 0
     for result in results:
         assert result.defect is None, result.defect
-        found += result.findings.bought_twice + result.findings.leaked
+        found += result.findings.bought_twice + result.findings.leaked + result.findings.unanswered
     return found

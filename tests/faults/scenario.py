@@ -5,16 +5,21 @@ from __future__ import annotations
 import functools
 import re
 import secrets
+from collections.abc import Iterator
 from typing import Any, Self, cast
 
 import attrs
 
 from tests.faults.audit import Audit, Findings
 from tests.faults.declarations import STANDARD, VARIANTS, ScenarioContext, Variant
+from tests.faults.delivery import QUEUE_TROUBLES
 from tests.faults.environment import Environment
 from tests.faults.follow_ups import FOLLOW_UPS, FaultedRequest, RequestKind, issue
 from tests.faults.invocation import InjectedFault, InvocationResult, warm_up
 from tests.faults.simulation import SERVICE_BEHAVIORS, StackSimulation
+
+type RecordedRequest = tuple[str, RequestKind, str]
+"""A variant, a kind of request, and a behavior."""
 
 _SCENARIOS_PER_RESET = 40
 """The environment is reset after this many scenarios, so that listings stay short."""
@@ -33,6 +38,7 @@ class Scenario:
     follow_up: str
     second_fault: InjectedFault | None = None
     behavior: str = "default"
+    """One of SERVICE_BEHAVIORS or QUEUE_TROUBLES."""
     mutation: str | None = None
     fresh: bool = False
     """Each invocation runs in a new interpreter."""
@@ -68,10 +74,10 @@ class ScenarioResult:
 
     name: str
     findings: Findings
-    calls: list[str]
-    """The calls of the request if there was no fault, as `service.Operation` or `response`."""
+    calls: list[list[str]]
+    """The calls of each invocation of the request if there was no fault, as `service.Operation` or `response`."""
     next_calls: list[str]
-    """The calls of the next invocation; of the same one if it was paused and resumed."""
+    """The calls of the next invocation after a fault; of the same one if it was paused and resumed."""
     log: list[str]
     defect: str | None = None
     """An error of the harness or of the preparation."""
@@ -92,7 +98,7 @@ class ScenarioRunner:
         self._environment = environment
         self._begun = 0
         self._instance_arns: list[str] = []
-        self._recorded: dict[tuple[str, RequestKind], list[str]] = {}
+        self._recorded: dict[RecordedRequest, list[list[str]]] = {}
 
     def warm_up(self) -> None:
         """Run a Create of each type in this process, which all invocations are forked from."""
@@ -100,15 +106,15 @@ class ScenarioRunner:
         warm_up(each.spec(each.send("Create", each.variant.initial(each.context))) for each in simulations)
         self._begun = 0  # The next scenario resets the environment.
 
-    def recorded_calls(self, variant: str, request: RequestKind) -> list[str]:
-        """Return the calls of a request without a fault. Raises AssertionError if it fails."""
-        key = (variant, request)
-        if key not in self._recorded:
-            result = self.run(Scenario(variant, request, None, "retries"), keep_log=True)
+    def recorded_calls(self, request: RecordedRequest) -> list[list[str]]:
+        """Return the calls of each invocation of a request without a fault. Raises AssertionError if it fails."""
+        if request not in self._recorded:
+            variant, kind, behavior = request
+            result = self.run(Scenario(variant, kind, None, "retries", behavior=behavior), keep_log=True)
             if result.wrong or result.findings.failed:
                 raise AssertionError(str(result))
-            self._recorded[key] = result.calls
-        return self._recorded[key]
+            self._recorded[request] = result.calls
+        return self._recorded[request]
 
     def begin(
         self, variant: Variant, *, behavior: str = "default", mutation: str | None = None, **more: Any
@@ -118,7 +124,7 @@ class ScenarioRunner:
             self._environment.clock.reset()
             self._instance_arns = server.reset()
         self._begun += 1
-        server.begin(**SERVICE_BEHAVIORS[behavior])
+        server.begin(**SERVICE_BEHAVIORS.get(behavior, {}))
         context = ScenarioContext(
             secret=f"swordfish{secrets.token_hex(8)}",
             sender_id=f"S{self._begun}",
@@ -130,55 +136,64 @@ class ScenarioRunner:
     def run(self, scenario: Scenario, *, keep_log: bool = False) -> ScenarioResult:
         calls = []
         if scenario.fault is not None and scenario.fault.kind in {"error", "throttle"}:
-            calls = self.recorded_calls(scenario.variant, scenario.request)
+            calls = self.recorded_calls((scenario.variant, scenario.request, scenario.behavior))
         simulation = self.begin(
             VARIANTS[scenario.variant], behavior=scenario.behavior, mutation=scenario.mutation, fresh=scenario.fresh
         )
         try:
             faulted = _prepare(simulation, scenario)
             simulation.recorded_calls = calls
-            prepared = len(simulation.results)
             first_call = len(simulation.audit.snapshot().calls) if scenario.fault is None else 0
             FOLLOW_UPS[scenario.follow_up](simulation, faulted)
+            simulation.end_trouble()
+            simulation.redrive()
+            simulation.drain()
             simulation.audit.check()
             simulation.audit.delete_stacks(faulted.declared)
             simulation.audit.check(last=True)
-            results = simulation.results[prepared:]
-            expected = {"kill": "killed", "pause": "paused"}.get(scenario.fault.kind if scenario.fault else "")
+            hit = next((result for result in faulted.sent.invocations if result.injected), None)
             # A signal that was not sent proves nothing.
-            assert expected in {None, results[0].status}, f"{scenario.fault} was not injected: {results[0]}"
+            needed = scenario.fault is not None and scenario.fault.kind in {"kill", "pause"}
+            assert hit is not None or not needed, f"{scenario.fault} was not injected"
         except AssertionError as error:
             return ScenarioResult(str(scenario), simulation.findings, [], [], simulation.log, str(error))
         finally:
             simulation.audit.terminate_invocations()
-        named = _operations(simulation, first_call, results[0]) if scenario.fault is None else []
-        following = [simulation.resumed] if simulation.resumed else results[1:2]
+        named = _operations(simulation, first_call, faulted.sent.invocations) if scenario.fault is None else []
+        following = simulation.results[simulation.results.index(hit) + 1 :][:1] if hit is not None else []
+        following = [simulation.resumed] if simulation.resumed else following
         next_calls = [call.name for result in following for call in result.calls]
         log = simulation.log if keep_log or simulation.findings.wrong else []
         return ScenarioResult(str(scenario), simulation.findings, named, next_calls, log)
 
 
-def _operations(simulation: StackSimulation, first: int, result: InvocationResult) -> list[str]:
-    """Name the calls as the telecom services and DynamoDB log them. Others and reservations keep their name."""
+def _operations(simulation: StackSimulation, first: int, results: list[InvocationResult]) -> list[list[str]]:
+    """Name the calls as the telecom services and DynamoDB log them. Others, and those with a special name, keep it."""
     logged = iter(simulation.audit.snapshot().calls[first:])
-    names = []
-    for call in result.calls:
-        elsewhere = call.name == "response" or call.name.startswith("cloudformation.")
-        operation = call.name if elsewhere else ".".join(next(logged)[:2])
-        names.append(call.name if call.name.startswith("reservation.") else operation)
-    return names
+    return [[_operation(call.name, logged) for call in result.calls] for result in results]
+
+
+def _operation(name: str, logged: Iterator[tuple[str, str, str | None]]) -> str:
+    if name == "response" or name.startswith(("cloudformation.", "sqs.")):
+        return name
+    operation = ".".join(next(logged)[:2])
+    return name if name.startswith(("reservation.", "progress.")) else operation
 
 
 def _prepare(simulation: StackSimulation, scenario: Scenario) -> FaultedRequest:
     """Run everything before the request that the fault hits, and issue that request."""
     variant, context, kind = simulation.variant, simulation.context, scenario.request
+    trouble = scenario.behavior if scenario.behavior in QUEUE_TROUBLES else ""
     faults = {"fault": scenario.fault, "second_fault": scenario.second_fault}
     replaces = kind in {"replace", "cleanup", "rollback"}
     initial = (variant.before_replacement if replaces else variant.initial)(context)
     if kind == "create":
+        simulation.begin_trouble(trouble)
         return issue(simulation, kind, initial, initial, **faults)
     simulation.create(initial)
     simulation.clock.advance(600)
+    if kind in {"update", "replace", "delete"}:
+        simulation.begin_trouble(trouble)
     if kind == "delete":
         return issue(simulation, kind, initial, initial, **faults)
     changed = (variant.replaced if replaces else variant.updated)(context)
@@ -189,6 +204,7 @@ def _prepare(simulation: StackSimulation, scenario: Scenario) -> FaultedRequest:
     if not verdict.succeeded or verdict.physical_id == old_id:
         raise AssertionError(f"the replacement failed: {verdict}")
     simulation.replace(verdict.physical_id, changed)
+    simulation.begin_trouble(trouble)
     if kind == "cleanup":
         return issue(simulation, kind, initial, initial, **faults)
     return issue(simulation, kind, changed, initial, **faults)

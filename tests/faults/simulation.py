@@ -1,31 +1,24 @@
-"""Simulation of one stack with one resource: sends requests as CloudFormation does and runs them as Lambda does."""
+"""Simulation of one stack with one resource: what CloudFormation sends, stores and does next."""
 
 from __future__ import annotations
 
-import json
 import secrets
 import string
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
-import attrs
-
 from tests.contract.cloudformation.events import RequestType, event
 from tests.contract.cloudformation.requests import DEFAULT_SERVICE_TIMEOUT
-from tests.contract.cloudformation.verdict import Verdict, judge
-from tests.contract.responses import EXPIRES_SECONDS
+from tests.contract.cloudformation.verdict import Verdict
 from tests.faults.audit import Audit
 from tests.faults.declarations import Properties, ScenarioContext, Variant
+from tests.faults.delivery import NO_RESPONSE, RequestDelivery, SentRequest
 from tests.faults.environment import QUOTAS
-from tests.faults.invocation import InjectedFault, Invocation, InvocationResult, InvocationSpec, continuation_event
+from tests.faults.invocation import InjectedFault, InvocationResult
 
-NO_RESPONSE = "no response"
 CLEANUP_ATTEMPTS = 3
 _LOGICAL_ID = "Number"
-_RETRY_DELAYS = (60.0, 120.0)
-"""Seconds before each of Lambda's retries (Lambda Developer Guide, asynchronous invocation)."""
-_REDELIVERIES = 3
 
 SERVICE_BEHAVIORS: Mapping[str, dict[str, Any]] = {
     "default": {},
@@ -35,10 +28,11 @@ SERVICE_BEHAVIORS: Mapping[str, dict[str, Any]] = {
     "tags-very-late": {"tags_lag_seconds": 3 * 3600},
     "described-late": {"describe_lag_seconds": 30},
     "stacks-late": {"stacks_lag": 4},
+    "settled-late": {"activation_seconds": 15, "claim_seconds": 15, "update_seconds": 15},
 }
 """Options of the services. tags-late: tags are visible at Lambda's first retry; tags-very-late: only to the sweep.
-stacks-late: CloudFormation shows the state of four seconds ago."""
-
+stacks-late: CloudFormation shows the state of four seconds ago. settled-late: a number is ACTIVE, or a claim or change
+complete, after 15 seconds, which is longer than an invocation waits."""
 _CLEANUP: Mapping[str, str] = {
     "CREATE_IN_PROGRESS": "ROLLBACK_IN_PROGRESS",
     "UPDATE_IN_PROGRESS": "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
@@ -47,27 +41,7 @@ _CLEANUP: Mapping[str, str] = {
 """The status in which resources of an operation are deleted (CloudFormation User Guide, "Stack status codes")."""
 
 
-@attrs.define(eq=False)
-class SentRequest:
-    """A request of CloudFormation and the state of its asynchronous invocation."""
-
-    request_id: str
-    event: dict[str, Any]
-    may_purchase: bool
-    issued_at: float
-    attempts: int = 0
-    returned: bool = False
-    error: dict[str, Any] | None = None
-    completed: bool = False
-    """Lambda runs the event no more, neither by retry nor by the continuation function. It must be answered."""
-
-    @property
-    def identity(self) -> tuple[str | None, str | None]:
-        """RequestId and time of issue, as the ownership tags contain them."""
-        return self.request_id, str(int(self.issued_at))
-
-
-class StackSimulation:
+class StackSimulation(RequestDelivery):
     """The stack and its requests. Times are seconds."""
 
     def __init__(
@@ -79,20 +53,15 @@ class StackSimulation:
         fresh: bool = False,
         other_resources: bool = False,
     ) -> None:
-        self.audit = audit
-        self.clock = audit.environment.clock
-        self.server = audit.environment.server
+        super().__init__(audit, fresh=fresh)
         self.variant = variant
         self.context = context
-        self.fresh = fresh
         self.name = f"run-{context.sender_id}-{secrets.token_hex(3)}"
         self.stack_id = f"arn:aws:cloudformation:us-east-1:123456789012:stack/{self.name}/{uuid.uuid4()}"
         self.other_resources = other_resources
         """The stack exists before its resource, and a Delete of the resource does not delete the stack."""
         self.status = ""
-        self.sent: list[SentRequest] = []
         self.resumed: InvocationResult | None = None
-        self.findings, self.log, self.results = audit.findings, audit.log, audit.results
         self.physical_id: str | None = None
         """The physical ID that CloudFormation has stored; None if the resource does not exist."""
         self.replaced_id: str | None = None
@@ -107,10 +76,7 @@ class StackSimulation:
         """Numbers that were released although the stack has them: by an operator, or by a Delete without a response."""
         self._deleting: set[str] = set()
         """Physical IDs that a Delete of the current operation names."""
-        self._started: list[Invocation] = []
         self._quota = False
-        self.recorded_calls: list[str] = []
-        """The calls of the first request with a fault, for faults of kind error and throttle."""
         audit.stacks.append(self)
         if other_resources:
             self._move("CREATE_COMPLETE")
@@ -203,7 +169,9 @@ class StackSimulation:
 
     def stop_waiting(self) -> None:
         """Cancel the request in progress: CloudFormation ignores its response."""
-        self.server.stacks("stop_waiting", self.stack_id)
+        canceled = set(self.server.stacks("stop_waiting", self.stack_id))
+        for request in self.sent:
+            request.canceled |= request.url in canceled
 
     def begin_deletion(self) -> None:
         self._move("DELETE_IN_PROGRESS")
@@ -260,94 +228,23 @@ class StackSimulation:
         url = self.server.create_response_url(self.stack_id, _LOGICAL_ID, request_id, issued_at)
         request = request | {"ResponseURL": url}
         timeout = float(request["ResourceProperties"].get("ServiceTimeout", DEFAULT_SERVICE_TIMEOUT))
-        self.sent.append(SentRequest(request_id, request, may_purchase, issued_at))
+        self.sent.append(SentRequest(request_id, request, may_purchase, issued_at, issued_at + timeout))
         self.server.stacks("wait_for", request, issued_at + timeout)
         self.clock.advance(2)  # The signed URL has a resolution of one second.
         self.log.append(f"{self.name} {request['RequestType']} {request.get('PhysicalResourceId', '')} is sent")
         return self.sent[-1]
 
-    def spec(self, request: SentRequest, fault: InjectedFault | None = None, **more: Any) -> InvocationSpec:
-        return InvocationSpec(request.event, self.clock.path, fault=fault, mutation=self.audit.mutation, **more)
-
-    def invoke(self, request: SentRequest, fault: InjectedFault | None = None) -> InvocationResult:
-        if fault is not None and fault.kind in {"error", "throttle"}:
-            self._inject_in_service(request, fault)
-        invocation = Invocation(self.spec(request, fault), fresh=self.fresh)
-        result = self.record(request, invocation.wait(), fault)
-        self.server.clear_faults()
-        return result
-
-    def start(self, request: SentRequest, fault: InjectedFault | None = None, **more: Any) -> Invocation:
-        self._started.append(Invocation(self.spec(request, fault, **more), fresh=self.fresh))
-        return self._started[-1]
-
-    def terminate_invocations(self) -> None:
-        for invocation in self._started:
-            invocation.terminate()
-
-    def record(
-        self, sent: SentRequest, result: InvocationResult, fault: InjectedFault | None = None
-    ) -> InvocationResult:
-        if result.status != "paused":
-            sent.attempts += 1
-            sent.returned, sent.error = result.status == "returned", result.error
-        self.findings.hanging += result.status == "hanging"
-        self.results.append(result)
-        self.log.append(f"{sent.event['RequestType']} {fault or ''} {result}")
-        return result
-
-    def _inject_in_service(self, request: SentRequest, fault: InjectedFault) -> None:
-        # The service counts the calls of an operation; a reservation is a call of DynamoDB.
-        served = [call.replace("reservation.", "dynamodb.") for call in self.recorded_calls]
-        if served[fault.call] == "response":
-            self.server.reject_response(request.request_id, fault.times)
-            return
-        service, operation = served[fault.call].split(".", 1)
-        earlier = served[: fault.call].count(served[fault.call])
-        self.server.inject_fault(service, operation, fault.kind, fault.times, earlier)
-
-    def run_retries(self, request: SentRequest, fault: InjectedFault | None = None) -> None:
-        """Run Lambda's retries until one returns, and then the continuation function if none did.
-
-        The fault hits the first retry.
-        """
-        while not request.returned and request.attempts < 1 + len(_RETRY_DELAYS):
-            self.clock.advance(_RETRY_DELAYS[request.attempts - 1])
-            self.invoke(request, fault if request.attempts == 1 else None)
-        if request.returned:
-            self._complete(request)
-        else:
-            self.run_continuation(request)
-
-    def run_continuation(self, request: SentRequest) -> None:
-        """Run the continuation function until it reports no failure."""
-        self.clock.advance(20)
-        for _ in range(_REDELIVERIES):
-            queued = continuation_event(request.event, request.error, request.attempts)
-            # The request payload contains the signed URL: Lambda put it there. No other field may contain a secret.
-            body = json.loads(queued["Records"][0]["body"]) | {"requestPayload": None}
-            self.audit.queue_records.append(json.dumps(body))
-            spec = attrs.evolve(self.spec(request), event=queued, function="continuation")
-            result = self.record(request, Invocation(spec, fresh=self.fresh).wait())
-            if result.status == "returned" and not result.value["batchItemFailures"]:
-                break
-            self.clock.advance(60)
-        self._complete(request)
-
-    def _complete(self, request: SentRequest) -> None:
-        """Record that Lambda runs the event no more, unless the ResponseURL has expired: nothing can answer it then."""
-        request.completed |= self.clock.now() - request.issued_at < EXPIRES_SECONDS
-
     def complete(self, request: SentRequest, fault: InjectedFault | None = None) -> Verdict:
-        """Run the request with all retries. Returns CloudFormation's verdict."""
-        self.invoke(request, fault)
-        self.run_retries(request)
+        """Run the request until it has ended. Returns CloudFormation's verdict."""
+        self.run_to_fault(request, fault)
+        self.finish(request)
+        self.wait_for_timeout(request)
         return self.verdict(request)
 
-    def verdict(self, request: SentRequest) -> Verdict:
-        """Judge the response that CloudFormation accepted."""
-        response = self.server.accepted_response(request.event["ResponseURL"])
-        return judge(response, request.event) if response else Verdict(succeeded=False, reason=NO_RESPONSE)
+    def wait_for_timeout(self, request: SentRequest) -> None:
+        """Wait until the ServiceTimeout of a request without a response has ended."""
+        if not request.canceled and self.verdict(request).reason == NO_RESPONSE:
+            self.clock.advance(max(0.0, request.deadline - self.clock.now()) + 1)
 
     def generated_id(self) -> str:
         """Return a physical ID as CloudFormation generates it for a Create without a response."""

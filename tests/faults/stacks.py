@@ -61,12 +61,13 @@ class Stacks:
         self._waiting[event["ResponseURL"]] = _Waiting(event, deadline)
         self._note(event, "IN_PROGRESS", event.get("PhysicalResourceId", ""))
 
-    def stop_waiting(self, stack_id: str) -> None:
-        """Cancel the requests of a stack: their responses are ignored from now on."""
-        for url, waiting in list(self._waiting.items()):
-            if waiting.event["StackId"] == stack_id:
-                del self._waiting[url]
-                self._note(waiting.event, "FAILED", waiting.event.get("PhysicalResourceId", ""), "cancelled")
+    def stop_waiting(self, stack_id: str) -> list[str]:
+        """Cancel the requests of a stack: their responses are ignored from now on. Returns their ResponseURLs."""
+        canceled = [url for url, waiting in self._waiting.items() if waiting.event["StackId"] == stack_id]
+        for url in canceled:
+            event = self._waiting.pop(url).event
+            self._note(event, "FAILED", event.get("PhysicalResourceId", ""), "cancelled")
+        return canceled
 
     def receive(self, url: str, body: bytes) -> None:
         """Accept a response if CloudFormation still waits for it. From then on it knows the physical ID."""

@@ -1,4 +1,4 @@
-"""Every fault point of a Create of every type, mutations, known attacks, and a few random histories.
+"""Every fault point of a Create of every type, the troubles of the queue, mutations, known attacks, random histories.
 
 `make faults` runs the rest.
 """
@@ -29,8 +29,9 @@ def workers() -> Iterator[WorkerPool]:
         yield pool
 
 
+@pytest.mark.shows("process killed while a request waits")
 def test_interrupted_create_purchases_once_leaks_nothing_and_responds(workers: WorkerPool) -> None:
-    recordings = workers.record(plan.STANDARD_CREATES)
+    recordings = workers.record(plan.SLICE)
     report, scenarios = Report(recordings), plan.short(recordings)
     for result in workers.run(scenarios):
         report.add(result)
@@ -40,12 +41,22 @@ def test_interrupted_create_purchases_once_leaks_nothing_and_responds(workers: W
     assert not report.wrong, "\n\n".join(map(str, report.wrong))
 
 
+@pytest.mark.shows("message delivered twice", "message delivered early, late or out of order", "queue unavailable")
+@pytest.mark.shows("message in the dead-letter queue", "message sent by a newer version")
+def test_troubles_of_the_queue_change_no_result(workers: WorkerPool) -> None:
+    results = workers.run(plan.short_troubles())
+
+    assert not any(result.wrong for result in results), "\n\n".join(str(each) for each in results if each.wrong)
+    failed = [result.name for result in results if result.findings.failed]
+    assert all("@dead" in name for name in failed), failed
+
+
 @pytest.mark.parametrize("mutation", MUTATIONS)
-def test_provider_without_one_mechanism_purchases_twice_or_leaks(workers: WorkerPool, mutation: str) -> None:
+def test_provider_without_one_mechanism_is_detected(workers: WorkerPool, mutation: str) -> None:
     [recorded] = workers.run(run for run in plan.mutated(mutation) if run.variant == "sms-phone-number")
     kills = plan.mutated_kills(recorded)
 
-    assert detections(workers.run(kills)) > 0
+    assert detections([recorded, *workers.run(kills)]) > 0
     assert detections(workers.run(attrs.evolve(kill, mutation=None) for kill in kills[::3])) == 0
 
 

@@ -11,10 +11,9 @@ from multiprocessing import get_context
 
 from tests.faults.audit import Findings
 from tests.faults.environment import Environment
-from tests.faults.follow_ups import RequestKind
 from tests.faults.history import History, run_history
 from tests.faults.invocation import initialize_runtime
-from tests.faults.scenario import Scenario, ScenarioResult, ScenarioRunner
+from tests.faults.scenario import RecordedRequest, Scenario, ScenarioResult, ScenarioRunner
 
 _runner: ScenarioRunner
 """Of this worker process."""
@@ -29,8 +28,8 @@ def _start() -> None:
     _runner.warm_up()
 
 
-def _record(variant: str, kind: RequestKind) -> list[str]:
-    return _runner.recorded_calls(variant, kind)
+def _record(request: RecordedRequest) -> list[list[str]]:
+    return _runner.recorded_calls(request)
 
 
 def _run(scenario: Scenario | History, *, keep_log: bool = False) -> ScenarioResult:
@@ -50,9 +49,9 @@ class WorkerPool(ProcessPoolExecutor):
         super().__init__(jobs, get_context("spawn"), _start)
         self._jobs = jobs
 
-    def record(self, requests: Iterable[tuple[str, RequestKind]]) -> dict[tuple[str, RequestKind], list[str]]:
+    def record(self, requests: Iterable[RecordedRequest]) -> dict[RecordedRequest, list[list[str]]]:
         """Return the calls of each request without a fault. Raises AssertionError if one fails."""
-        futures = {request: self.submit(_record, *request) for request in requests}
+        futures = {request: self.submit(_record, request) for request in requests}
         return {request: future.result() for request, future in futures.items()}
 
     def run(

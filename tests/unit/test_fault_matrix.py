@@ -53,13 +53,14 @@ def test_missing_tests_and_unknown_markers_are_reported() -> None:
     sorted({pattern for group in fault_catalogue.FAULTS.values() for f in group.values() for pattern in f.scenarios}),
 )
 def test_scenarios_of_the_catalogue_are_planned(pattern: str) -> None:
-    recordings = {key: [*12 * ["dynamodb.UpdateItem"], "response"] for key in plan.requests()}
+    recordings = {key: 2 * [[*12 * ["dynamodb.UpdateItem"], "sqs.SendMessage", "response"]] for key in plan.requests()}
 
     assert fnmatch.filter(map(str, plan.full(recordings)), pattern)
 
 
 def test_every_resource_type_has_fault_scenarios_with_a_replacement() -> None:
-    planned = {declarations.VARIANTS[variant].type_name for variant, request in plan.requests() if request == "replace"}
+    replaced = (variant for variant, request, _ in plan.requests() if request == "replace")
+    planned = {declarations.VARIANTS[variant].type_name for variant in replaced}
 
     missing = set(resources.type_names()) - planned
     assert not missing, f"declare a change that needs a replacement in tests/faults/declarations.py: {sorted(missing)}"

@@ -8,6 +8,7 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -54,14 +55,31 @@ class QueuedMessage:
         return {"Records": [record]}
 
 
+@dataclass
+class _Refusal:
+    """The next `times` calls of an action fail, after `after` calls that succeed."""
+
+    times: float
+    after: int = 0
+    code: str = "InternalError"
+
+    def applies(self) -> bool:
+        if self.after > 0:
+            self.after -= 1
+            return False
+        self.times -= 1
+        return self.times >= 0
+
+
 class QueueApi(ThreadingHTTPServer):
-    """One queue and its API. Use as a context manager."""
+    """One queue and its API. Use as a context manager. `now` is its clock, in seconds since the epoch."""
 
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        self.now = now
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.queue_url = f"{self.url}/{ACCOUNT}/requests"
         self._lock = threading.Lock()
@@ -70,7 +88,9 @@ class QueueApi(ThreadingHTTPServer):
         """Of all messages that were sent."""
         self.calls: list[tuple[str, int]] = []
         """Action and seconds of every accepted call."""
-        self._refused: dict[str, float] = {}
+        self.keeps_visibility = True
+        """Whether ChangeMessageVisibility has an effect. It is accepted in any case."""
+        self._refused: dict[str, _Refusal] = {}
 
     def __enter__(self) -> Self:
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -88,14 +108,19 @@ class QueueApi(ThreadingHTTPServer):
         with self._lock:
             for kept in (self.messages, self.bodies, self.calls, self._refused):
                 kept.clear()
+            self.keeps_visibility = True
 
-    def refuse(self, action: str, times: float = float("inf")) -> None:
-        """Make the next calls of an action fail with an internal error."""
-        self._refused[action] = times
+    def refuse(self, action: str, times: float = float("inf"), *, after: int = 0, code: str = "InternalError") -> None:
+        """Make the next calls of an action fail, after `after` calls that succeed."""
+        self._refused[action] = _Refusal(times, after, code)
+
+    def allow(self) -> None:
+        """Refuse no more calls."""
+        self._refused.clear()
 
     def send(self, body: str, delay: float = 0) -> QueuedMessage:
         """Accept a message, as Lambda sends one to a destination."""
-        message = QueuedMessage(body, time.time(), time.time() + delay)
+        message = QueuedMessage(body, self.now(), self.now() + delay)
         with self._lock:
             self.messages[message.message_id] = message
             self.bodies.append(body)
@@ -104,14 +129,17 @@ class QueueApi(ThreadingHTTPServer):
     def receive(self) -> QueuedMessage | None:
         """Return a visible message, which is hidden for the visibility timeout of the queue."""
         with self._lock:
-            now = time.time()
             message = min(self.messages.values(), key=lambda one: one.visible_at, default=None)
-            if message is None or message.visible_at > now:
+            if message is None or message.visible_at > self.now():
                 return None
-            message.visible_at = now + VISIBILITY_TIMEOUT
-            message.receipt_handle = str(uuid4())
-            message.receives += 1
-            return message
+            return self.hide(message)
+
+    def hide(self, message: QueuedMessage) -> QueuedMessage:
+        """Receive this message, whether it is visible or not."""
+        message.visible_at = self.now() + VISIBILITY_TIMEOUT
+        message.receipt_handle = str(uuid4())
+        message.receives += 1
+        return message
 
     def delete(self, message: QueuedMessage) -> None:
         with self._lock:
@@ -125,12 +153,9 @@ class QueueApi(ThreadingHTTPServer):
     def answer(self, action: str, parameters: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Process one call. Returns the HTTP status and the body."""
         with self._lock:
-            if self._refused.get(action, 0) > 0:
-                self._refused[action] -= 1
-                return 500, {
-                    "__type": "com.amazonaws.sqs#InternalError",
-                    "message": "We encountered an internal error.",
-                }
+            if (refusal := self._refused.get(action)) is not None and refusal.applies():
+                status = 500 if refusal.code == "InternalError" else 400
+                return status, {"__type": f"com.amazonaws.sqs#{refusal.code}", "message": "The call is refused."}
         shape: Any = _MODEL.operation_model(action).input_shape
         report = ParamValidator().validate(parameters, shape)
         name, most = _RANGES[action]
@@ -143,7 +168,8 @@ class QueueApi(ThreadingHTTPServer):
         with self._lock:
             for message in self.messages.values():
                 if message.receipt_handle == parameters["ReceiptHandle"]:
-                    message.visible_at = time.time() + parameters["VisibilityTimeout"]
+                    if self.keeps_visibility:
+                        message.visible_at = self.now() + parameters["VisibilityTimeout"]
                     return 200, {}
         return 400, {
             "__type": "com.amazonaws.sqs#ReceiptHandleIsInvalid",
