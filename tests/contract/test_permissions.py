@@ -42,7 +42,7 @@ IN_TRANSACTION = {
     "ConditionCheck": "ConditionCheckItem",
 }
 """IAM actions by the name of an item (DynamoDB developer guide, "IAM and transactions")."""
-ONLY_RELEASES_NEED = {"dynamodb:GetItem", "dynamodb:ConditionCheckItem"}
+ONLY_RELEASES_NEED = {"dynamodb:ConditionCheckItem"}
 """Actions on the state table that the sweep has even without AllowSweepRelease."""
 NUMBERS = (":phone-number/", ":sender-id/")
 MANAGED = "aws:ResourceTag/cfn-telephony:managed-by"
