@@ -1,9 +1,12 @@
 """Routes a request to its service and returns the response. No request is forwarded to a network."""
 
+import copy
 import json
 import re
 import traceback
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -16,6 +19,7 @@ from moto.core.request import Request
 from moto.core.responses import ActionResult, BaseResponse, get_service_model
 from moto.core.routing import NotFound, get_service_router
 from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.responses import DynamoHandler
 
 from local.telecom import world
@@ -48,9 +52,37 @@ class _WorldDynamoHandler(DynamoHandler):  # type: ignore[misc]
         executed_at = current.transactions.get(token, 0)
         if token is not None and current.clock.now() - executed_at < _TRANSACTION_TOKEN_LIFETIME:
             return ActionResult({})
-        result = super().transact_write_items()
+        with _transacted_items_only(self.dynamodb_backend, self.body["TransactItems"]):
+            result = super().transact_write_items()
         current.transactions[token] = current.clock.now()
         return result
+
+
+@contextmanager
+def _transacted_items_only(backend: Any, writes: list[dict[str, dict[str, Any]]]) -> Iterator[None]:
+    """Show moto only the items of a transaction, because it copies each table of the transaction for a roll-back."""
+    tables, keys = backend.tables, defaultdict[str, list[Any]](list)
+    for operation in (operation for write in writes for operation in write.values()):
+        table, names = tables.get(operation.get("TableName")), operation.get("Key") or operation.get("Item") or {}
+        if table is not None and table.range_key_attr in names and table.hash_key_attr in names:
+            key = DynamoType(names[table.hash_key_attr]), DynamoType(names[table.range_key_attr])
+            keys[table.name].append(key)
+    backend.tables = tables.copy()
+    for name, written in keys.items():
+        backend.tables[name] = part = copy.copy(tables[name])
+        part.items = defaultdict(dict)
+        for partition, sort in written:
+            if sort in tables[name].items.get(partition, {}):
+                part.items[partition][sort] = tables[name].items[partition][sort]
+    try:
+        yield
+    finally:
+        for name, written in keys.items():
+            for partition, sort in written:
+                tables[name].items[partition].pop(sort, None)
+            for partition, items in backend.tables[name].items.items():
+                tables[name].items[partition].update(items)
+        backend.tables = tables
 
 
 @dataclass(frozen=True)

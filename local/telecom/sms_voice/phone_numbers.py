@@ -1,7 +1,7 @@
 """Requesting, updating, releasing and describing phone numbers."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from local.telecom.behaviours import behaves
 from local.telecom.rules import Json, idempotent
@@ -102,16 +102,16 @@ class PhoneNumbers(State):
 
     def _pick(self, parameters: Json) -> str:
         """Return the first unused number that matches the preference."""
-        available = self._available(parameters["IsoCountryCode"], parameters)
-        if not available:
+        first = next(self._available(parameters["IsoCountryCode"], parameters), None)
+        if first is None:
             field = ("NumberPreference", "matches no available number")
             raise Validation("sms.number.preference_unmet", _INVALID, field)
-        return available[0][1]
+        return first[1]
 
-    def _available(self, country: str, parameters: Json) -> list[tuple[int, str]]:
+    def _available(self, country: str, parameters: Json) -> Iterator[tuple[int, str]]:
         preferences = parameters.get("NumberPreference", [])
         numbers = enumerate(inventory(country, parameters["NumberType"]))
-        return [(i, number) for i, number in numbers if number not in self._used and preferred(number, preferences)]
+        return ((i, number) for i, number in numbers if number not in self._used and preferred(number, preferences))
 
     def update_phone_number(self, parameters: Json) -> Json:
         """Change settings; a member that is absent from the request does not change."""
