@@ -17,12 +17,12 @@ import attrs
 
 from benchmarks import artifacts, chart, cost, figures, report
 from benchmarks.artifacts import ROOT, Artifact
-from benchmarks.bulk import PROVIDER, Strategies
+from benchmarks.bulk import PROVIDER
 from benchmarks.container import Container
 from benchmarks.cost import Cost, Samples
+from benchmarks.figures import Figure
 from benchmarks.services import Services
 
-_COUNTS = (25, 100, 400)
 _log = logging.getLogger("benchmarks")
 
 
@@ -33,7 +33,7 @@ def main() -> None:
     samples, build = Samples(), ROOT / "build"
     # The simulation runs in its own process because it replaces that process's clock.
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT / 'functions'}{os.pathsep}{ROOT}"}
-    command = [sys.executable, "-m", "benchmarks.bulk", *map(str, _COUNTS)]
+    command = [sys.executable, "-m", "benchmarks.bulk"]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE) as simulation:  # noqa: S603
         try:
             _log.info("Build")
@@ -43,14 +43,14 @@ def main() -> None:
                 provider, copy = built["provider"], build / "bench/without_bytecode"
                 bytecode = cost.bytecode_ratios(provider, costs["provider"], services, samples, copy)
                 calls = {name: _calls_per_create(artifact, services) for name, artifact in built.items()}
-            _log.info("Concurrent Creates")
+            _log.info("Many numbers")
             output, _ = simulation.communicate()
         finally:
             simulation.kill()
     if simulation.returncode:
-        raise RuntimeError("the simulation of concurrent Creates failed")
-    bulk: dict[int, Strategies] = {int(count): found for count, found in json.loads(output).items()}
-    found = figures.of_costs(costs, provider.mib, bytecode, samples.unit) | figures.of_bulk(bulk)
+        raise RuntimeError("the simulation of many numbers failed")
+    bulk = figures.of_bulk(json.loads(output))
+    found = figures.of_costs(costs, provider.mib, bytecode, samples.unit) | bulk
     tables = [report.of_costs(built, costs, calls, samples.unit), report.of_bulk(bulk)]
     print(*tables, report.of_figures(found), sep="\n\n")  # noqa: T201
     content = {
@@ -61,7 +61,7 @@ def main() -> None:
     }
     (build / "bench-report.json").write_text(json.dumps(content, indent=2) + "\n")
     report.update_readme(ROOT / "README.md", report.readme_block(tables, samples))
-    (ROOT / "docs/benchmark.svg").write_text(_chart(costs, bulk))
+    (ROOT / "docs/benchmark.svg").write_text(_chart(costs, bulk["bulk_400_concurrency_10"]))
 
 
 def _calls_per_create(artifact: Artifact, services: Services) -> int:
@@ -73,19 +73,19 @@ def _calls_per_create(artifact: Artifact, services: Services) -> int:
         return services.calls().total() - before
 
 
-def _chart(costs: Mapping[str, Cost], bulk: Mapping[int, Strategies]) -> str:
+def _chart(costs: Mapping[str, Cost], creates: Figure) -> str:
     def ratios(title: str, kind: str) -> chart.Panel:
         base = median(getattr(costs["crhelper"], kind))
         values = {report.LABELS[name]: median(getattr(one, kind)) / base for name, one in costs.items()}
         return chart.of_ratios(f"{title} (crhelper = 1)", values)
 
-    count = _COUNTS[1]
-    results = {name: (run["created"], run["failed"]) for name, run in bulk[count].items()}
+    runs = {PROVIDER: creates.value, **creates.value["others"]}
+    results = {name: (run["created"], run["failed"]) for name, run in runs.items()}
     panels = [
         ratios("Cold start with first Create", "cold"),
         ratios("Warm Create on new connections", "warm"),
         ratios("Peak memory", "rss_mib"),
-        chart.of_results(f"{count} concurrent Creates in one stack, limited to one call per second", results),
+        chart.of_results("400 Creates in an account with 10 concurrent executions and one call per second", results),
     ]
     return chart.svg(panels, "cfn-telephony compared with other custom resource handlers", PROVIDER)
 
