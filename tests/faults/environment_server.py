@@ -253,6 +253,7 @@ class EnvironmentServer:
 
     def by_hand(self, operation: str, physical_id: str, **more: Any) -> None:
         """Release, protect or request a number as an operator does."""
+        self._telecom.observe()  # A slow purchase may have taken effect, which is not the operator's.
         getattr(self._telecom, f"{operation}_by_hand")(physical_id, **more)
 
     def check_changes(self, *, enabled: bool) -> None:
@@ -345,6 +346,8 @@ class EnvironmentServer:
         """Change the items as a newer version of the provider does, with states and attributes of its own."""
         with self._telecom._lock:
             for item in self._table().all_items():
+                if "state_before" in item.attrs:
+                    continue
                 if "purchase_state" in item.attrs:
                     item.attrs["state_before"] = item.attrs["purchase_state"]
                     item.attrs["purchase_state"] = _LATER
