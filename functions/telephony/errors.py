@@ -131,7 +131,7 @@ class TagsNotVisibleError(UnknownOutcomeError):
 class DeferredError(UnknownOutcomeError):
     """A call was not made, because its rate-limit reservation is due later. The reservation is kept.
 
-    calls: service and operation of the calls that were waited for.
+    calls: service and operation of the reserved calls. Empty if no reservation was in time: then none was made.
     """
 
     def __init__(self, cause: str, *, at: float, calls: tuple[tuple[str, str], ...] = ()) -> None:

@@ -358,8 +358,11 @@ def test_ledger_records_purchase_and_its_owner(harness: Harness, kind: Kind) -> 
     assert int(outcome["expiration"]["N"]) > 0
 
 
-def test_invocation_without_lease_finds_purchase_of_another(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invocation_without_lease_finds_purchase_of_another(
+    harness: Harness, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The record was written without a lease; another delivery took the lease, claimed a number and failed."""
+    configure(IN_PLACE_WAIT_SECONDS="5")  # The other delivery waits until the first is no longer in progress.
     from telephony.handlers import provider  # noqa: PLC0415
 
     kind = connect_phone_number(connect_instance(harness))

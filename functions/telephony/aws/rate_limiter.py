@@ -33,6 +33,8 @@ _WRITE_LATENCY = 0.05
 _ATTEMPTS = 20
 _LEAD = 0.5
 """Seconds before the slots of the later calls at which the first call starts, so that they are made at their slots."""
+_SPARE = 3
+"""The last slots before a request's deadline, which only a request can take that has missed its own."""
 _MISSED = 0.2
 """Seconds after which a slot is missed. A late call would meet the call of the next slot, and one is throttled."""
 
@@ -53,7 +55,7 @@ def start_invocation(
     """Replace the reservations of an earlier request by those of this one. Times are in seconds since the epoch.
 
     first_until: how long this invocation can wait for the slot of its first call. wait_until: for those of later calls.
-    latest: how long the request can.
+    latest: when the last call of the request can be made.
     """
     _wait_until.set(first_until)
     _later_until.set(wait_until)
@@ -146,12 +148,12 @@ def return_writes(slots: Slots) -> list[TransactWriteItemTypeDef]:
 
 
 def _reserve_or_use_missed(name: str, per_second: float, number: int) -> list[float]:
+    missed, latest = _missed.get({}).get(name, []), _latest.get()
+    if len(missed) < number:
+        return _reserve(name, per_second, number, latest - _SPARE * _INTERVAL_FACTOR / per_second)
     try:
-        return _reserve(name, per_second, number)
+        return _reserve(name, per_second, number, latest)
     except DeferredError:
-        missed = _missed.get({}).get(name, [])
-        if len(missed) < number:
-            raise
         return [missed.pop(0) for _ in range(number)]
 
 
@@ -165,9 +167,9 @@ def _key(name: str) -> state_table.Key:
     return state_table.key(_PARTITION, name)
 
 
-def _reserve(name: str, per_second: float, number: int) -> list[float]:
+def _reserve(name: str, per_second: float, number: int, latest: float) -> list[float]:
     """Take slots: from now, if none is reserved, else slots that were returned, else those after the last one."""
-    interval, latest = _INTERVAL_FACTOR / per_second, _latest.get()
+    interval = _INTERVAL_FACTOR / per_second
     span = number * interval
     for _ in range(_ATTEMPTS):
         now = clock.now()

@@ -232,7 +232,7 @@ class Invocation(Retrier):
 
     def deferred(self, error: DeferredError) -> HandlerError | DeferredError:
         """Return what to raise for a deferred call: a failure if no later invocation can make it in time."""
-        if error.due_at <= self.respond_by - settings().retry_delay:
+        if error.calls:
             return error
         return reasons.RATE_LIMITED.failure(cause=error.cause, left=round(self.respond_by - clock.now()))
 
