@@ -12,7 +12,7 @@ import attrs
 import pytest
 
 from telephony import clock, settings
-from tests.conftest import CONNECT, SMS, Harness, connect_instance, reset_container
+from tests.conftest import CONNECT, SMS, Configure, Harness, connect_instance, reset_container
 from tests.contract.cloudformation import AsyncInvoker
 from tests.contract.declarations import KINDS, SIMULATOR, SMS_PHONE_NUMBER, Kind, connect_phone_number
 from tests.contract.steps import (
