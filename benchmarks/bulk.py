@@ -51,6 +51,8 @@ CONFIGURED_CREATE = {
 CLAIM = {"SearchAvailablePhoneNumbers": 1, "ClaimPhoneNumber": 1, "DescribePhoneNumber": 2}
 """Calls per number, without errors. The first read can be too early."""
 _SLOW_CALL, _SLOW_RATE = f"{_SMS}.ReleasePhoneNumber", 0.05
+_PROMPT = 300.0
+"""Seconds within which a request is refused that does not fit: the longest back-off of Lambda."""
 _ARITHMETIC = re.compile(
     r"\d+ calls of ReleasePhoneNumber are reserved ahead of this one, at 0\.05 per second\. "
     r"This call is due in \d+ seconds\. ServiceTimeout leaves \d+ seconds\."
@@ -124,13 +126,16 @@ def slow_deletes(count: int, seed: int) -> Result:
     started = provider.account.clock.now
     result = provider.run(deletes)
     failed = [request for request in deletes if not provider.response(request).succeeded]
-    responses = [provider.response(request) for request in failed]
-    reasons = [response.content["Reason"] for response in responses]
+    ages = [provider.response(request).at - started for request in failed]
+    reasons = [provider.response(request).content["Reason"] for request in failed]
+    refused = {age: reason for age, reason in zip(ages, reasons, strict=True) if age < _PROMPT}
     result |= {
         "held": provider.held(pinpointsmsvoicev2_backends),
-        "last_failed_seconds": max((response.at - started for response in responses), default=0.0),
-        "explained": all(_ARITHMETIC.search(reason) for reason in reasons),
-        "reason": reasons[0] if reasons else "",
+        "refused": len(refused),
+        "last_refused_seconds": max(refused, default=0.0),
+        "explained": all(_ARITHMETIC.search(reason) for reason in refused.values()),
+        "failed_later": len(failed) - len(refused),
+        "reason": next(iter(refused.values()), ""),
     }
     if not failed:
         return result

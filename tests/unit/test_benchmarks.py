@@ -413,7 +413,7 @@ def run(**changes: Any) -> dict[str, Any]:
 def bulk(**changes: Any) -> dict[str, list[dict[str, Any]]]:
     creates, deletes = run(**changes), run(held=0)
     again = run(held=0)
-    slow = run(held=30, failed=30, explained=True, last_failed_seconds=20.0, again=again)
+    slow = run(held=30, failed=30, explained=True, last_refused_seconds=20.0, failed_later=1, again=again)
     return {
         "bulk_400_concurrency_10": [run(others={"full jitter": run()}), creates | {"others": {}}],
         "bulk_100_configured": [run(sms=run(calls_per_number=7.0), connect=run(calls_per_number=4.0))],
