@@ -80,7 +80,7 @@ OUT_OF_TIME = Reason(
 RATE_LIMITED = Reason(
     Code.THROTTLING,
     "{cause}",
-    "ServiceTimeout leaves {left} seconds. Increase it, or declare fewer resources per deployment.",
+    "Increase ServiceTimeout, or declare fewer resources per deployment.",
 )
 THROTTLED = Reason(
     Code.THROTTLING,

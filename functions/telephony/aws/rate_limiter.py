@@ -184,7 +184,7 @@ def _reserve(name: str, per_second: float, number: int, latest: float) -> list[f
             continue
         next_at = float(item.get("next_at", {}).get("N", 0))
         if (last := next_at + span - interval) > max(now, latest):
-            raise DeferredError(_explained(name, per_second, last - now), at=last)
+            raise DeferredError(_explained(name, per_second, last - now, latest - now), at=last)
         values = {":now": state_table.number(now), ":span": state_table.number(span)}
         values[":latest"] = state_table.number(min(latest - span + interval, _FOREVER))
         condition = "next_at > :now AND next_at <= :latest"
@@ -211,10 +211,10 @@ def _immediate(span: float, now: float) -> tuple[str, str, state_table.Values]:
     return "SET next_at = :next REMOVE returned", "attribute_not_exists(next_at) OR next_at <= :now", values
 
 
-def _explained(name: str, per_second: float, seconds: float) -> str:
+def _explained(name: str, per_second: float, seconds: float, left: float) -> str:
     operation = name.rpartition(".")[2]
     ahead = round(seconds * per_second / _INTERVAL_FACTOR)
     return (
         f"{ahead} calls of {operation} are reserved ahead of this one, at {per_second:g} per second. "
-        f"This call is due in {seconds:.0f} seconds."
+        f"This call is due in {seconds:.0f} seconds. ServiceTimeout leaves {max(0, left):.0f} seconds."
     )

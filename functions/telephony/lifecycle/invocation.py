@@ -234,7 +234,7 @@ class Invocation(Retrier):
         """Return what to raise for a deferred call: a failure if no later invocation can make it in time."""
         if error.calls:
             return error
-        return reasons.RATE_LIMITED.failure(cause=error.cause, left=round(self.respond_by - clock.now()))
+        return reasons.RATE_LIMITED.failure(cause=error.cause)
 
     def throttled(self, error: ThrottledError) -> HandlerError | UnknownOutcomeError:
         """Return a failure if the response is due, else the error."""
