@@ -49,7 +49,7 @@ QUEUE_TROUBLES: Mapping[str, str] = {
     "unsent": "no message can be sent, so that Lambda retries, and sends the request to the queue itself",
     "dead": "the message moves to the dead-letter queue",
     "newer": "a newer provider sent the message; after two deliveries this version is the newer one",
-    "upgraded": "a newer provider wrote the records; after the first delivery this version is the newer one",
+    "upgraded": "a newer provider wrote the records before every other delivery",
     "interleaved": "all messages and retries of all requests are delivered when they are due",
 }
 """What happens to the queue during a request, by name. The names are also behaviors of a scenario."""
@@ -163,7 +163,7 @@ class RequestDelivery:
     def _receive(self, request: SentRequest, message_id: str) -> dict[str, Any]:
         steps = sum(result.function == "continuation" for result in request.invocations)
         if self.trouble == "upgraded":
-            (self.server.downgrade if steps else self.server.upgrade)()
+            (self.server.downgrade if steps % 2 else self.server.upgrade)()
         newer = self.trouble == "newer" and steps < _NEWER_DELIVERIES
         received: dict[str, Any] = self.server.receive_message(message_id, 2 if newer else None)
         # The event contains the signed URL. No other field may contain a secret.
