@@ -77,6 +77,8 @@ class Services:
             "AWS_ENDPOINT_URL_CLOUDFORMATION": self._stacks.url,
             "ALLOWED_RESPONSE_HOSTS": self._sink.host,
             "STATE_TABLE": table,
+            # Reservations are made, but never waited for: sleeps are not real where events follow each other.
+            "CALL_RATES": "pinpoint-sms-voice-v2=1000",
             "IDEMPOTENCY_TABLE": "idempotency",
             "POWERTOOLS_LOG_LEVEL": "INFO",
             "POWERTOOLS_LOGGER_LOG_EVENT": "false",
