@@ -62,6 +62,7 @@ def main() -> int:
         if run.missing == 0 and not arguments.slice and arguments.only == "*":
             good &= run.detects_mutations()
             good &= run.passes_histories(arguments.histories)
+        run.print_wrong()
     return int(not (good and (run.missing == 0 or arguments.seconds is not None)))
 
 
@@ -111,6 +112,11 @@ class _PlanRun:
             _console.print(f"INCOMPLETE: {self.missing} scenarios of the plan did not run.")
         complete = self.only != "*" or self.missing > 0 or report.killed == report.fault_points
         return not report.wrong and complete
+
+    def print_wrong(self) -> None:
+        """Print the names of the wrong scenarios again, as the last lines of a long log."""
+        for result in self._report.wrong:
+            _console.print(f"wrong: {result.name}: {result.defect or result.findings.nonzero}")
 
     def detects_mutations(self) -> bool:
         """Verify that the scenarios detect a provider without the ledger, the token, the tags or the message."""
