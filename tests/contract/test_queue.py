@@ -11,10 +11,10 @@ import pytest
 import time_machine
 
 from telephony.handlers import continuation
-from tests.conftest import SMS, Configure, Context, Harness
+from tests.conftest import SMS, Configure, Context, Harness, VirtualClock
 from tests.contract.cloudformation.queue import QueuedMessage
 from tests.contract.declarations import SIMULATOR, Kind
-from tests.contract.steps import SERVER_ERROR, fault
+from tests.contract.steps import DENIED, SERVER_ERROR, fault
 
 WAITING: dict[str, Any] = {
     "resource_type": "Custom::SmsPhoneNumber",
@@ -238,6 +238,16 @@ def test_message_of_a_newer_version_waits_and_is_answered_in_the_last_invocation
 
 
 @pytest.mark.usefixtures("virtual_clock")
+@pytest.mark.shows("message sent by a newer version")
+@pytest.mark.parametrize("event", [None, {}, {"Request": {"RequestType": "Create"}}], ids=["none", "empty", "other"])
+def test_message_of_a_newer_version_with_another_event_stays_in_the_queue(harness: Harness, event: object) -> None:
+    _, message = waiting(harness)
+    message.body = json.dumps({"version": 2, "event": event})
+
+    assert receive(message) is False
+
+
+@pytest.mark.usefixtures("virtual_clock")
 @pytest.mark.shows("message in the dead-letter queue")
 def test_request_whose_url_has_expired_is_dropped(harness: Harness) -> None:
     request, message = waiting(harness)
@@ -288,3 +298,33 @@ def test_table_that_is_unavailable_until_the_end_is_answered(
     assert "state table" in answer["Reason"]
     assert time.time() - began < 600
     assert harness.held() == {}
+
+
+@pytest.mark.usefixtures("virtual_clock")
+@pytest.mark.shows("state table unavailable before the purchase")
+def test_shortest_service_timeout_is_kept_without_the_table(
+    harness: Harness, configure: Configure, virtual_clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, kind: Kind
+) -> None:
+    """Each call of the table takes two seconds, and each message is delivered two seconds late."""
+    configure(SERVICE_TIMEOUT_MARGIN_SECONDS="120")
+    for operation in ("PutItem", "GetItem"):
+        harness.telecom.fault("dynamodb", operation, "error", **DENIED, times=99_999)
+    serve = harness.telecom.serve
+    deliver = harness.queue.receive
+
+    def slow(request: Any) -> Any:
+        virtual_clock.shift(2)
+        return serve(request)
+
+    def late() -> QueuedMessage | None:
+        virtual_clock.shift(2)
+        return deliver()
+
+    monkeypatch.setattr(harness.telecom, "serve", slow)
+    monkeypatch.setattr(harness.queue, "receive", late)
+    began = time.time()
+
+    answer = harness.send("Create", resource_type=kind.type, properties=kind.properties | {"ServiceTimeout": "60"})
+
+    assert answer["Status"] == "FAILED"
+    assert time.time() - began < 60

@@ -47,7 +47,7 @@ def _continue(record: Mapping[str, Any], context: LambdaContext) -> bool:
             message.event, context, received_at=message.sent_at, known_version=message.known_version
         )
     except NotARequestError:
-        return True  # No response is expected.
+        return message.known_version  # No response is expected, unless a newer version can read the event.
     if due_at is None:
         return True
     if message.receives > _MAX_DELIVERIES:

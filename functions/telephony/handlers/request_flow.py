@@ -125,7 +125,7 @@ def _answer(invocation: Invocation, *, known_version: bool) -> tuple[str, bytes]
     except UnknownOutcomeError as unknown:
         # Another invocation may have the outcome, and deliver it. FAILED is safe: its Delete releases by evidence.
         half_margin = (invocation.service_deadline - invocation.respond_by) / 2
-        if clock.now() < invocation.respond_by + half_margin:
+        if clock.now() + settings().retry_delay < invocation.respond_by + half_margin:
             raise
         error = reasons.STILL_UNKNOWN.failure(cause=unknown.cause)
     except Exception as defect:  # noqa: BLE001 - every request is answered
