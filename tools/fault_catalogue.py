@@ -171,8 +171,8 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
         ),
         "calls throttled": Fault(
             "The service throttles, for example because other clients use the account.",
-            "The call keeps its turn and is repeated in the next interval, if necessary from the queue, until two "
-            "minutes before ServiceTimeout.",
+            "The call is reserved again and repeated, if necessary from the queue, until two minutes before "
+            "ServiceTimeout.",
         ),
         "purchase rejected by the service": Fault(
             "The service rejects the request: quota, permission, spending limit or invalid value.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 import time
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from telephony import clock
 from tests.conftest import CONNECT, SMS, Configure, Harness, VirtualClock, connect_instance
 from tests.contract.declarations import SMS_PHONE_NUMBER, Kind, connect_phone_number, template
+from tests.contract.steps import DENIED
 
 REQUEST = f"{SMS}.RequestPhoneNumber"
 NUMBER: dict[str, Any] = {"resource_type": SMS_PHONE_NUMBER.type, "properties": SMS_PHONE_NUMBER.properties}
@@ -119,7 +120,9 @@ def test_requests_that_are_too_late_take_no_reservation(harness: Harness, config
 
 
 @pytest.mark.usefixtures("virtual_clock")
-def test_throttled_call_is_repeated_in_the_next_interval(harness: Harness, configure: Configure) -> None:
+@pytest.mark.shows("calls throttled")
+def test_throttled_call_takes_a_slot_of_its_own(harness: Harness, configure: Configure) -> None:
+    """It does not meet the call of another request, of which one would be throttled again."""
     configure(CALL_RATES=f"{REQUEST}=0.01")
     harness.telecom.fault(SMS, "RequestPhoneNumber", "throttle", times=1)
     with harness.function(continues=False) as function:
@@ -129,12 +132,43 @@ def test_throttled_call_is_repeated_in_the_next_interval(harness: Harness, confi
 
     assert harness.send("Create", logical_id="Fifth", **NUMBER)["Status"] == "SUCCESS"
 
-    created = [run["physical_id"]["S"] for run in sorted(harness.purchases(), key=lambda row: row["pk"]["S"])]
-    assert len(created) == 5
-    steps = [
-        json.loads(step.event["Records"][0]["body"])["event"]["LogicalResourceId"] for step in harness.invoker.steps
-    ]
-    assert steps[0] == "First", "before those that reserved after it"
+    assert harness.held() == {"phone_numbers": 5}
+    calls = sorted(call["at"] for call in harness.telecom.log() if call["operation"] == "RequestPhoneNumber")
+    assert len(calls) == 6
+    assert all(later - earlier > 100 for earlier, later in itertools.pairwise(calls))
+
+
+@pytest.mark.usefixtures("virtual_clock")
+@pytest.mark.shows("calls throttled")
+def test_throttled_call_without_a_slot_in_time_is_repeated_in_the_next_interval(
+    harness: Harness, configure: Configure
+) -> None:
+    configure(CALL_RATES=f"{REQUEST}=0.1")
+    harness.telecom.fault(SMS, "RequestPhoneNumber", "throttle", after=1)
+    with harness.function(continues=False) as function:
+        function.post("Create", logical_id="First", **NUMBER)
+        function.invoker.settle()
+        throttled = function.post("Create", logical_id="Throttled", **ONE_MINUTE)
+        function.invoker.settle()
+        for index in range(5):  # until after the last request's ServiceTimeout
+            function.post("Create", logical_id=f"Later{index}", **NUMBER)
+            function.invoker.settle()
+    harness.invoker.resume()
+
+    assert harness.response(throttled)["Status"] == "SUCCESS"
+
+
+@pytest.mark.usefixtures("virtual_clock")
+@pytest.mark.shows("calls throttled")
+def test_throttled_call_is_repeated_although_the_table_does_not_answer(harness: Harness, configure: Configure) -> None:
+    configure(CALL_RATES=f"{REQUEST}=0.1", IN_PLACE_WAIT_SECONDS="30")
+    harness.telecom.fault(SMS, "RequestPhoneNumber", "throttle")
+    harness.telecom.fault("dynamodb", "UpdateItem", "error", **DENIED)
+
+    assert harness.send("Create", **NUMBER)["Status"] == "SUCCESS"
+
+    assert len(harness.invoker.invocations) == 1
+    assert harness.queue.bodies == []
 
 
 @pytest.mark.shows("invocation close to its timeout")

@@ -85,9 +85,17 @@ def acquire(service: str, operation: str) -> None:
 
 
 def repeat(service: str, operation: str) -> None:
-    """Reserve a call that was throttled for the next interval: it does not go to the end of the queue."""
+    """Reserve a call that was throttled again: the next slot, or the next interval if that is too late.
+
+    In the next interval it meets the call of another request. One is throttled, and so on until the last request.
+    """
     if per_second := settings().rate(service, operation):
-        _own(f"{service}.{operation}").insert(0, clock.now() + _INTERVAL_FACTOR / per_second)
+        name = f"{service}.{operation}"
+        try:
+            slots = _reserve(name, per_second, 1, _latest.get())
+        except UnknownOutcomeError:  # A DeferredError, or the table does not answer.
+            slots = [clock.now() + _INTERVAL_FACTOR / per_second]
+        _own(name)[:] = sorted([*_own(name), *slots])
 
 
 def mark_reserved(service: str, operation: str) -> None:
