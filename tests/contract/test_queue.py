@@ -174,6 +174,23 @@ def test_provider_that_cannot_send_raises_so_that_lambda_retries(harness: Harnes
 
 @pytest.mark.usefixtures("virtual_clock")
 @pytest.mark.shows("queue unavailable")
+def test_request_that_could_not_be_sent_keeps_its_reservation(harness: Harness, configure: Configure) -> None:
+    harness.telecom.configure(activation_seconds=0)
+    configure(CALL_RATES=f"{SMS}.RequestPhoneNumber=0.01")  # The second reservation is in 102 seconds.
+    fields = WAITING | {"properties": SIMULATOR}
+    harness.send("Create", logical_id="First", **fields)
+    harness.queue.refuse("SendMessage", times=2)
+    began = time.time()
+
+    second = harness.send("Create", logical_id="Second", issued_at=began - 60, **fields)
+
+    assert [run.outcome for run in harness.invoker.invocations] == ["returned", "raised", "returned"]
+    assert second["Status"] == "SUCCESS"
+    assert time.time() - began < 106, "not 204"
+
+
+@pytest.mark.usefixtures("virtual_clock")
+@pytest.mark.shows("queue unavailable")
 def test_message_that_cannot_be_hidden_is_received_after_the_visibility_timeout(harness: Harness) -> None:
     harness.queue.refuse("ChangeMessageVisibility")
 

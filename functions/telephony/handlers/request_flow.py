@@ -26,6 +26,9 @@ _EARLY = 3.0
 _NEW_REQUEST_WAITS, _CONTINUED_REQUEST_WAITS = 0.2, 0.5
 """The share of settings().in_place_wait for which an invocation waits for a reservation. Many new requests arrive
 together, and those that sleep keep the others waiting. A continued one is received shortly before its reservation."""
+_REPEATED_AFTER = 50
+"""Seconds after which a request that was not received from the queue can have a Progress: Lambda repeats an event that
+could not be sent to the queue after a minute."""
 _URL_LIFETIME = 7200
 """Seconds after which CloudFormation's signed URL accepts no response."""
 
@@ -54,7 +57,8 @@ def handle(
         count("RequestsDropped")
         return None
     stops_at = clock.now() + context.get_remaining_time_in_millis() / 1000
-    saved = _load(request) if received_at is not None else Progress()
+    repeated = request.issued_at is not None and clock.now() - request.issued_at > _REPEATED_AFTER
+    saved = _load(request) if repeated or received_at is not None else Progress()
     if saved is not None and saved.due_at - clock.now() > _EARLY:
         return saved.due_at
     invocation = _start(request, saved or Progress(), stops_at - settings().response_margin, received_at)
