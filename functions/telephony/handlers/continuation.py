@@ -47,7 +47,9 @@ def _continue(record: Mapping[str, Any], context: LambdaContext) -> bool:
             message.event, context, received_at=message.sent_at, known_version=message.known_version
         )
     except NotARequestError:
-        return message.known_version  # No response is expected, unless a newer version can read the event.
+        if not message.known_version:  # A newer version may be able to read the event.
+            count("UnreadableMessages")
+        return message.known_version  # No response is expected to an event of this version.
     if due_at is None:
         return True
     if message.receives > _MAX_DELIVERIES:
