@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -87,15 +88,16 @@ def acquire(service: str, operation: str) -> None:
 def repeat(service: str, operation: str) -> None:
     """Reserve a call that was throttled again: the next slot, or the next interval if that is too late.
 
-    In the next interval it meets the call of another request. One is throttled, and so on until the last request.
+    In the next interval it meets the call of another request. One is throttled, and so on until the last request. A
+    request that holds more slots of the operation repeats the call before them.
     """
     if per_second := settings().rate(service, operation):
         name = f"{service}.{operation}"
-        try:
-            slots = _reserve(name, per_second, 1, _latest.get())
-        except UnknownOutcomeError:  # A DeferredError, or the table does not answer.
-            slots = [clock.now() + _INTERVAL_FACTOR / per_second]
-        _own(name)[:] = sorted([*_own(name), *slots])
+        slots = [clock.now() + _INTERVAL_FACTOR / per_second]
+        if not _own(name):
+            with suppress(UnknownOutcomeError):  # A DeferredError, or the table does not answer.
+                slots = _reserve(name, per_second, 1, _latest.get())
+        _own(name)[:0] = slots
 
 
 def mark_reserved(service: str, operation: str) -> None:
