@@ -33,6 +33,7 @@ from telephony.lifecycle import ledger, progress
 from telephony.lifecycle.ledger import Closed, OpenResult, PurchaseRecord
 from telephony.lifecycle.ledger import PurchaseState as State
 from telephony.lifecycle.progress import Progress
+from tests.contract.state_table import create_state_table
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -646,15 +647,7 @@ def table(container: None, telecom_server: TelecomServer, clients: dict[str, Any
 
     def create() -> None:
         telecom_server.reset()
-        clients["dynamodb"].create_table(
-            TableName="state",
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_state_table(clients["dynamodb"], "state")
 
     return create
 
