@@ -1,8 +1,7 @@
 """Resource Groups Tagging API (awsJson1_1): GetResources for the resources of the other services."""
 
-import base64
-import binascii
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from moto.core.model import OperationModel
@@ -52,16 +51,25 @@ class TaggingResponse(ModelledResponse):
     burst = 15.0
 
     def perform(self, operation: OperationModel, parameters: dict[str, Any]) -> Json:
-        """Return a page of GetResources, in the order of the ARNs. The last page has an empty token."""
+        """Return a page of GetResources. All pages show the first call's result; the last has an empty token."""
         missing = [name for name in parameters if name not in _IMPLEMENTED]
         if operation.name != "GetResources" or missing:
             raise self.not_implemented(" ".join([str(operation.name), *missing]))
-        types, size = parameters.get("ResourceTypeFilters"), parameters.get("ResourcesPerPage", _DEFAULT_PAGE)
+        size, token = parameters.get("ResourcesPerPage", _DEFAULT_PAGE), parameters.get("PaginationToken")
         if not 1 <= size <= _MAXIMUM_PAGE:
             raise InvalidParameter("tagging.page", "ResourcesPerPage must be between 1 and 100")
-        now, unknown = world.current().clock.now(), world.current().options.unindexed_types
+        now, pages = world.current().clock.now(), world.current().tagging_pages
+        found = _read(pages, token, now) if token else self._found(parameters)
+        page, more = found[:size], ""
+        if len(found) > size:
+            more = str(uuid.uuid4())
+            pages[more] = now, found[size:]
+        return {"ResourceTagMappingList": page, "PaginationToken": more}
+
+    def _found(self, parameters: dict[str, Any]) -> list[Json]:
+        """Return the resources that match the filters, by ARN."""
+        unknown, types = world.current().options.unindexed_types, parameters.get("ResourceTypeFilters")
         self._check_types(unknown.intersection(types or ()))
-        after = _read_token(parameters.get("PaginationToken"), now)
         matches = make_tag_matcher(parameters.get("TagFilters"))
         found = {
             one.arn: one.tags
@@ -69,14 +77,9 @@ class TaggingResponse(ModelledResponse):
             if (one.tags or one.extra.get("include_untagged"))
             and match_resource_type(one.resource_type, types)
             and one.resource_type not in unknown
-            and one.arn > after
             and matches(one.tags)
         }
-        page = sorted(found)[:size]
-        return {
-            "ResourceTagMappingList": [{"ResourceARN": arn, "Tags": tag_list(found[arn])} for arn in page],
-            "PaginationToken": _token(page[-1], now) if len(found) > size else "",
-        }
+        return [{"ResourceARN": arn, "Tags": tag_list(tags)} for arn, tags in sorted(found.items())]
 
     @behaves("tagging.types")
     def _resources(self) -> Iterator[TaggedResource]:
@@ -103,19 +106,11 @@ class TaggingResponse(ModelledResponse):
         return InvalidParameter("any.not_implemented", self.not_implemented_message(operation))
 
 
-def _token(arn: str, now: float) -> str:
-    return base64.b64encode(f"{now} {arn}".encode()).decode()
-
-
-def _read_token(token: str | None, now: float) -> str:
-    """Return the last ARN of the page before, "" for the first page."""
-    if not token:
-        return ""
-    try:
-        issued_at, _, arn = base64.b64decode(token, validate=True).decode().partition(" ")
-        expired = now - float(issued_at) > _TOKEN_LIFETIME
-    except (binascii.Error, ValueError) as error:
-        raise InvalidParameter("any.next_token", "The pagination token is not valid.") from error
-    if expired:
+def _read(pages: Mapping[str, tuple[float, list[Json]]], token: str, now: float) -> list[Json]:
+    """Return the resources that follow the page with this token."""
+    if token not in pages:
+        raise InvalidParameter("any.next_token", "The pagination token is not valid.")
+    issued_at, rest = pages[token]
+    if now - issued_at > _TOKEN_LIFETIME:
         raise TokenExpired("tagging.token", "The pagination token has expired.")
-    return arn
+    return rest
