@@ -26,15 +26,13 @@ from local.telecom.connect.models import telecomconnect_backends
 from local.telecom.rules import TagStore
 from local.telecom.sms_voice.models import pinpointsmsvoicev2_backends
 
-NUMBERS_PER_STACK = 5
-LEAKS_PER_NUMBER = 0.01
-"""Share of the numbers that their stacks no longer name in the second simulation."""
 TIMEOUT = 900.0
 """Of the function, in seconds."""
 
 _SMS: Final = "SmsPhoneNumber"
 _SENDER: Final = "SmsSenderId"
 _CONNECT: Final = "ConnectPhoneNumber"
+_NUMBERS_PER_STACK = 5
 _TYPES = (_SMS, _SMS, _CONNECT, _SMS, _SMS, _SENDER, _SMS, _SMS, _CONNECT, _SMS)
 """Of ten consecutive numbers."""
 _INDEXED = frozenset({"sms-voice:phone-number", "sms-voice:sender-id", "connect:phone-number"})
@@ -115,11 +113,13 @@ class _Account:
         }
 
     def leak(self) -> int:
-        """Remove some numbers from their stacks, as if CloudFormation had dropped them. Returns how many."""
-        leaking = list(self._stacks.values())[:: round(1 / LEAKS_PER_NUMBER / NUMBERS_PER_STACK)]
-        for stack in leaking:
-            stack.resources.popitem()
-        return len(leaking)
+        """Remove one of 100 numbers from their stacks, as if CloudFormation had dropped it. Returns how many."""
+        stacks = list(self._stacks.values())
+        # Each of the next ten has another place in _TYPES.
+        leaked = [100 * hundred + hundred % len(_TYPES) for hundred in range(self._count // 100)]
+        for number in leaked:
+            del stacks[number // _NUMBERS_PER_STACK].resources[f"Number{number}"]
+        return len(leaked)
 
     @property
     def _tables(self) -> Mapping[str, dict[Any, Any]]:
@@ -155,7 +155,7 @@ class _Account:
     def _copy(self, number: int, original: _Original) -> None:
         """Add a copy of a number to a stack, the state table and the service."""
         name, record = _TYPES[number % len(_TYPES)], original.record
-        logical_id, stack = f"Number{number}", number // NUMBERS_PER_STACK
+        logical_id, stack = f"Number{number}", number // _NUMBERS_PER_STACK
         own_id = {_SMS: f"phone-{number:032x}", _SENDER: f"S{number}", _CONNECT: str(UUID(int=number))}[name]
         texts = {"/bulk-0/": f"/bulk-{stack}/", f"Original{name}": logical_id, record.id: own_id}
         texts |= {record.number: f"+1206{number:07}"} if hasattr(record, "number") else {}
