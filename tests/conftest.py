@@ -24,6 +24,7 @@ from local.telecom import Options, TelecomServer
 from tests.contract.cloudformation import AsyncInvoker, CloudFormation, QueueApi, StacksApi, event, invoker
 from tests.contract.declarations import KINDS, Kind
 from tests.contract.responses import ResponseSink
+from tests.table import create_state_table
 
 # Set before the provider is imported: like a Lambda container, it reads its environment once.
 os.environ |= {
@@ -308,15 +309,7 @@ def harness(
     telecom_server.options = Options()
     stacks_api.reset()
     queue_api.reset()
-    clients["dynamodb"].create_table(
-        TableName="state",
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    create_state_table(clients["dynamodb"], "state")
     sink._faults.clear()
     issued, put = len(sink.signatures), len(sink.puts)
     unbound: Any = None

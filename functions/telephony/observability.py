@@ -92,7 +92,7 @@ def count(name: str, times: int = 1, /, **dimensions: str) -> None:
             metric.add_dimension(name=key, value=value)
 
 
-def measure(name: str, seconds: float) -> None:
-    """Emit a duration as a CloudWatch metric, in embedded metric format."""
-    with single_metric(name=name, unit=MetricUnit.Seconds, value=seconds):
+def measure(name: str, value: float, unit: MetricUnit = MetricUnit.Seconds) -> None:
+    """Emit a measured value as a CloudWatch metric, in embedded metric format."""
+    with single_metric(name=name, unit=unit, value=value):
         pass

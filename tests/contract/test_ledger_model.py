@@ -33,6 +33,7 @@ from telephony.lifecycle import ledger, progress
 from telephony.lifecycle.ledger import Closed, OpenResult, PurchaseRecord
 from telephony.lifecycle.ledger import PurchaseState as State
 from telephony.lifecycle.progress import Progress
+from tests.table import create_state_table
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -301,7 +302,8 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(slot=st.sampled_from(SLOTS), resource=RESOURCES, near=NEAR, index=st.integers(0, 3))
     def sweep(self, slot: int, resource: str, near: int, index: int) -> None:
         now = self._near(resource, near) + 2
-        found = list(ledger.overdue(now))
+        read = [ledger.read_unfinished(key, now) for key in ledger.overdue(now)]
+        found = [record for record in read if record is not None]
 
         expected = {
             key: item
@@ -646,15 +648,7 @@ def table(container: None, telecom_server: TelecomServer, clients: dict[str, Any
 
     def create() -> None:
         telecom_server.reset()
-        clients["dynamodb"].create_table(
-            TableName="state",
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_state_table(clients["dynamodb"], "state")
 
     return create
 

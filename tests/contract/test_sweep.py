@@ -15,6 +15,7 @@ from telephony import clock, resources
 from telephony.errors import TelephonyError
 from telephony.handlers import sweep
 from telephony.lifecycle import ledger
+from telephony.lifecycle.checks import Finding
 from telephony.model.validation import parse
 from tests.conftest import CONNECT, SMS, STACK_ID, Context, Harness, connect_instance
 from tests.contract.cloudformation import KnownStack, Stack, StacksApi
@@ -42,7 +43,7 @@ from tests.contract.steps import (
 from tests.contract.test_answering import short_invocations
 
 RETAINED = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
-NOTHING = dict.fromkeys(sweep.Finding.__members__, 0)
+NOTHING = dict.fromkeys(Finding.__members__, 0)
 DAY = 86_400
 
 

@@ -21,6 +21,7 @@ from tests.contract.cloudformation.queue import QueueApi, QueuedMessage
 from tests.contract.responses import Mode, ResponseSink
 from tests.faults.environment import QUOTAS, Purchase, Response, Snapshot, VirtualClock
 from tests.faults.stacks import Stacks
+from tests.table import create_state_table
 
 if TYPE_CHECKING:
     from moto.core.request import Request
@@ -210,12 +211,7 @@ class EnvironmentServer:
             self._sink._issued.clear()
         credentials: Any = {"region_name": _REGION, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
         clients: Any = boto3.Session(**credentials)
-        clients.client("dynamodb", endpoint_url=self._telecom.url).create_table(
-            TableName=_TABLE,
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_state_table(clients.client("dynamodb", endpoint_url=self._telecom.url), _TABLE)
         connect = clients.client("connect", endpoint_url=self._telecom.url)
         instance = {"InboundCallsEnabled": True, "OutboundCallsEnabled": True}
         return [connect.create_instance(IdentityManagementType="CONNECT_MANAGED", **instance)["Arn"] for _ in range(2)]

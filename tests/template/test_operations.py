@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from telephony.handlers.sweep import Finding
+from telephony.lifecycle.checks import Finding
 from telephony.observability import count
 from tests.template.conftest import ROOT
 
