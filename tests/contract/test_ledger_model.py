@@ -34,7 +34,7 @@ from telephony.lifecycle import ledger, progress
 from telephony.lifecycle.ledger import Closed, OpenResult, PurchaseRecord
 from telephony.lifecycle.ledger import PurchaseState as State
 from telephony.lifecycle.progress import Progress
-from tests.table import create_state_table
+from tests.contract.state_table import create_state_table
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient

@@ -19,15 +19,17 @@ from local.telecom.sms_voice.models import pinpointsmsvoicev2_backends
 from tests.contract.cloudformation.api import Refusal
 from tests.contract.cloudformation.queue import QueueApi, QueuedMessage
 from tests.contract.responses import Mode, ResponseSink
+from tests.contract.state_table import create_state_table
 from tests.faults.environment import QUOTAS, Purchase, Response, Snapshot, VirtualClock
 from tests.faults.stacks import Stacks
-from tests.table import create_state_table
 
 if TYPE_CHECKING:
     from moto.core.request import Request
 
 _ACCOUNT, _REGION = "123456789012", "us-east-1"
 _TABLE = "state"
+_SERVICES = ("PINPOINT_SMS_VOICE_V2", "CONNECT", "RESOURCE_GROUPS_TAGGING_API", "DYNAMODB")
+"""Served by the telecom server."""
 _IDENTITY_TAGS = ("cfn-telephony:stack-id", "cfn-telephony:request-id", "cfn-telephony:issued-at")
 _LATER = DynamoType({"S": "LATER"})
 """A state of a purchase that this version of the provider does not know."""
@@ -195,7 +197,7 @@ class EnvironmentServer:
             "AWS_REGION": _REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CA_BUNDLE": self._sink.ca_file,
-            **{f"AWS_ENDPOINT_URL_{name}": url for name in ("PINPOINT_SMS_VOICE_V2", "CONNECT", "DYNAMODB")},
+            **{f"AWS_ENDPOINT_URL_{name}": url for name in _SERVICES},
             "AWS_ENDPOINT_URL_CLOUDFORMATION": self._stacks.api.url,
             "AWS_ENDPOINT_URL_SQS": self._queue.url,
             "QUEUE_URL": self._queue.queue_url,

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from benchmarks.state_table import StateTable, UnsupportedError
 from benchmarks.virtual_time import Suspended, VirtualTime
 from local.telecom.dispatch import answer, service_of
 from local.telecom.world import World, entered
+from tests.contract.state_table import create_state_table
 
 SMALL = Samples(instructions=False, rounds=1, warm_events=1, memory_events=2, deletes=1)
 
@@ -257,6 +259,14 @@ ABSENT, OLD = {"ConditionExpression": "attribute_not_exists(pk)"}, {"ReturnValue
 EITHER, LISTED = "n < :n OR (word = :word AND n <> :more)", "word IN (:n, :word) AND NOT attribute_exists(gone)"
 N, MORE, WORD = {"N": "1"}, {"N": "5.25"}, {"S": "x"}
 ALL = {"KeyConditionExpression": "pk = :pk", **given(pk={"S": "a"})}
+OPEN = {"S": "open"}
+OVERDUE = {"IndexName": "unfinished", "KeyConditionExpression": "unfinished = :open AND deadline <= :now"}
+
+
+def batch(*sorts: str) -> dict[str, Any]:
+    return {"Keys": [item(sort) for sort in sorts]}
+
+
 TABLE_CALLS: list[tuple[str, dict[str, Any]]] = [
     ("PutItem", {"Item": item("1", n=N, word=WORD), **ABSENT}),
     ("PutItem", {"Item": item("1"), **ABSENT, **OLD}),
@@ -310,17 +320,27 @@ TABLE_CALLS: list[tuple[str, dict[str, Any]]] = [
     ("Query", ALL),
     ("DeleteItem", {"Key": item("1")}),
     ("Query", ALL),
+    *(("PutItem", {"Item": item(f"o{at}", unfinished=OPEN, deadline={"N": str(at)})}) for at in (30, 10, 20)),
+    ("PutItem", {"Item": item("o40", deadline={"N": "40"})}),
+    ("Query", OVERDUE | given(open=OPEN, now={"N": "20"})),
+    ("Query", OVERDUE | given(open=OPEN, now={"N": "9"})),
+    ("Query", OVERDUE | given(open=OPEN, now={"N": "9"}) | {"ConsistentRead": True}),
+    ("UpdateItem", update("o10", "REMOVE unfinished")),
+    ("Query", OVERDUE | given(open=OPEN, now={"N": "99"})),
+    ("BatchGetItem", batch("o10", "absent", "o20") | {"ConsistentRead": True}),
+    ("BatchGetItem", batch("o10", "o10")),
+    ("BatchGetItem", batch(*map(str, range(101)))),
 ]
 
 
-def moto_answer(operation: str, parameters: dict[str, Any]) -> tuple[int, Any]:
+def moto_answer(operation: str, parameters: dict[str, Any] | None = None, **more: Any) -> tuple[int, Any]:
     headers = {
         "Authorization": "AWS4-HMAC-SHA256 Credential=test/20300101/us-east-1/dynamodb/aws4_request",
         "Content-Type": "application/x-amz-json-1.0",
         "X-Amz-Target": f"DynamoDB_20120810.{operation}",
     }
     url = "https://dynamodb.us-east-1.amazonaws.com/"
-    request = Request.from_primitives("POST", url, headers, json.dumps(parameters).encode())
+    request = Request.from_primitives("POST", url, headers, json.dumps({**(parameters or {}), **more}).encode())
     service = service_of(request.headers)
     assert service is not None
     status, _, body = answer(service, request)
@@ -342,10 +362,7 @@ def comparable(value: Any) -> Any:
 def test_table_of_the_simulation_answers_like_moto() -> None:
     table, refused = StateTable(), 0
     with entered(World()):
-        keys = [{"AttributeName": name, "KeyType": kind} for name, kind in (("pk", "HASH"), ("sk", "RANGE"))]
-        types = [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")]
-        schema = {"KeySchema": keys, "AttributeDefinitions": types, "BillingMode": "PAY_PER_REQUEST"}
-        moto_answer("CreateTable", {"TableName": "state", **schema})
+        create_state_table(SimpleNamespace(create_table=partial(moto_answer, "CreateTable")), "state")
         for operation, parameters in TABLE_CALLS:
             sent = {"TableName": "state", **parameters}
             if operation == "TransactWriteItems":
@@ -353,10 +370,12 @@ def test_table_of_the_simulation_answers_like_moto() -> None:
                 sent = {
                     "TransactItems": [{kind: {"TableName": "state", **one[kind]} for kind in one} for one in writes]
                 }
+            if operation == "BatchGetItem":
+                sent = {"RequestItems": {"state": parameters}}
             status, body = table.call(operation, json.dumps(sent).encode())
             assert comparable([status, json.loads(body)]) == comparable(list(moto_answer(operation, sent))), sent
             refused += status == 400
-    assert refused == 7
+    assert refused == 10
 
 
 def test_table_of_the_simulation_refuses_what_it_does_not_support() -> None:
@@ -365,6 +384,8 @@ def test_table_of_the_simulation_refuses_what_it_does_not_support() -> None:
         ("TransactWriteItems", {"TransactItems": [{"Put": {"Item": item("1")}}, {"Delete": {"Key": item("1")}}]}),
         ("UpdateItem", update("1", "SET n = list_append(n, :n)", n=N)),
         ("UpdateItem", update("1", "SET n = :n", "size(n) > :n", n=N)),
+        ("Query", OVERDUE | given(open=OPEN, now=N) | {"Limit": 1}),
+        ("BatchGetItem", {"RequestItems": {"state": batch("1") | {"ProjectionExpression": "pk"}}}),
     ):
         with pytest.raises(UnsupportedError):
             StateTable().call(operation, json.dumps(parameters).encode())

@@ -6,7 +6,7 @@ from typing import Any
 
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 
-_TEMPLATE = Path(__file__).parents[1] / "template.yaml"
+_TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 _PARAMETERS = ("KeySchema", "AttributeDefinitions", "GlobalSecondaryIndexes", "BillingMode")
 
 
