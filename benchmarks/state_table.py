@@ -72,6 +72,10 @@ class StateTable:
         except _RefusedError as refused:
             return HTTPStatus.BAD_REQUEST, json.dumps(refused.body).encode()
 
+    def items(self) -> list[Item]:
+        """Return all items."""
+        return [item for partition in self._partitions.values() for item in partition.values()]
+
     def _get_item(self, parameters: Any) -> Mapping[str, Any]:
         item = self._find(parameters["Key"])
         return {} if item is None else {"Item": item}
@@ -124,8 +128,7 @@ class StateTable:
             message = "Consistent reads are not supported on global secondary indexes"
             raise _RefusedError("ValidationException", message)
         holds, values = _condition(parameters["KeyConditionExpression"]), _values(parameters)
-        everything = (item for partition in self._partitions.values() for item in partition.values())
-        indexed = (item for item in everything if all(name in item for name in _INDEX_KEYS))
+        indexed = (item for item in self.items() if all(name in item for name in _INDEX_KEYS))
         found = sorted((item for item in indexed if holds(item, values)), key=lambda item: _number(item["deadline"]))
         items = [{name: item[name] for name in _INDEX_KEYS} for item in found]
         return {"Items": items, "Count": len(items), "ScannedCount": len(items)}
