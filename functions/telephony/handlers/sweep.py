@@ -72,16 +72,19 @@ class _Sweep:
     def __init__(self, current: Round, ends_at: float) -> None:
         self._round = current
         self._ends_at = ends_at
+        self._list_seconds = (ends_at - clock.now()) / 4
+        self._check_seconds = min(_CHECK_SECONDS, self._list_seconds)
         self._may_release = os.environ.get("ALLOW_SWEEP_RELEASE") == "true"
         self._activities: dict[str, Activity] = {}
         self._found: Counter[str] = Counter()
+        self._reported: set[str] = set()
 
     def run(self) -> Round:
         """Return the round as it is when all checks were made, or when there is no more time."""
         steps = sorted([*self._purchases(), *self._numbers()], key=lambda step: step.name)
         made = sum(step.name <= self._round.after for step in steps)
         for step in steps[made:]:
-            if clock.now() + _CHECK_SECONDS > self._ends_at:
+            if clock.now() + self._check_seconds > self._ends_at:
                 break
             step.make()
             made += 1
@@ -124,7 +127,7 @@ class _Sweep:
 
     def _list(self, resource: Resource[Any]) -> list[_Number]:
         """Return the numbers of a type that this provider may have purchased."""
-        check = self._begin(self._ends_at)
+        check = self._begin(self._list_seconds)
         try:
             listed = check.retry(lambda: list(resource.list_all()))
             tags = check.retry(lambda: tag_index.read(resource.tagging_type, *MANAGED_BY))
@@ -140,16 +143,19 @@ class _Sweep:
         return [number for number in numbers if tags is None or number.owner is not None]
 
     def _check_purchase(self, key: PurchaseKey) -> None:
-        def check(check: Check) -> Finding | None:
+        try:
             record = ledger.read_unfinished(key, clock.now())
-            return None if record is None else check.purchase(record)
-
-        self._check("", key.request_id, check)
+        except TelephonyError as error:
+            self._report(Finding.NOT_CHECKED, "", key.request_id, error=str(error))
+            return
+        if record is not None:
+            name = record.physical_id or record.request_id
+            self._check(record.resource_type, name, lambda check: check.purchase(record))
 
     def _check_stack(self, stack_id: str, numbers: list[_Number]) -> None:
         """Check the numbers that the stack does not reference."""
         try:
-            referenced = self._begin().retry(lambda: stacks.physical_resource_ids(stack_id))
+            referenced = self._begin(self._check_seconds).retry(lambda: stacks.physical_resource_ids(stack_id))
         except TelephonyError:
             referenced = {}  # Each check reads the stack again, and reports what is wrong.
         for number in numbers:
@@ -157,13 +163,15 @@ class _Sweep:
                 self._check_number(number)
 
     def _check_number(self, number: _Number) -> None:
+        if number.physical_id in self._reported:
+            return  # With its purchase.
         check = partial(Check.number, resource=number.resource, physical_id=number.physical_id, owner=number.owner)
         self._check(number.resource.type_name, number.physical_id, check)
 
     def _check(self, resource_type: str, name: str, check: Callable[[Check], Finding | None]) -> None:
         """Make a check, and report what it finds. One that fails does not stop the others."""
         try:
-            if (finding := check(self._begin())) is not None:
+            if (finding := check(self._begin(self._check_seconds))) is not None:
                 self._report(finding, resource_type, name)
         except TelephonyError as error:
             self._report(Finding.NOT_CHECKED, resource_type, name, error=str(error))
@@ -171,12 +179,12 @@ class _Sweep:
             log_defect(error, "The check failed.")
             self._report(Finding.NOT_CHECKED, resource_type, name, error=type(error).__name__)
 
-    def _begin(self, deadline: float | None = None) -> Check:
-        deadline = min(self._ends_at, clock.now() + _CHECK_SECONDS) if deadline is None else deadline
-        return Check(deadline, self._may_release, self._activities)
+    def _begin(self, seconds: float) -> Check:
+        return Check(min(self._ends_at, clock.now() + seconds), self._may_release, self._activities)
 
     def _report(self, finding: Finding, resource_type: str, name: str, **extra: str) -> None:
         """Report a finding. name: the physical ID, or the request ID of a purchase."""
+        self._reported.add(name)
         self._found[finding.name] += 1
         self._round.findings[finding.name] += 1
         logger.warning(

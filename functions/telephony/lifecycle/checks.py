@@ -97,9 +97,9 @@ class Check(Retrier):
             record = history.by_physical_id(physical_id)
         else:
             record = next((each for each in history.purchases if each.identity.matches(tags)), None)
-        if record is None:
-            return self._unreferenced(owner, physical_id)
-        return self._recorded(resource, observed, record)
+        if record is not None:
+            return self._recorded(resource, observed, record)
+        return None if tagged is None else self._unreferenced(owner, physical_id)
 
     def _recorded(self, resource: Resource[Any], observed: Observed, record: PurchaseRecord) -> Finding | None:
         """Check a number with its purchase."""
