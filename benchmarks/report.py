@@ -103,10 +103,12 @@ def _runs(bulk: Mapping[str, Result]) -> Iterator[tuple[str, str, Result]]:
 
 def of_sweep(result: Result) -> str:
     """One row per simulation of the sweep."""
+    without = result["without_tagging_service"]
     runs = {
-        "the tagging service returns the tags": result,
-        "1 % of the numbers are not in their stacks": result["with_leaks"],
-        "the tagging service does not know the types": result["without_tagging_service"],
+        "all numbers in their stacks": result,
+        "1 % of the numbers not in their stacks": result["with_leaks"],
+        "all in their stacks, types unknown to the tagging service": without,
+        "1 % not in their stacks, types unknown to the tagging service": without["with_leaks"],
     }
     return _table(
         f"Sweep of {result['count']} numbers in {result['stacks']} stacks",
