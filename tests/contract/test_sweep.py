@@ -927,7 +927,8 @@ def test_round_is_continued_by_the_next_invocation(
     for stack_id in gone:
         request_number(harness, Tags=ownership(stack_id))
     capsys.readouterr()
-    checked, now = [], clock.now
+    checked: list[str] = []
+    now = clock.now
     monkeypatch.setattr(clock, "now", lambda: now() + len(checked) * 300)
     answer = stacks.answer
 

@@ -74,19 +74,20 @@ def physical_resource_id(stack_id: str, logical_resource_id: str) -> str | None:
 
 
 def physical_resource_ids(stack_id: str) -> Mapping[str, str]:
-    """Return the physical IDs that the stack references, by logical ID. Empty if the stack does not exist."""
+    """Return the physical IDs that the stack references, by logical ID. Empty if the stack is deleted."""
     listed = services.paginate(
         services.cloudformation().list_stack_resources, "StackResourceSummaries", StackName=_checked_id(stack_id)
     )
+    ids = {}
     try:
-        # A deleted stack lists what it had for 90 days.
-        return {
-            each["LogicalResourceId"]: each.get("PhysicalResourceId", "")
-            for each in listed
-            if each["ResourceStatus"] not in {"DELETE_COMPLETE", "DELETE_SKIPPED"}
-        }
+        for each in listed:
+            # Only a deleted stack lists what it no longer has.
+            if each["ResourceStatus"] in {"DELETE_COMPLETE", "DELETE_SKIPPED"}:
+                return {}
+            ids[each["LogicalResourceId"]] = each.get("PhysicalResourceId", "")
     except NotFoundError:
         return {}
+    return ids
 
 
 def knowledge(stack_id: str, logical_resource_id: str, physical_id: str, *, since: float) -> Knowledge:
