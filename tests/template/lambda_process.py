@@ -2,8 +2,8 @@
 
     python -m tests.template.lambda_process < steps
 
-`steps` is a JSON list of {"handler", "event", "at"}. The environment variables are those of the function. A handler
-runs at the time `at`, in seconds since the epoch, so that requests don't have to wait.
+`steps` is a JSON list of {"handler", "event", "timeout", "at"}. The environment variables are those of the function. A
+handler runs at the time `at`, in seconds since the epoch, so that requests don't have to wait.
 """
 
 import json
@@ -34,7 +34,7 @@ def main() -> None:
         handler = import_module(f"telephony.handlers.{step['handler']}").handler
         with time_machine.travel(step["at"], tick=True):
             try:
-                handler(step["event"], Context(60))
+                handler(step["event"], Context(step["timeout"]))
             except Exception as error:  # noqa: BLE001 - the runtime logs every exception
                 log_error(error)
 

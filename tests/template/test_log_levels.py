@@ -69,7 +69,8 @@ def written(template: dict[str, Any], log_level: str, steps: list[dict[str, Any]
         **{name: value for name, value in variables["Variables"].items() if name.startswith("POWERTOOLS_")},
     }
     program = [sys.executable, "-m", "tests.template.lambda_process"]
-    given = json.dumps(steps)
+    timeouts = {name: one["Properties"].get("Timeout") for name, one in template["Resources"].items()}
+    given = json.dumps([step | {"timeout": timeouts[f"{step['handler'].title()}Function"]} for step in steps])
     ran = subprocess.run(program, env=environment, input=given, capture_output=True, text=True, check=False)  # noqa: S603
     assert ran.returncode == 0, ran.stderr
     return ran.stdout.splitlines()
