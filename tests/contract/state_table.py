@@ -1,25 +1,16 @@
-"""Creates the state table of template.yaml."""
+"""The state table, as template.yaml declares it."""
 
+import json
+from pathlib import Path
 from typing import Any
+
+from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
+
+_TEMPLATE = Path(__file__).parents[2] / "template.yaml"
+_PARAMETERS = ("KeySchema", "AttributeDefinitions", "GlobalSecondaryIndexes", "BillingMode")
 
 
 def create_state_table(dynamodb: Any, name: str) -> None:
-    """Create the table with its index of unfinished purchases."""
-    types = {"pk": "S", "sk": "S", "unfinished": "S", "deadline": "N"}
-    dynamodb.create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": kind} for key, kind in types.items()],
-        KeySchema=_keys("pk", "sk"),
-        GlobalSecondaryIndexes=[
-            {
-                "IndexName": "unfinished",
-                "KeySchema": _keys("unfinished", "deadline"),
-                "Projection": {"ProjectionType": "KEYS_ONLY"},
-            }
-        ],
-    )
-
-
-def _keys(partition: str, sort: str) -> list[dict[str, str]]:
-    return [{"AttributeName": partition, "KeyType": "HASH"}, {"AttributeName": sort, "KeyType": "RANGE"}]
+    """Create the table with its indexes."""
+    declared = json.loads(json.dumps(cfn_yaml.load(str(_TEMPLATE))["Resources"]["StateTable"]["Properties"]))
+    dynamodb.create_table(TableName=name, **{parameter: declared[parameter] for parameter in _PARAMETERS})

@@ -1,6 +1,8 @@
 import inspect
+import json
 import re
 from typing import Any
+from uuid import UUID
 
 import pytest
 from botocore import xform_name
@@ -11,6 +13,7 @@ from telephony.lifecycle import release
 from telephony.model.resource import Resource
 from telephony.settings import _parse_rates
 from tests.template.conftest import ROOT, sam
+from tests.template.intrinsics import ACCOUNT, Deployment
 
 OWNED = {"StringEquals": {"aws:ResourceTag/cfn-telephony:managed-by": "cfn-telephony"}}
 TAGGED_ON_PURCHASE = {"StringEquals": {"aws:RequestTag/cfn-telephony:managed-by": "cfn-telephony"}}
@@ -22,6 +25,11 @@ FROZEN = {"ProviderFunction", "RequestQueue", "DeadLetterQueue", "StateTable"}
 DAY = 86400
 DEFAULT_SERVICE_TIMEOUT = LONGEST_SERVICE_TIMEOUT = 3600  # AWS::CloudFormation::CustomResource
 REDRIVE, NO_VALUE = {"Ref": "RedriveRoleArn"}, {"Ref": "AWS::NoValue"}
+LONGEST_ARNS = {
+    "PoolArns": f"arn:aws:sms-voice:ap-northeast-1:{ACCOUNT}:pool/pool-{32 * '0'}",
+    "ConnectTargetArns": f"arn:aws:connect:ap-northeast-1:{ACCOUNT}:traffic-distribution-group/{UUID(int=0)}",
+    "TwoWayChannelRoleArns": f"arn:aws:iam::{ACCOUNT}:role/{64 * 'r'}",
+}
 POLICIES = ("TelephonyReadPolicy", "TelephonyReleasePolicy", "TelephonyPolicy")
 
 
@@ -120,6 +128,29 @@ def test_service_token_is_unqualified_arn_of_explicitly_named_function(template:
     output = template["Outputs"]["ServiceToken"]
     assert output["Value"] == {"Fn::GetAtt": ["ProviderFunction", "Arn"]}
     assert output["Export"] == {"Name": {"Fn::Sub": "${AWS::StackName}-ServiceToken"}}
+
+
+@pytest.mark.parametrize("stack_name", ["aws-numbers", "SSM", "cfn-telephony"])
+def test_service_token_parameter_has_a_valid_name_for_every_stack(template: dict[str, Any], stack_name: str) -> None:
+    """Names can't begin with aws or ssm, in any case (Systems Manager API Reference, PutParameter)."""
+    properties = Deployment(template, stack_name=stack_name).resolve(template["Resources"]["ServiceTokenParameter"])
+    assert properties["Properties"]["Name"] == f"/cfn-telephony/{stack_name}/service-token"
+
+
+@pytest.mark.parametrize("parameter", LONGEST_ARNS)
+def test_documented_number_of_arns_fits_into_the_policy(template: dict[str, Any], parameter: str) -> None:
+    """IAM does not count white space (IAM User Guide, "IAM and AWS STS quotas")."""
+    [documented] = re.findall(r"room for about (\d+) ARNs", (ROOT / "docs/operations.md").read_text())
+
+    def longest_policy(arns: int) -> int:
+        parameters = {parameter: ",".join([LONGEST_ARNS[parameter]] * arns)}
+        deployment = Deployment(template, parameters, stack_name=128 * "S", region="ap-northeast-1")
+        policies = of_type(template["Resources"], "AWS::IAM::ManagedPolicy").values()
+        documents = [deployment.resolve(policy["Properties"]["PolicyDocument"]) for policy in policies]
+        return max(len(re.sub(r"\s", "", json.dumps(document))) for document in documents)
+
+    assert longest_policy(int(documented)) <= 6144
+    assert longest_policy(2 * int(documented)) > 6144, "the documentation is too cautious"
 
 
 def test_logical_ids_of_queues_and_table_are_unchanged(resources: dict[str, Any]) -> None:

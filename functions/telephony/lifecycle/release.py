@@ -24,7 +24,7 @@ _PURCHASING = "Another invocation is still making the purchase that must be rele
 
 def close(record: PurchaseRecord, why: Closed) -> None:
     """Close a record. Another invocation may have closed it for the same reason."""
-    ledger.write(record, state=PurchaseState.CLOSED, closed=why)
+    ledger.close(record, why, reusable=resources.by_type(record.resource_type).reusable_ids)
 
 
 def release(
