@@ -95,7 +95,7 @@ class _Account:
             at, before = account.clock.now, _remote_calls(account.calls)
             # A run that takes too long is not stopped, but misses the goal.
             with redirect_stdout(io.StringIO()), suppress(TimedOutError):
-                findings.update(self._provider.call(lambda: account.lambda_service.invoke(self._function, _EVENT)))
+                findings = Counter(self._provider.call(lambda: account.lambda_service.invoke(self._function, _EVENT)))
             if _remote_calls(account.calls) == before:
                 break
             durations.append(account.clock.now - at)
