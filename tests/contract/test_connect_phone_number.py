@@ -14,6 +14,7 @@ from tests.contract.steps import (
     canceled,
     deploy,
     environment,
+    fault,
     request_number,
     send_create,
     wait_until,
@@ -66,6 +67,18 @@ def test_failed_claim_is_reported_with_its_id_and_not_released(harness: Harness,
 
     assert ":phone-number/" in physical_id
     assert "ReleasePhoneNumber" not in harness.calls(CONNECT)
+    assert harness.held() == {}
+
+
+@pytest.mark.parametrize("call", ["SearchAvailablePhoneNumbers", "ClaimPhoneNumber"])
+def test_exceeded_limit_is_a_failure_and_not_a_throttle(harness: Harness, kind: Kind, call: str) -> None:
+    """HTTP status 429 is the one of Connect's model. As a throttle, the claim would be repeated until ServiceTimeout."""
+    limit = {"code": "LimitExceededException", "status": 429, "message": "The allowed limit has been exceeded."}
+    fault(harness, f"{CONNECT}.{call}", "error", times=999, **limit)
+
+    assert_create_fails(harness, kind, "ServiceLimitExceeded", call, "Service Quotas")
+
+    assert harness.calls(CONNECT)[call] == 1
     assert harness.held() == {}
 
 
