@@ -65,6 +65,8 @@ _TABLE: tuple[tuple[str, Evidence, str] | tuple[str, Evidence, str, bool], ...] 
     ("sms.release.protected", "modelled", "[API] ReleasePhoneNumber: 'deletion protection enabled ... an error'"),
     ("sms.release.pool", "observed", "[TF] phone_number.go: PHONE_NUMBER_ASSOCIATED_TO_POOL on release"),
     ("sms.release.pool_lag", "observed", "[TF] phone_number.go: release retried for 2 min after leaving a pool"),
+    # Enabled although not observed: it is stricter for callers than a success.
+    ("sms.release.repeated", "inferred", "[API] Reason RESOURCE_NOT_ACTIVE: the number is already DISASSOCIATING"),
     ("sms.release.gradual", "observed", "[TF] phone_number.go waits DISASSOCIATING -> DELETED or not found"),
     ("sms.describe.owner", "modelled", "[API] 'Owner and PhoneNumberIds parameters can't be used at the same time'"),
     # Sender IDs

@@ -32,6 +32,8 @@ from telephony.model.two_way import TwoWay, two_way_changes, two_way_settings
 
 _ID = r"[A-Za-z0-9_:/-]+"
 _MESSAGE = r"(?!\s*$)[\s\S]+"
+_RELEASED = frozenset({"DISASSOCIATING", "DELETED"})
+"""The statuses of a number after ReleasePhoneNumber (terraform-provider-aws, pinpointsmsvoicev2/phone_number.go)."""
 _CLOCK_SKEW = 300
 """Seconds by which the service's CreatedTimestamp may be earlier than the provider's clock."""
 
@@ -275,7 +277,7 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
         for number in services.paginate(
             services.sms_voice().describe_phone_numbers, "PhoneNumbers", Filters=filters, MaxResults=100
         ):
-            if number["Status"] in {"DELETED", "DISASSOCIATING"}:
+            if number["Status"] in _RELEASED:
                 continue
             if number["CreatedTimestamp"].timestamp() < purchase.opened_at - _CLOCK_SKEW:
                 continue
@@ -293,12 +295,12 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
             numbers = services.sms_voice().describe_phone_numbers(PhoneNumberIds=[physical_id])["PhoneNumbers"]
         except NotFoundError:
             return None
-        return next((_observed(number) for number in numbers if number["Status"] != "DELETED"), None)
+        return next((_observed(number) for number in numbers if number["Status"] not in _RELEASED), None)
 
     def list_all(self) -> Iterator[Observed]:
         """DescribePhoneNumbers."""
         for number in services.paginate(services.sms_voice().describe_phone_numbers, "PhoneNumbers", MaxResults=100):
-            if number["Status"] != "DELETED":
+            if number["Status"] not in _RELEASED:
                 yield _observed(number)
 
     def prepare(self, observed: Observed, desired: SmsPhoneNumberProperties) -> None:

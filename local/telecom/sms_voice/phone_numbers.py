@@ -155,6 +155,8 @@ class PhoneNumbers(State):
         self.reject_if(number.protected, Conflict("sms.release.protected", "DELETION_PROTECTION_ENABLED", number))
         pooled = number.pool_id or (now < number.pool_until and self.enabled("sms.release.pool_lag"))
         self.reject_if(pooled, Conflict("sms.release.pool", "PHONE_NUMBER_ASSOCIATED_TO_POOL", number))
+        repeated = Conflict("sms.release.repeated", "RESOURCE_NOT_ACTIVE", number)
+        self.reject_if(number.gone_at is not None, repeated)
         if number.gone_at is None:
             number.gone_at = now + self.options.release_seconds
         return number.response(now)
