@@ -100,6 +100,9 @@ _TABLE: tuple[tuple[str, Evidence, str] | tuple[str, Evidence, str, bool], ...] 
     ("sms.pool.inherits", "modelled", "[API] CreatePool 'inherits its configuration from the ... identity'"),
     # Keywords, opt-out lists, registrations and tags of the SMS service
     ("sms.keyword.mandatory", "modelled", "[API] DeleteKeyword: HELP and STOP 'can't be deleted or modified'"),
+    # Enabled although not observed: it is stricter for callers than the model, in which the action is optional.
+    ("sms.keyword.action", "inferred", "[TF] keyword.go (#48967): the action of HELP and STOP is managed by AWS"),
+    ("sms.keyword.spaces", "observed", "[TF] keyword.go (#48967): a keyword cannot start or end with a space"),
     ("sms.keyword.unknown", "modelled", "[API] ResourceNotFoundException, ResourceType keyword"),
     ("sms.keyword.quota", "documented", "[UG] quotas: 30 keywords; Reason KEYWORDS_PER_PHONE_NUMBER"),
     ("sms.opt_out_list.unknown", "modelled", "[API] ResourceNotFoundException, ResourceType opt-out-list"),

@@ -135,7 +135,10 @@ INVALID: list[tuple[dict[str, Any], str]] = [
     ({"WaitTimeoutSeconds": "3601"}, "WaitTimeoutSeconds"),
     ({"WaitTimeoutSeconds": "0"}, "WaitTimeoutSeconds"),
     ({"WaitTimeoutSeconds": "1.5"}, "WaitTimeoutSeconds"),
-    ({"OptionalKeywords": [KEYWORD | {"Keyword": "stop"}]}, "OptionalKeywords[0].Keyword"),
+    *(
+        ({"OptionalKeywords": [KEYWORD | {"Keyword": keyword}]}, "OptionalKeywords[0].Keyword")
+        for keyword in ("stop", " JOIN", "JOIN ", " ")
+    ),
     ({"MandatoryKeywords": {"HELP": {"Message": " "}}}, "MandatoryKeywords.HELP.Message"),
     ({"NumberCapabilities": []}, "NumberCapabilities"),
     ({"NumberCapabilities": "SMS"}, "NumberCapabilities"),

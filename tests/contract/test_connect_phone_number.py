@@ -72,7 +72,7 @@ def test_failed_claim_is_reported_with_its_id_and_not_released(harness: Harness,
 
 @pytest.mark.parametrize("call", ["SearchAvailablePhoneNumbers", "ClaimPhoneNumber"])
 def test_exceeded_limit_is_a_failure_and_not_a_throttle(harness: Harness, kind: Kind, call: str) -> None:
-    """HTTP status 429 is the one of Connect's model. As a throttle, the claim would be repeated until ServiceTimeout."""
+    """Connect sends HTTP status 429 with it. As a throttle, the call would be repeated until ServiceTimeout."""
     limit = {"code": "LimitExceededException", "status": 429, "message": "The allowed limit has been exceeded."}
     fault(harness, f"{CONNECT}.{call}", "error", times=999, **limit)
 

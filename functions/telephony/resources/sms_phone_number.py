@@ -32,6 +32,10 @@ from telephony.model.two_way import TwoWay, two_way_changes, two_way_settings
 
 _ID = r"[A-Za-z0-9_:/-]+"
 _MESSAGE = r"(?!\s*$)[\s\S]+"
+_MANDATORY = ("HELP", "STOP")
+"""The keywords that every phone number has. Their action is managed by AWS (terraform-provider-aws#48967)."""
+type _Keyword = dict[str, str]
+"""Parameters of PutKeyword."""
 _RELEASED = frozenset({"DISASSOCIATING", "DELETED"})
 """The statuses of a number after ReleasePhoneNumber (terraform-provider-aws, pinpointsmsvoicev2/phone_number.go)."""
 _CLOCK_SKEW = 300
@@ -58,7 +62,11 @@ class OptionalKeyword(Nested):
     """An additional keyword."""
 
     keyword: str = prop(
-        "The keyword. Case is ignored.", required=True, pattern=r"(?!(?i:stop|help)$)[ \S]+", minimum=1, maximum=30
+        "The keyword. Case is ignored. It can't begin or end with a space.",
+        required=True,
+        pattern=r"(?!(?i:stop|help)$)\S([ \S]*\S)?",
+        minimum=1,
+        maximum=30,
     )
     message: str = prop("The response message.", required=True, pattern=_MESSAGE, minimum=1, maximum=1600)
     action: Literal["AUTOMATIC_RESPONSE", "OPT_OUT", "OPT_IN"] = prop(
@@ -358,7 +366,7 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
     def _converge_keywords(self, observed: Observed, desired: SmsPhoneNumberProperties) -> None:
         if desired.mandatory_keywords is None and desired.optional_keywords is None:
             return
-        live: dict[str, tuple[str, str]] = {}
+        live: dict[str, _Keyword] = {}
         if not observed.newly_purchased:
             keywords = services.paginate(
                 services.sms_voice().describe_keywords,
@@ -366,32 +374,36 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
                 OriginationIdentity=observed.physical_id,
                 MaxResults=100,
             )
-            live = {item["Keyword"].upper(): (item["KeywordMessage"], item["KeywordAction"]) for item in keywords}
+            live = {item["Keyword"].upper(): _settings(item) for item in keywords}
         declared = _declared_keywords(desired)
-        for keyword, (message, action) in declared.items():
-            if live.get(keyword) != (message, action):
-                services.sms_voice().put_keyword(
-                    OriginationIdentity=observed.physical_id,
-                    Keyword=keyword,
-                    KeywordMessage=message,
-                    KeywordAction=action,
-                )
+        for keyword, settings in declared.items():
+            if live.get(keyword) != settings:
+                put: Any = services.sms_voice().put_keyword
+                put(OriginationIdentity=observed.physical_id, Keyword=keyword, **settings)
         if desired.optional_keywords is not None:
-            for keyword in sorted(live.keys() - declared.keys() - {"HELP", "STOP"}):
+            for keyword in sorted(live.keys() - declared.keys() - set(_MANDATORY)):
                 services.sms_voice().delete_keyword(OriginationIdentity=observed.physical_id, Keyword=keyword)
 
 
-def _declared_keywords(
-    desired: SmsPhoneNumberProperties,
-) -> dict[str, tuple[str, Literal["AUTOMATIC_RESPONSE", "OPT_OUT", "OPT_IN"]]]:
-    """Return message and action of the declared keywords."""
-    declared: dict[str, tuple[str, Literal["AUTOMATIC_RESPONSE", "OPT_OUT", "OPT_IN"]]] = {}
-    if desired.mandatory_keywords is not None:
-        if desired.mandatory_keywords.HELP is not None:
-            declared["HELP"] = (desired.mandatory_keywords.HELP.message, "AUTOMATIC_RESPONSE")
-        if desired.mandatory_keywords.STOP is not None:
-            declared["STOP"] = (desired.mandatory_keywords.STOP.message, "OPT_OUT")
-    return declared | {item.keyword.upper(): (item.message, item.action) for item in desired.optional_keywords or ()}
+def _settings(keyword: Mapping[str, Any]) -> _Keyword:
+    """Return what can be declared of a keyword of DescribeKeywords."""
+    message = {"KeywordMessage": keyword["KeywordMessage"]}
+    if keyword["Keyword"].upper() in _MANDATORY:
+        return message
+    return message | {"KeywordAction": keyword["KeywordAction"]}
+
+
+def _declared_keywords(desired: SmsPhoneNumberProperties) -> dict[str, _Keyword]:
+    """Return the declared keywords."""
+    mandatory = desired.mandatory_keywords or MandatoryKeywords()
+    declared = {
+        name: {"KeywordMessage": keyword.message}
+        for name in _MANDATORY
+        if (keyword := getattr(mandatory, name)) is not None
+    }
+    for item in desired.optional_keywords or ():
+        declared[item.keyword.upper()] = {"KeywordMessage": item.message, "KeywordAction": item.action}
+    return declared
 
 
 def _needs_update(desired: SmsPhoneNumberProperties) -> bool:
