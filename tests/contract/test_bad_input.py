@@ -176,7 +176,7 @@ INVALID: list[tuple[dict[str, Any], str]] = [
         (CONNECTED, TARGET | {"PhoneNumber": "+12065560001", "Prefix": "+1206"}, ["Prefix"]),
         (CONNECTED, TARGET | SOURCE | {"Prefix": "+1206"}, ["Prefix"]),
         (CONNECTED, TARGET | SOURCE | {"PhoneNumber": "+12065560001"}, ["PhoneNumber"]),
-        (CONNECTED, DID | {"Prefix": "1206"}, ["Prefix"]),
+        *((CONNECTED, DID | {"Prefix": prefix}, ["Prefix"]) for prefix in ("1206", "+", "+1234567890123456")),
         (CONNECTED, TARGET | {"PhoneNumber": "12065560001"}, ["PhoneNumber"]),
         (CONNECTED, DID | {"Type": "LANDLINE"}, ["Type"]),
         (CONNECTED, DID | {"TargetArn": "11111111-2222-3333-4444-555555555555"}, ["TargetArn"]),

@@ -10,6 +10,7 @@ from tests.conftest import CONNECT, SECRET, Harness, connect_instance
 from tests.contract.declarations import Kind, connect_phone_number, template
 from tests.contract.steps import (
     GENERATED_ID,
+    assert_reason,
     assert_rolled_back,
     canceled,
     deploy,
@@ -177,6 +178,18 @@ def test_number_is_the_declared_one_or_begins_with_declared_prefix(
 
     assert stack.attributes["Number"]["Address"].startswith(begins)
     assert ("SearchAvailablePhoneNumbers" in harness.calls(CONNECT)) is (declared is not EXACT)
+
+
+def test_prefix_can_be_longer_than_that_of_the_api(harness: Harness, kind: Kind) -> None:
+    """The native type accepts 15 digits, SearchAvailablePhoneNumbers eleven. They leave ten numbers here."""
+    exact = "+353800550042"
+    stack, _ = deploy(harness, kind, CountryCode="IE", Type="TOLL_FREE", Prefix=exact)
+
+    assert stack.attributes["Number"]["Address"] == exact
+    assert harness.calls(CONNECT)["SearchAvailablePhoneNumbers"] == 1
+
+    none = kind.properties | {"CountryCode": "IE", "Type": "TOLL_FREE", "Prefix": "+3538005500431"}
+    assert_reason(send_create(harness, kind, logical_id="Other", properties=none), "NotFound", "IE", "Prefix")
 
 
 def test_unavailable_declared_number_is_not_replaced_by_another(harness: Harness, kind: Kind) -> None:
