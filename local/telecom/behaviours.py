@@ -69,6 +69,9 @@ _TABLE: tuple[tuple[str, Evidence, str] | tuple[str, Evidence, str, bool], ...] 
     ("sms.release.repeated", "inferred", "[API] Reason RESOURCE_NOT_ACTIVE: the number is already DISASSOCIATING"),
     ("sms.release.gradual", "observed", "[TF] phone_number.go waits DISASSOCIATING -> DELETED or not found"),
     ("sms.describe.owner", "modelled", "[API] 'Owner and PhoneNumberIds parameters can't be used at the same time'"),
+    # Not documented. It is stricter for callers than a default of SELF.
+    ("sms.describe.shared", "inferred", "[API] Owner 'Use SELF to filter the list'; its default is not documented"),
+    ("sms.shared.arn", "modelled", "[API] 'you must use the full Amazon Resource Name(ARN)' of a shared resource"),
     # Sender IDs
     ("sms.sender_id.upper_case", "observed", "[TF] sender_id documentation: stored in upper case"),
     ("sms.sender_id.mixed_case", "observed", "[TF] sender_id.go: DescribeSenderIds returns 'Transactional'"),
@@ -113,6 +116,7 @@ _TABLE: tuple[tuple[str, Evidence, str] | tuple[str, Evidence, str, bool], ...] 
     ("sms.registration.incomplete", "inferred", "[API] Reason REGISTRATION_NOT_COMPLETE"),
     ("sms.registration.quota", "documented", "[UG] quotas: 25 registrations; REGISTRATIONS_PER_ACCOUNT"),
     ("sms.tags.unknown", "modelled", "[API] TagResource lists ResourceNotFoundException"),
+    ("sms.tags.shared", "inferred", "tags of a shared resource are read with the permissions of its owner"),
     ("sms.tags.quota", "modelled", "[API] TagList: 200 at most; Reason TAGS_PER_RESOURCE"),
     ("sms.available.country", "modelled", "[API] ListAvailablePhoneNumbers 'currently supports only US'"),
     ("sms.available.registration", "modelled", "[API] RegistrationId 'required for regulated number types'"),

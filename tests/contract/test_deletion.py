@@ -262,6 +262,19 @@ def test_delete_removes_sender_id_from_every_pool_if_allowed(harness: Harness) -
 
 
 @pytest.mark.shows("Delete of a number in use")
+def test_pool_that_is_deleted_during_the_search_does_not_end_the_release(harness: Harness) -> None:
+    stack, _ = deploy(harness, SMS_SENDER_ID, **LEAVE)
+    join_pool(harness, create_pool(harness), "GB|ACME")
+    gone = {"code": "ResourceNotFoundException", "message": "No such pool."}
+    harness.telecom.fault(SMS, "ListPoolOriginationIdentities", "error", **gone)
+
+    with environment(RETRY_PERIOD_SECONDS="30"):
+        assert stack.delete() == "DELETE_COMPLETE", stack.reasons("Number")
+
+    assert "sender_ids" not in harness.held()
+
+
+@pytest.mark.shows("Delete of a number in use")
 def test_last_number_of_a_pool_is_not_released(harness: Harness) -> None:
     stack, physical_id = deploy(harness, SMS_PHONE_NUMBER, **LEAVE, WaitForActive=True)
     create_pool(harness, physical_id)

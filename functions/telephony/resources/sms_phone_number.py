@@ -180,10 +180,18 @@ class SmsPhoneNumberProperties(Properties):
         maximum=1,
     )
     opt_out_list_name: str | None = prop(
-        "The name or ARN of the opt-out list.", pattern=_ID, minimum=1, maximum=256, normalize=resource_id
+        "The name or ARN of the opt-out list. A list that another account shares with yours requires the ARN.",
+        pattern=_ID,
+        minimum=1,
+        maximum=256,
+        normalize=resource_id,
     )
     pool_id: str | None = prop(
-        "The ID or ARN of the pool that contains the phone number.", pattern=_ID, maximum=256, normalize=resource_id
+        "The ID or ARN of the pool that contains the phone number. A pool that another account shares with yours requires "
+        "the ARN, which the parameter `PoolArns` of the provider must list.",
+        pattern=_ID,
+        maximum=256,
+        normalize=resource_id,
     )
     international_sending_enabled: bool | None = prop(
         "Specifies whether the phone number can send messages to other countries."
@@ -283,7 +291,7 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
             filters.append({"Name": "iso-country-code", "Values": [desired.iso_country_code]})
             filters.append({"Name": "number-type", "Values": [desired.number_type]})
         for number in services.paginate(
-            services.sms_voice().describe_phone_numbers, "PhoneNumbers", Filters=filters, MaxResults=100
+            services.sms_voice().describe_phone_numbers, "PhoneNumbers", Owner="SELF", Filters=filters, MaxResults=100
         ):
             if number["Status"] in _RELEASED:
                 continue
@@ -307,7 +315,9 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
 
     def list_all(self) -> Iterator[Observed]:
         """DescribePhoneNumbers."""
-        for number in services.paginate(services.sms_voice().describe_phone_numbers, "PhoneNumbers", MaxResults=100):
+        for number in services.paginate(
+            services.sms_voice().describe_phone_numbers, "PhoneNumbers", Owner="SELF", MaxResults=100
+        ):
             if number["Status"] not in _RELEASED:
                 yield _observed(number)
 
@@ -322,17 +332,18 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
     def is_converged(self, observed: Observed, desired: SmsPhoneNumberProperties) -> bool:
         """Return False also if keywords, which are not read yet, or another pool are declared."""
         keywords = desired.mandatory_keywords is not None or desired.optional_keywords is not None
-        moves = desired.pool_id is not None and (resource_id(desired.pool_id),) != observed.pool_ids
         return (
-            super().is_converged(observed, desired) and not keywords and not moves and not _changes(observed, desired)
+            super().is_converged(observed, desired)
+            and not keywords
+            and not _moves(observed, desired)
+            and not _changes(observed, desired)
         )
 
     def converge(self, observed: Observed, desired: SmsPhoneNumberProperties) -> Observed:
         """Change keywords and tags, then all settings and protection in one UpdatePhoneNumber, then the pool."""
         self._converge_keywords(observed, desired)
         self.converge_tags(observed, desired.tags)
-        pool_id = resource_id(desired.pool_id) if desired.pool_id is not None else None
-        moves = pool_id is not None and (pool_id,) != observed.pool_ids
+        moves = _moves(observed, desired)
         changes = _changes(observed, desired)
         if moves and observed.pool_ids:
             self.leave_pools(observed, observed.pool_ids)
@@ -340,15 +351,14 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
             response = services.sms_voice().update_phone_number(PhoneNumberId=observed.physical_id, **changes)
             pools = () if moves else observed.pool_ids
             observed = copy.replace(_observed(response, pools), tags=observed.tags)
-        if moves and pool_id is not None:
+        if moves and desired.pool_id is not None:
             services.sms_voice().associate_origination_identity(
-                PoolId=pool_id,
+                PoolId=desired.pool_id,
                 OriginationIdentity=observed.physical_id,
                 IsoCountryCode=desired.iso_country_code,
             )
-            observed = copy.replace(
-                observed, pool_ids=(pool_id,), attributes={**observed.attributes, "PoolId": pool_id}
-            )
+            attributes = {**observed.attributes, "PoolId": text(resource_id(desired.pool_id))}
+            observed = copy.replace(observed, pool_ids=(desired.pool_id,), attributes=attributes)
         return observed
 
     def call_release(self, physical_id: str) -> None:
@@ -432,16 +442,21 @@ def _changes(observed: Observed, desired: SmsPhoneNumberProperties) -> dict[str,
     return changes | two_way_changes(observed.live["two_way_settings"], desired.two_way)
 
 
+def _moves(observed: Observed, desired: SmsPhoneNumberProperties) -> bool:
+    """Return whether another pool is declared than the current one."""
+    return desired.pool_id is not None and [resource_id(desired.pool_id)] != [*map(resource_id, observed.pool_ids)]
+
+
 def _observed(response: Mapping[str, Any], pool_ids: tuple[str, ...] | None = None) -> Observed:
     """Convert any response that describes a phone number. That of UpdatePhoneNumber does not contain the pool."""
-    pools = pool_ids if pool_ids is not None else tuple(filter(None, [resource_id(response.get("PoolId"))]))
+    pools = pool_ids if pool_ids is not None else tuple(filter(None, [response.get("PoolId")]))
     return Observed(
         physical_id=response["PhoneNumberId"],
         stability=Stability.ACTIVE if response["Status"] == "ACTIVE" else Stability.PENDING,
         arn=response["PhoneNumberArn"],
         protected=response["DeletionProtectionEnabled"],
         pool_ids=pools,
-        attributes={"Arn": response["PhoneNumberArn"], "PoolId": pools[0] if pools else ""}
+        attributes={"Arn": response["PhoneNumberArn"], "PoolId": text(resource_id(next(iter(pools), "")))}
         | {
             name: text(response.get(name))
             for name in (

@@ -167,7 +167,8 @@ class PhoneNumbers(State):
         self.drop_released()
         now = self.clock.now()
         named = self.visible_only(self.number_of(name) for name in parameters.get("PhoneNumberIds", []))
-        held = named or [one for one in self.phone_numbers.values() if self.visible(one.created)]
+        own = [one for one in self.phone_numbers.values() if self.visible(one.created)]
+        held = named or self.owned(PhoneNumber, own, parameters)
         return self.describe("PhoneNumbers", held, lambda number: number.described(now), parameters)
 
     def list_available_phone_numbers(self, parameters: Json) -> Json:
