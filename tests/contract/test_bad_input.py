@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -87,6 +88,37 @@ def test_service_timeout_too_short_for_one_attempt_is_refused_except_on_delete(
 
     assert delete(harness, SMS_PHONE_NUMBER, number, properties=short)["Status"] == "SUCCESS"
     assert harness.held() == {}
+
+
+@pytest.mark.parametrize("value", ["3601", "0", "-1", "1.5", "an hour", "99999999999"])
+@pytest.mark.parametrize("place", ["properties", "top level"])
+def test_service_timeout_that_cloudformation_does_not_allow_is_refused_with_all_else(
+    harness: Harness, value: str, place: str
+) -> None:
+    declared: dict[str, Any] = {"properties": SIMULATOR | {"Colour": "red"}}
+    if place == "top level":
+        declared["service_timeout"] = value
+    else:
+        declared["properties"] |= {"ServiceTimeout": value}
+
+    response = send_create(harness, SMS_PHONE_NUMBER, **declared)
+
+    assert_reason(response, "InvalidRequest", "2 properties", "- Colour: ", "- ServiceTimeout: ")
+    assert harness.calls() == {}
+
+
+@pytest.mark.shows("Delete after its ServiceTimeout")
+@pytest.mark.parametrize(("declared", "late"), [({}, True), ({"ServiceTimeout": "90"}, False)])
+def test_service_timeout_at_the_top_level_applies_unless_a_property_declares_it(
+    harness: Harness, declared: dict[str, Any], late: bool
+) -> None:
+    began = {"issued_at": time.time() - 61, "service_timeout": "60"}
+
+    response = send_create(harness, SMS_PHONE_NUMBER, properties=SIMULATOR | declared, **began)
+
+    if late:
+        assert_reason(response, "NotStabilized", "ServiceTimeout")
+    assert (response["Status"], len(harness.ids())) == (("FAILED", 0) if late else ("SUCCESS", 1))
 
 
 BOOLEANS = ["DeletionProtectionEnabled", "SelfManagedOptOutsEnabled", "InternationalSendingEnabled", "WaitForActive"]
