@@ -78,6 +78,11 @@ class Request:
         return int(self.issued_at or 0)
 
     @property
+    def account_id(self) -> str:
+        """The account of the stack."""
+        return self.stack_id.split(":")[4]
+
+    @property
     def not_created_id(self) -> str:
         """The PhysicalResourceId to return if this Create purchases nothing. It identifies the Create."""
         return NOT_CREATED + self.request_id
