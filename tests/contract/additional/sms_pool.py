@@ -49,6 +49,7 @@ class SmsPool(SmsResource[SmsPoolProperties]):
     )
     polls_until_stable = True
 
+    tagging_type = "sms-voice:pool"
     release_call = (services.SMS_VOICE, "DeletePool")
 
     def purchase_calls(self, desired: SmsPoolProperties) -> list[tuple[str, str]]:
