@@ -30,7 +30,7 @@ from tests.contract.iam.evaluation import Request
 from tests.contract.iam.template import Principal, Template
 from tests.contract.steps import DENIED, GENERATED_ID, environment, fault
 from tests.contract.test_sms_phone_number import ROLE, TOLL_FREE, TOPIC
-from tests.contract.test_sweep import RETAINED, late_purchase, later, run
+from tests.contract.test_sweep import RETAINED, interrupted_delete, late_purchase, later, run
 
 TYPES = resources.type_names()
 RELEASABLE: dict[str, Any] = {"OnDelete": {"LeavePools": True, "LiftDeletionProtection": True}}
@@ -277,6 +277,7 @@ def _release(harness: Harness, kind: Kind, physical_id: str) -> None:
 
 def _create_sweep_findings(harness: Harness) -> None:
     """Create every finding of the sweep for every type, with everything that can prevent a release."""
+    interrupted_delete(harness, SMS_PHONE_NUMBER)
     harness.telecom.configure(claim_release_limit=100)
     for kind in (KINDS[name](harness) for name in TYPES):
         stack = harness.cloudformation.stack(kind.held)
