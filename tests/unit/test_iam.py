@@ -181,6 +181,16 @@ TAGS = {"Tags": [{"Key": "team", "Value": "sms"}]}
                 "sms-voice:DescribePhoneNumbers": ["phone-number/phone-1"],
             },
         ),
+        (
+            "connect:ImportPhoneNumber",
+            {"InstanceId": "1", "SourcePhoneNumberArn": arn("social-messaging", "phone-number-id/1"), "Tags": {}},
+            {
+                "connect:ImportPhoneNumber": ["instance/1", "phone-number/*"],
+                "connect:TagResource": ["phone-number/phone-new"],
+                "social-messaging:GetLinkedWhatsAppBusinessAccountPhoneNumber": ["phone-number-id/1"],
+                "social-messaging:TagResource": ["phone-number-id/1"],
+            },
+        ),
         ("dynamodb:Query", {"TableName": "state"}, {"dynamodb:Query": ["table/state"]}),
         ("dynamodb:Query", {"TableName": "state", "IndexName": "i"}, {"dynamodb:Query": ["table/state/index/i"]}),
         ("dynamodb:BatchGetItem", {"RequestItems": {"state": {}}}, {"dynamodb:BatchGetItem": ["table/state"]}),

@@ -128,6 +128,10 @@ def _dependent(action: str, parameters: Mapping[str, Any], tags: Tags) -> Iterat
             yield from authorizations(
                 "connect", "TagResource", {"resourceArn": new_number, "tags": parameters["Tags"]}, {}
             )
-            if "SourcePhoneNumberArn" in parameters:
-                source = {"PhoneNumberIds": [parameters["SourcePhoneNumberArn"]]}
-                yield from authorizations("sms-voice", "DescribePhoneNumbers", source, tags)
+            source = parameters.get("SourcePhoneNumberArn", "")
+            if ":social-messaging:" in source:  # a WhatsApp number
+                yield request("social-messaging:GetLinkedWhatsAppBusinessAccountPhoneNumber", source, {})
+                set_by_connect = tag_keys("RequestTag", {"AmazonConnectEnabled": "True"})
+                yield request("social-messaging:TagResource", source, set_by_connect)
+            elif source:
+                yield from authorizations("sms-voice", "DescribePhoneNumbers", {"PhoneNumberIds": [source]}, tags)
