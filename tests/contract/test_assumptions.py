@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from telephony.handlers import sweep
+from telephony.lifecycle.checks import Finding
 from tests.conftest import CONNECT, SMS, Harness
 from tests.contract.declarations import KINDS, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind
 from tests.contract.steps import (
