@@ -319,7 +319,8 @@ def test_policies_grant_only_what_types_and_functions_need(resources: dict[str, 
     others = {action for action in actions(resources) - permissions if not action.startswith(("sqs:", "logs:"))}
     assert others == {
         *(f"dynamodb:{name}Item" for name in ("Get", "Put", "Update", "Delete", "ConditionCheck")),
-        *("dynamodb:Query", "dynamodb:Scan", "cloudformation:DescribeStackResource"),
+        *("dynamodb:Query", "dynamodb:BatchGetItem", "tag:GetResources"),
+        *("cloudformation:ListStackResources", "cloudformation:DescribeStackResource"),
         *stacks,
     }
 
@@ -331,7 +332,7 @@ def test_sweep_can_release_only_if_parameter_allows_it(resources: dict[str, Any]
     assert attached == {"ProviderRole": every, "ContinuationRole": every, "SweepRole": [every[0], release]}
     assert template["Parameters"]["AllowSweepRelease"]["Default"] == "false"
     unconditional = actions(resources, "SweepRole", "TelephonyReadPolicy")
-    reads = (*READS, "Scan", "Query", "Get")
+    reads = (*READS, "BatchGet", "Query", "Get")
     writes = {action for action in unconditional if not action.partition(":")[2].startswith(reads)}
     table = {f"dynamodb:{name}Item" for name in ("Put", "Update", "ConditionCheck")}
     assert writes == {"logs:CreateLogStream", "logs:PutLogEvents"} | table
@@ -367,6 +368,16 @@ def test_writes_to_numbers_require_ownership_tags(resources: dict[str, Any]) -> 
     assert {"sms-voice:ReleaseSenderId", "connect:ReleasePhoneNumber"} <= changed
 
 
+def test_whatsapp_number_gets_no_other_tag_than_that_of_amazon_connect(resources: dict[str, Any]) -> None:
+    social = [one for one in statements(resources) if "social-messaging:" in str(one["Action"])]
+    only = {"ForAllValues:StringEquals": {"aws:TagKeys": "AmazonConnectEnabled"}, "Null": {"aws:TagKeys": "false"}}
+    assert {one["Action"]: one.get("Condition") for one in social} == {
+        "social-messaging:GetLinkedWhatsAppBusinessAccountPhoneNumber": None,
+        "social-messaging:TagResource": only,
+    }
+    assert all(one["Resource"]["Fn::Sub"].endswith(":phone-number-id/*") for one in social)
+
+
 def test_ownership_tags_cannot_be_removed(resources: dict[str, Any]) -> None:
     (deny,) = [statement for statement in statements(resources) if statement["Effect"] == "Deny"]
     assert deny["Action"] == ["sms-voice:UntagResource", "connect:UntagResource"]
@@ -374,11 +385,13 @@ def test_ownership_tags_cannot_be_removed(resources: dict[str, Any]) -> None:
     assert deny["Condition"] == {"ForAnyValue:StringLike": {"aws:TagKeys": "cfn-telephony:*"}}
 
 
-def test_sweep_runs_daily_with_maximum_timeout(resources: dict[str, Any]) -> None:
+def test_sweep_runs_hourly_with_maximum_timeout_and_begins_a_round_each_day(resources: dict[str, Any]) -> None:
     function = resources["SweepFunction"]["Properties"]
     assert function["Handler"] == "telephony.handlers.sweep.handler"
     assert function["Timeout"] == 900
-    assert [*function["Events"].values()] == [{"Type": "Schedule", "Properties": {"Schedule": "rate(1 day)"}}]
+    [event] = function["Events"].values()
+    assert (event["Type"], event["Properties"]["Schedule"]) == ("Schedule", "rate(1 hour)")
+    assert 22 * 3600 < json.loads(event["Properties"]["Input"])["interval"] < 24 * 3600
 
 
 def test_environment_variables_are_read_by_code(template: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ Source: AWS End User Messaging SMS and Voice v2 API Reference, "RequestSenderId"
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, ClassVar, Literal
 
 from telephony import reasons
@@ -185,21 +186,22 @@ class SmsSenderId(SmsResource[SmsSenderIdProperties]):
         )
 
     def read_pool_ids(self, observed: Observed) -> tuple[str, ...]:
-        """Search every pool. DescribeSenderIds does not return pools, and a sender ID can be in several."""
+        """Search every pool of the account. DescribeSenderIds does not return pools; a sender ID can be in several."""
         found = []
-        for pool in services.paginate(services.sms_voice().describe_pools, "Pools", MaxResults=100):
+        for pool in services.paginate(services.sms_voice().describe_pools, "Pools", Owner="SELF", MaxResults=100):
             members = services.paginate(
                 services.sms_voice().list_pool_origination_identities,
                 "OriginationIdentities",
                 PoolId=pool["PoolId"],
                 MaxResults=100,
             )
-            if any(member["OriginationIdentityArn"] == observed.arn for member in members):
-                found.append(pool["PoolId"])
+            with suppress(NotFoundError):  # The pool was deleted meanwhile.
+                if any(member["OriginationIdentityArn"] == observed.arn for member in members):
+                    found.append(pool["PoolId"])
         return tuple(found)
 
     def _describe_all(self) -> Iterator[Mapping[str, Any]]:
-        return services.paginate(services.sms_voice().describe_sender_ids, "SenderIds", MaxResults=100)
+        return services.paginate(services.sms_voice().describe_sender_ids, "SenderIds", Owner="SELF", MaxResults=100)
 
 
 def _observed(response: Mapping[str, Any]) -> Observed:
