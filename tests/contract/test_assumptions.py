@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from telephony.handlers import sweep
+from telephony.lifecycle.checks import Finding
 from tests.conftest import CONNECT, SMS, Harness
 from tests.contract.declarations import KINDS, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind
 from tests.contract.steps import (
@@ -34,7 +34,7 @@ def test_refused_purchase_that_took_effect_is_reported(harness: Harness, kind: K
     assert delete(harness, kind, refused["PhysicalResourceId"])["Status"] == "SUCCESS"
     assert harness.held() == {kind.held: 1}
     with later():
-        assert run()[sweep.Finding.UNKNOWN_PURCHASE_FOUND.name] == 1
+        assert run()[Finding.UNKNOWN_PURCHASE_FOUND.name] == 1
 
 
 @pytest.mark.parametrize(
