@@ -26,8 +26,8 @@ from local.telecom.connect.models import telecomconnect_backends
 from local.telecom.rules import TagStore
 from local.telecom.sms_voice.models import pinpointsmsvoicev2_backends
 
-TIMEOUT = 900.0
-"""Of the function, in seconds."""
+TIMEOUT, EVENT = 900.0, {"interval": 82_800}
+"""Of the function, in seconds, and of its schedule."""
 
 _SMS: Final = "SmsPhoneNumber"
 _SENDER: Final = "SmsSenderId"
@@ -39,8 +39,6 @@ _INDEXED = frozenset({"sms-voice:phone-number", "sms-voice:sender-id", "connect:
 _RATES = {f"{TAGGING}.GetResources": 10.0, "cloudformation.ListStackResources": 5.0}
 """Calls per second. The SMS service allows one per operation, Connect two."""
 _SERVICES = ("pinpoint-sms-voice-v2", "connect", TAGGING)
-_EVENT = {"interval": 82_800}
-"""As in template.yaml."""
 _INTERVAL, _DAY, _MAX_RUNS = 3600.0, 86_400.0, 20
 
 
@@ -90,12 +88,13 @@ class _Account:
     def sweep(self) -> Result:
         """Run the function each hour until a run has nothing to do, and return what it did until then."""
         account, started, durations = self._account, self._account.calls.copy(), list[float]()
-        findings, throttled = Counter[str](), account.throttled.total()
+        found, throttled = 0, account.throttled.total()
         while len(durations) < _MAX_RUNS:
             at, before = account.clock.now, _remote_calls(account.calls)
             # A run that takes too long is not stopped, but misses the goal.
             with redirect_stdout(io.StringIO()), suppress(TimedOutError):
-                findings = Counter(self._provider.call(lambda: account.lambda_service.invoke(self._function, _EVENT)))
+                totals = self._provider.call(lambda: account.lambda_service.invoke(self._function, EVENT))
+                found = sum(totals.values())
             if _remote_calls(account.calls) == before:
                 break
             durations.append(account.clock.now - at)
@@ -109,7 +108,7 @@ class _Account:
             "cloudformation_calls_per_stack": _calls_of(calls, "cloudformation") / len(self._stacks),
             "seconds": max(durations, default=0.0),
             "runs": len(durations),
-            "found": findings.total(),
+            "found": found,
             "throttled_calls": account.throttled.total() - throttled,
             "calls": dict(sorted(calls.items())),
         }

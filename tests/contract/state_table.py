@@ -1,6 +1,7 @@
 """The state table, as template.yaml declares it."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,5 +13,10 @@ _PARAMETERS = ("KeySchema", "AttributeDefinitions", "GlobalSecondaryIndexes", "B
 
 def create_state_table(dynamodb: Any, name: str) -> None:
     """Create the table with its indexes."""
-    declared = json.loads(json.dumps(cfn_yaml.load(str(_TEMPLATE))["Resources"]["StateTable"]["Properties"]))
-    dynamodb.create_table(TableName=name, **{parameter: declared[parameter] for parameter in _PARAMETERS})
+    dynamodb.create_table(TableName=name, **_declared())
+
+
+@cache
+def _declared() -> dict[str, Any]:
+    properties = cfn_yaml.load(str(_TEMPLATE))["Resources"]["StateTable"]["Properties"]
+    return {parameter: json.loads(json.dumps(properties[parameter])) for parameter in _PARAMETERS}

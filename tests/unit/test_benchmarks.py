@@ -18,7 +18,7 @@ import pytest
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 from moto.core.request import Request
 
-from benchmarks import chart, cost, figures, report
+from benchmarks import chart, cost, figures, report, sweep
 from benchmarks.account import Limits
 from benchmarks.artifacts import ROOT, Artifact, without_bytecode
 from benchmarks.bulk import SIMULATIONS
@@ -240,6 +240,9 @@ def test_simulation_has_the_limits_of_the_template() -> None:
     assert queue["VisibilityTimeout"] == limits.visibility_timeout
     assert queue["RedrivePolicy"]["maxReceiveCount"] == limits.max_receives
     assert template["Parameters"]["MaximumConcurrency"]["Default"] == limits.queue_concurrency
+    function = resources["SweepFunction"]["Properties"]
+    assert function["Timeout"] == sweep.TIMEOUT
+    assert json.loads(function["Events"]["Hourly"]["Properties"]["Input"]) == sweep.EVENT
 
 
 def item(sort: str, **attributes: Any) -> dict[str, Any]:
@@ -412,8 +415,8 @@ def test_every_simulation_is_measured_with_its_goal() -> None:
     for other in creates["others"].values():
         assert other["created"] + other["failed"] == 4
     assert found["delete_100_slow"].value["deleted"] == 4
-    sweep = found["sweep_10000"].value
-    assert (sweep["count"], sweep["stacks"], sweep["runs"], sweep["with_leaks"]["found"]) == (1000, 200, 1, 10)
+    swept = found["sweep_10000"].value
+    assert (swept["count"], swept["stacks"], swept["runs"], swept["with_leaks"]["found"]) == (1000, 200, 1, 10)
 
 
 def run(**changes: Any) -> dict[str, Any]:
@@ -437,9 +440,9 @@ def run(**changes: Any) -> dict[str, Any]:
 def bulk(**changes: Any) -> dict[str, list[dict[str, Any]]]:
     creates, deletes = run(**changes), run(held=0)
     again = run(held=0)
-    sweep: dict[str, Any] = {"count": 10_000, "stacks": 2_000, "runs": 1, "found": 0}
-    sweep |= {"calls_per_100_numbers": 1.8, "cloudformation_calls_per_stack": 1.0, "seconds": 500.0}
-    sweep["with_leaks"] = sweep | {"found": 100, "all_found": True}
+    swept: dict[str, Any] = {"count": 10_000, "stacks": 2_000, "runs": 1, "found": 0}
+    swept |= {"calls_per_100_numbers": 1.8, "cloudformation_calls_per_stack": 1.0, "seconds": 500.0}
+    swept["with_leaks"] = swept | {"found": 100, "all_found": True}
     slow = run(held=30, failed=30, explained=True, last_refused_seconds=20.0, failed_later=1, again=again)
     return {
         "bulk_400_concurrency_10": [run(others={"full jitter": run()}), creates | {"others": {}}],
@@ -447,7 +450,7 @@ def bulk(**changes: Any) -> dict[str, list[dict[str, Any]]]:
         "bulk_2000": [run()],
         "delete_100_slow": [deletes],
         "delete_200_slow": [slow],
-        "sweep_10000": [sweep | {"without_tagging_service": sweep}],
+        "sweep_10000": [swept | {"without_tagging_service": swept}],
     }
 
 
