@@ -113,7 +113,8 @@ class Provider:
     def _deploy(self, call_rates: str) -> None:
         """Set the environment of the functions, and discard what earlier simulations cached in their modules."""
         queue_url = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT_ID}/requests"
-        os.environ.update(STATE_TABLE="state", QUEUE_URL=queue_url, AWS_REGION=REGION, CALL_RATES=call_rates)
+        os.environ.update(STATE_TABLE="state", QUEUE_URL=queue_url, ACCOUNT_ID=ACCOUNT_ID)
+        os.environ.update(AWS_REGION=REGION, CALL_RATES=call_rates)
         os.environ["POWERTOOLS_METRICS_NAMESPACE"] = "bench"
         self._call_rates = call_rates
         for name, module in list(sys.modules.items()):
@@ -174,6 +175,13 @@ class Provider:
     def held(self, backends: Any) -> int:
         """Return how many numbers a local service holds."""
         return len(self.account.services.store(backends)[ACCOUNT_ID][REGION].held_numbers())
+
+    def create_instance(self) -> str:
+        """Create an instance of Connect, which numbers can be claimed to. Returns its ARN."""
+        client: Any = self.session.client("connect")
+        settings = {"InboundCallsEnabled": True, "OutboundCallsEnabled": True}
+        created = self.call(lambda: client.create_instance(IdentityManagementType="CONNECT_MANAGED", **settings))
+        return str(created["Arn"])
 
     def call[T](self, act: Callable[[], T]) -> T:
         """Return the result of calls that are made in virtual time."""

@@ -120,7 +120,7 @@ VALID = (
   Call:
     Type: Custom::ConnectPhoneNumber
     Properties:
-      ServiceToken: "{{resolve:ssm:/cfn-telephony/service-token}}"
+      ServiceToken: "{{resolve:ssm:/cfn-telephony/cfn-telephony/service-token}}"
       TargetArn: !Ref Instance
       CountryCode: !Select [0, [US, CA]]
       Type: DID
@@ -171,6 +171,11 @@ CASES: list[tuple[dict[str, Any], bool]] = [
     ({"WaitTimeoutSeconds": "0"}, False),
     ({"ServiceTimeout": "60"}, True),
     ({"ServiceTimeout": "59"}, False),
+    ({"ServiceTimeout": "3600"}, True),
+    ({"ServiceTimeout": "3601"}, False),
+    ({"ServiceTimeout": "soon"}, False),
+    ({"OptionalKeywords": [{"Keyword": "JOIN ", "Message": "x", "Action": "OPT_IN"}]}, False),
+    ({"OptionalKeywords": [{"Keyword": "J", "Message": "x", "Action": "OPT_IN"}]}, True),
     ({"PoolId": "pool one"}, False),
     ({"TwoWay": {"Enabled": "true", "ChannelArn": "connect.us-east-1.amazonaws.com"}}, True),
     ({"TwoWay": {"Enabled": "true", "ChannelArn": "connect.us-east-1.example.com"}}, False),

@@ -145,9 +145,15 @@ BY_CODE: Mapping[str, ErrorMeaning] = {
     "ServiceQuotaExceededException": ErrorMeaning(
         Code.SERVICE_LIMIT_EXCEEDED, "Request a quota increase in Service Quotas."
     ),
+    # Amazon Connect, HTTP 429: "The allowed limit for the resource has been exceeded."
+    "LimitExceededException": ErrorMeaning(
+        Code.SERVICE_LIMIT_EXCEEDED,
+        "Release phone numbers, or request a quota increase for Amazon Connect in Service Quotas. Claims and releases of "
+        "the last 180 days also count against the quota.",
+    ),
 }
 
-# Source: botocore.retries.standard, ThrottledRetryableChecker.
+# Source: botocore.retries.standard, ThrottledRetryableChecker. It also lists LimitExceededException, which is a quota.
 _THROTTLES = frozenset(
     {
         "Throttling",
@@ -160,7 +166,6 @@ _THROTTLES = frozenset(
         "TransactionInProgressException",
         "RequestLimitExceeded",
         "BandwidthLimitExceeded",
-        "LimitExceededException",
         "SlowDown",
         "PriorRequestNotComplete",
         "EC2ThrottledException",
@@ -204,7 +209,7 @@ def _from_response(error: ClientError, operation: str) -> TelephonyError:
     message = str(error.response.get("Error", {}).get("Message", ""))
     reason = str(error.response.get("Reason") or "")
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    if code in _THROTTLES or status == _TOO_MANY_REQUESTS:
+    if code in _THROTTLES or (status == _TOO_MANY_REQUESTS and code not in BY_CODE):
         return ThrottledError(f"{operation} was throttled.")
     meaning = BY_REASON.get(reason) or BY_CODE.get(code)
     refused = _BAD_REQUEST <= status < _INTERNAL_SERVER_ERROR and status != _REQUEST_TIMEOUT

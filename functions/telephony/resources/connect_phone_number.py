@@ -13,6 +13,7 @@ import copy
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from itertools import islice
 from typing import Any, ClassVar, Literal
 
 from telephony import reasons, redaction
@@ -20,13 +21,13 @@ from telephony.aws import services
 from telephony.data import data
 from telephony.errors import NotFoundError, NumberUnavailableError, TagsNotVisibleError
 from telephony.model.properties import Properties, Rule, country_code_property, prop
-from telephony.model.resource import Observed, Purchase, ReleasePolicy, Resource, Stability, differences, text
+from telephony.model.resource import Listed, Observed, Purchase, ReleasePolicy, Resource, Stability, differences, text
 from telephony.model.tags import TAG_PREFIX, tag_changes
 
 _MAX_CANDIDATES = 10
 """The maximum that one search returns."""
 _MAX_PREFIX = 12
-"""Characters of the longest prefix for ListPhoneNumbersV2: a plus sign and eleven digits."""
+"""Characters of the longest prefix that the API accepts: a plus sign and eleven digits."""
 _STABILITY = {"CLAIMED": Stability.ACTIVE, "FAILED": Stability.FAILED}
 """Any other status, such as IN_PROGRESS, is PENDING."""
 
@@ -84,7 +85,7 @@ class ConnectPhoneNumberProperties(Properties):
     prefix: str | None = prop(
         "The prefix of the phone number, in E.164 format. Applies at purchase; later changes have no effect.",
         create_only_not_readable=True,
-        pattern=r"\+[0-9]{1,11}",
+        pattern=r"\+[0-9]{1,15}",
     )
     phone_number: str | None = prop(
         "The phone number to claim, in E.164 format. It must be available.",
@@ -92,7 +93,8 @@ class ConnectPhoneNumberProperties(Properties):
         pattern=r"\+[1-9][0-9]{1,14}",
     )
     source_phone_number_arn: str | None = prop(
-        "The ARN of a phone number of AWS End User Messaging SMS to import instead of claiming one.",
+        "The ARN of a phone number of AWS End User Messaging SMS, or of a WhatsApp phone number of AWS End User Messaging "
+        "Social, to import instead of claiming one.",
         create_only=True,
         pattern=r"arn:\S+",
         maximum=256,
@@ -124,9 +126,12 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
         "connect:TagResource",
         "connect:UntagResource",
         "sms-voice:DescribePhoneNumbers",
+        "social-messaging:GetLinkedWhatsAppBusinessAccountPhoneNumber",
+        "social-messaging:TagResource",
     )
     polls_until_stable = True
     release_call = (services.CONNECT, "ReleasePhoneNumber")
+    tagging_type = "connect:phone-number"
 
     def __init__(self) -> None:
         self._candidates: list[str] | None = None
@@ -204,12 +209,12 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
                 raise TagsNotVisibleError("The account holds the candidate number, but its tags are not visible yet.")
         return None
 
-    def list_all(self) -> Iterator[Observed]:
-        """ListPhoneNumbersV2, and DescribePhoneNumber for the tags. FAILED can also be the status of a failed change."""
-        for item in services.paginate(services.connect().list_phone_numbers_v2, "ListPhoneNumbersSummaryList"):
-            observed = self.read(item["PhoneNumberArn"])
-            if observed is not None:
-                yield observed
+    def list_all(self) -> Iterator[Listed]:
+        """ListPhoneNumbersV2. It also lists numbers whose last change failed."""
+        for item in services.paginate(
+            services.connect().list_phone_numbers_v2, "ListPhoneNumbersSummaryList", MaxResults=1000
+        ):
+            yield Listed(item["PhoneNumberArn"], item["PhoneNumberArn"])
 
     def read(self, physical_id: str) -> Observed | None:
         """DescribePhoneNumber."""
@@ -259,15 +264,19 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
             services.connect().release_phone_number(PhoneNumberId=physical_id)
 
     def _search(self, desired: ConnectPhoneNumberProperties) -> list[str]:
-        search: Any = services.connect().search_available_phone_numbers
-        response = search(
+        prefix = desired.prefix or ""
+        available = services.paginate(
+            services.connect().search_available_phone_numbers,
+            "AvailableNumbersList",
             TargetArn=desired.target_arn,
             PhoneNumberCountryCode=desired.country_code,
             PhoneNumberType=desired.type,
             MaxResults=_MAX_CANDIDATES,
-            **({"PhoneNumberPrefix": desired.prefix} if desired.prefix is not None else {}),
+            **({"PhoneNumberPrefix": prefix[:_MAX_PREFIX]} if prefix else {}),
         )
-        numbers = [item["PhoneNumber"] for item in response.get("AvailableNumbersList", [])]
+        # Like the native type, the property accepts a longer prefix than the API.
+        matching = (item["PhoneNumber"] for item in available if item["PhoneNumber"].startswith(prefix))
+        numbers = list(islice(matching, _MAX_CANDIDATES))
         random.shuffle(numbers)
         return numbers
 

@@ -60,7 +60,8 @@ class SenderIds(State):
         pooled = any(sender.arn in pool.members for pool in self.pools.values())
         self.reject_if(pooled, Conflict("sms.sender_id.pool", "SENDER_ID_ASSOCIATED_TO_POOL", sender))
         del self.sender_ids[sender.id, sender.country]
-        self.sender_ids_released[sender.id, sender.country] = self.clock.now()
+        self.sender_ids_released[sender.id, sender.country] = now = self.clock.now()
+        self.remember_deleted(sender.arn, sender.tags, now)
         return sender.response()
 
     @behaves("sms.sender_id.mixed_case")
@@ -68,7 +69,8 @@ class SenderIds(State):
         """Return sender IDs by name and country, or all that match the filters."""
         self.check_owner(parameters, "SenderIds")
         named = self.visible_only(self.sender_id_of(key) for key in parameters.get("SenderIds", []))
-        held = named or [one for one in self.sender_ids.values() if self.visible(one.created)]
+        own = [one for one in self.sender_ids.values() if self.visible(one.created)]
+        held = named or self.owned(SenderId, own, parameters)
         described = self.describe("SenderIds", held, SenderId.described, parameters)
         if self.enabled("sms.sender_id.mixed_case"):
             for one in described["SenderIds"]:
