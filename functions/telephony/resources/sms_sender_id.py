@@ -9,6 +9,7 @@ Source: AWS End User Messaging SMS and Voice v2 API Reference, "RequestSenderId"
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, ClassVar, Literal
 
 from telephony import reasons
@@ -192,8 +193,9 @@ class SmsSenderId(SmsResource[SmsSenderIdProperties]):
                 PoolId=pool["PoolId"],
                 MaxResults=100,
             )
-            if any(member["OriginationIdentityArn"] == observed.arn for member in members):
-                found.append(pool["PoolId"])
+            with suppress(NotFoundError):  # The pool was deleted since it was listed.
+                if any(member["OriginationIdentityArn"] == observed.arn for member in members):
+                    found.append(pool["PoolId"])
         return tuple(found)
 
 
