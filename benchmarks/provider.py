@@ -113,7 +113,8 @@ class Provider:
     def _deploy(self, call_rates: str) -> None:
         """Set the environment of the functions, and discard what earlier simulations cached in their modules."""
         queue_url = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT_ID}/requests"
-        os.environ.update(STATE_TABLE="state", QUEUE_URL=queue_url, AWS_REGION=REGION, CALL_RATES=call_rates)
+        os.environ.update(STATE_TABLE="state", QUEUE_URL=queue_url, ACCOUNT_ID=ACCOUNT_ID)
+        os.environ.update(AWS_REGION=REGION, CALL_RATES=call_rates)
         os.environ["POWERTOOLS_METRICS_NAMESPACE"] = "bench"
         self._call_rates = call_rates
         for name, module in list(sys.modules.items()):

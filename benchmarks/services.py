@@ -77,6 +77,7 @@ class Services:
             "AWS_ENDPOINT_URL_CLOUDFORMATION": self._stacks.url,
             "ALLOWED_RESPONSE_HOSTS": self._sink.host,
             "STATE_TABLE": table,
+            "ACCOUNT_ID": "123456789012",
             # Reservations are made, but never waited for: sleeps are not real where events follow each other.
             "CALL_RATES": "pinpoint-sms-voice-v2=1000",
             "IDEMPOTENCY_TABLE": "idempotency",

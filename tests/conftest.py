@@ -274,6 +274,7 @@ def container(
     url = telecom_server.url
     environment = {
         "STATE_TABLE": "state",
+        "ACCOUNT_ID": "123456789012",
         "ALLOWED_RESPONSE_HOSTS": sink.host,
         "AWS_CA_BUNDLE": sink.ca_file,
         "AWS_ENDPOINT_URL_PINPOINT_SMS_VOICE_V2": url,

@@ -329,6 +329,13 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
             "DescribeStacks is read directly before the decision. If it shows no operation of the stack for ten "
             "seconds: FAILED with ResourceConflict, and nothing is released.",
         ),
+        "stack of another account": Fault(
+            "The policy of the provider function allows another account to invoke it, so that a stack there can name "
+            "its ServiceToken.",
+            "If StackAccounts does not list the account: FAILED with AccessDenied. Nothing is purchased or changed, "
+            "and no number is released that the account purchased earlier. The Delete of a Create that was refused "
+            "succeeds.",
+        ),
         "Delete after its ServiceTimeout": Fault(
             "CloudFormation has stopped waiting. The operator may have decided to keep the number.",
             "FAILED with NotStabilized. Nothing is released. The same applies to an Update.",

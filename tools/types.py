@@ -35,8 +35,8 @@ class Property:
 
 _SERVICE_TIMEOUT = (
     "The maximum time that CloudFormation waits for a response, in seconds from the start of the request. By default, "
-    f"3600. The provider never waits longer, and refuses a Create or Update with less than {MIN_SERVICE_TIMEOUT} "
-    "seconds, which one attempt can take."
+    f"{MAX_SERVICE_TIMEOUT}. The provider refuses a Create or Update with more than that, or with less than "
+    f"{MIN_SERVICE_TIMEOUT} seconds, which one attempt can take."
 )
 _SERVICE_TOKEN = "The ARN of the provider function. The provider's stack exports it as `<stack name>-ServiceToken`."  # noqa: S105
 PROTOCOL_PROPERTIES = {

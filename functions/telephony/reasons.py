@@ -43,6 +43,12 @@ UNKNOWN_TYPE = Reason(
     "{type} is not a resource type of this provider.",
     "Use one of {known}.",
 )
+ACCOUNT_NOT_ALLOWED = Reason(
+    Code.ACCESS_DENIED,
+    "The stack belongs to account {account}, which is not allowed to use this provider. Nothing was purchased, changed or "
+    "released.",
+    "Add the account to the parameter StackAccounts of the provider, or use a provider in the account of the stack.",
+)
 TOO_LATE = Reason(
     Code.NOT_STABILIZED,
     "The request arrived after its ServiceTimeout, when CloudFormation had stopped waiting. Nothing was changed.",

@@ -35,6 +35,8 @@ class Settings:
     """How long the account's listings must not show a number, before an attempt of unknown result counts as refused."""
     stack_status_period: float
     """How long a stack must be shown without an operation, before that is believed."""
+    account_id: str
+    """The account of the provider."""
     stack_accounts: frozenset[str]
     """Other accounts whose stacks may use the provider. It can't read their stacks."""
     response_margin: float
@@ -53,7 +55,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Read the environment. Raises KeyError if STATE_TABLE is missing: purchases require the ledger."""
+        """Read the environment. Raises KeyError if a variable without a default is missing."""
 
         def seconds(name: str, default: float) -> float:
             return float(os.environ.get(f"{name}_SECONDS") or default)
@@ -69,6 +71,7 @@ class Settings:
             retry_period=seconds("RETRY_PERIOD", 120),
             unknown_result_period=seconds("UNKNOWN_RESULT_PERIOD", 300),
             stack_status_period=seconds("STACK_STATUS_PERIOD", 10),
+            account_id=os.environ["ACCOUNT_ID"],
             stack_accounts=_names(os.environ.get("STACK_ACCOUNTS", "")),
             response_margin=seconds("RESPONSE_MARGIN", 15),
             service_timeout_margin=seconds("SERVICE_TIMEOUT_MARGIN", 120),

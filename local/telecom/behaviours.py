@@ -65,8 +65,13 @@ _TABLE: tuple[tuple[str, Evidence, str] | tuple[str, Evidence, str, bool], ...] 
     ("sms.release.protected", "modelled", "[API] ReleasePhoneNumber: 'deletion protection enabled ... an error'"),
     ("sms.release.pool", "observed", "[TF] phone_number.go: PHONE_NUMBER_ASSOCIATED_TO_POOL on release"),
     ("sms.release.pool_lag", "observed", "[TF] phone_number.go: release retried for 2 min after leaving a pool"),
+    # Enabled although not observed: it is stricter for callers than a success.
+    ("sms.release.repeated", "inferred", "[API] Reason RESOURCE_NOT_ACTIVE: the number is already DISASSOCIATING"),
     ("sms.release.gradual", "observed", "[TF] phone_number.go waits DISASSOCIATING -> DELETED or not found"),
     ("sms.describe.owner", "modelled", "[API] 'Owner and PhoneNumberIds parameters can't be used at the same time'"),
+    # Not documented. It is stricter for callers than a default of SELF.
+    ("sms.describe.shared", "inferred", "[API] Owner 'Use SELF to filter the list'; its default is not documented"),
+    ("sms.shared.arn", "modelled", "[API] 'you must use the full Amazon Resource Name(ARN)' of a shared resource"),
     # Sender IDs
     ("sms.sender_id.upper_case", "observed", "[TF] sender_id documentation: stored in upper case"),
     ("sms.sender_id.mixed_case", "observed", "[TF] sender_id.go: DescribeSenderIds returns 'Transactional'"),
@@ -98,6 +103,9 @@ _TABLE: tuple[tuple[str, Evidence, str] | tuple[str, Evidence, str, bool], ...] 
     ("sms.pool.inherits", "modelled", "[API] CreatePool 'inherits its configuration from the ... identity'"),
     # Keywords, opt-out lists, registrations and tags of the SMS service
     ("sms.keyword.mandatory", "modelled", "[API] DeleteKeyword: HELP and STOP 'can't be deleted or modified'"),
+    # Enabled although not observed: it is stricter for callers than the model, in which the action is optional.
+    ("sms.keyword.action", "inferred", "[TF] keyword.go (#48967): the action of HELP and STOP is managed by AWS"),
+    ("sms.keyword.spaces", "observed", "[TF] keyword.go (#48967): a keyword cannot start or end with a space"),
     ("sms.keyword.unknown", "modelled", "[API] ResourceNotFoundException, ResourceType keyword"),
     ("sms.keyword.quota", "documented", "[UG] quotas: 30 keywords; Reason KEYWORDS_PER_PHONE_NUMBER"),
     ("sms.opt_out_list.unknown", "modelled", "[API] ResourceNotFoundException, ResourceType opt-out-list"),
@@ -108,6 +116,7 @@ _TABLE: tuple[tuple[str, Evidence, str] | tuple[str, Evidence, str, bool], ...] 
     ("sms.registration.incomplete", "inferred", "[API] Reason REGISTRATION_NOT_COMPLETE"),
     ("sms.registration.quota", "documented", "[UG] quotas: 25 registrations; REGISTRATIONS_PER_ACCOUNT"),
     ("sms.tags.unknown", "modelled", "[API] TagResource lists ResourceNotFoundException"),
+    ("sms.tags.shared", "inferred", "tags of a shared resource are read with the permissions of its owner"),
     ("sms.tags.quota", "modelled", "[API] TagList: 200 at most; Reason TAGS_PER_RESOURCE"),
     ("sms.available.country", "modelled", "[API] ListAvailablePhoneNumbers 'currently supports only US'"),
     ("sms.available.registration", "modelled", "[API] RegistrationId 'required for regulated number types'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -89,6 +90,37 @@ def test_service_timeout_too_short_for_one_attempt_is_refused_except_on_delete(
     assert harness.held() == {}
 
 
+@pytest.mark.parametrize("value", ["3601", "0", "-1", "1.5", "an hour", "99999999999"])
+@pytest.mark.parametrize("place", ["properties", "top level"])
+def test_service_timeout_that_cloudformation_does_not_allow_is_refused_with_all_else(
+    harness: Harness, value: str, place: str
+) -> None:
+    declared: dict[str, Any] = {"properties": SIMULATOR | {"Colour": "red"}}
+    if place == "top level":
+        declared["service_timeout"] = value
+    else:
+        declared["properties"] |= {"ServiceTimeout": value}
+
+    response = send_create(harness, SMS_PHONE_NUMBER, **declared)
+
+    assert_reason(response, "InvalidRequest", "2 properties", "- Colour: ", "- ServiceTimeout: ")
+    assert harness.calls() == {}
+
+
+@pytest.mark.shows("Delete after its ServiceTimeout")
+@pytest.mark.parametrize(("declared", "late"), [({}, True), ({"ServiceTimeout": "90"}, False)])
+def test_service_timeout_at_the_top_level_applies_unless_a_property_declares_it(
+    harness: Harness, declared: dict[str, Any], late: bool
+) -> None:
+    began = {"issued_at": time.time() - 61, "service_timeout": "60"}
+
+    response = send_create(harness, SMS_PHONE_NUMBER, properties=SIMULATOR | declared, **began)
+
+    if late:
+        assert_reason(response, "NotStabilized", "ServiceTimeout")
+    assert (response["Status"], len(harness.ids())) == (("FAILED", 0) if late else ("SUCCESS", 1))
+
+
 BOOLEANS = ["DeletionProtectionEnabled", "SelfManagedOptOutsEnabled", "InternationalSendingEnabled", "WaitForActive"]
 
 
@@ -135,7 +167,10 @@ INVALID: list[tuple[dict[str, Any], str]] = [
     ({"WaitTimeoutSeconds": "3601"}, "WaitTimeoutSeconds"),
     ({"WaitTimeoutSeconds": "0"}, "WaitTimeoutSeconds"),
     ({"WaitTimeoutSeconds": "1.5"}, "WaitTimeoutSeconds"),
-    ({"OptionalKeywords": [KEYWORD | {"Keyword": "stop"}]}, "OptionalKeywords[0].Keyword"),
+    *(
+        ({"OptionalKeywords": [KEYWORD | {"Keyword": keyword}]}, "OptionalKeywords[0].Keyword")
+        for keyword in ("stop", " JOIN", "JOIN ", " ")
+    ),
     ({"MandatoryKeywords": {"HELP": {"Message": " "}}}, "MandatoryKeywords.HELP.Message"),
     ({"NumberCapabilities": []}, "NumberCapabilities"),
     ({"NumberCapabilities": "SMS"}, "NumberCapabilities"),
@@ -173,7 +208,7 @@ INVALID: list[tuple[dict[str, Any], str]] = [
         (CONNECTED, TARGET | {"PhoneNumber": "+12065560001", "Prefix": "+1206"}, ["Prefix"]),
         (CONNECTED, TARGET | SOURCE | {"Prefix": "+1206"}, ["Prefix"]),
         (CONNECTED, TARGET | SOURCE | {"PhoneNumber": "+12065560001"}, ["PhoneNumber"]),
-        (CONNECTED, DID | {"Prefix": "1206"}, ["Prefix"]),
+        *((CONNECTED, DID | {"Prefix": prefix}, ["Prefix"]) for prefix in ("1206", "+", "+1234567890123456")),
         (CONNECTED, TARGET | {"PhoneNumber": "12065560001"}, ["PhoneNumber"]),
         (CONNECTED, DID | {"Type": "LANDLINE"}, ["Type"]),
         (CONNECTED, DID | {"TargetArn": "11111111-2222-3333-4444-555555555555"}, ["TargetArn"]),

@@ -10,10 +10,12 @@ from tests.conftest import CONNECT, SECRET, Harness, connect_instance
 from tests.contract.declarations import Kind, connect_phone_number, template
 from tests.contract.steps import (
     GENERATED_ID,
+    assert_reason,
     assert_rolled_back,
     canceled,
     deploy,
     environment,
+    fault,
     request_number,
     send_create,
     wait_until,
@@ -66,6 +68,18 @@ def test_failed_claim_is_reported_with_its_id_and_not_released(harness: Harness,
 
     assert ":phone-number/" in physical_id
     assert "ReleasePhoneNumber" not in harness.calls(CONNECT)
+    assert harness.held() == {}
+
+
+@pytest.mark.parametrize("call", ["SearchAvailablePhoneNumbers", "ClaimPhoneNumber"])
+def test_exceeded_limit_is_a_failure_and_not_a_throttle(harness: Harness, kind: Kind, call: str) -> None:
+    """Connect sends HTTP status 429 with it. As a throttle, the call would be repeated until ServiceTimeout."""
+    limit = {"code": "LimitExceededException", "status": 429, "message": "The allowed limit has been exceeded."}
+    fault(harness, f"{CONNECT}.{call}", "error", times=999, **limit)
+
+    assert_create_fails(harness, kind, "ServiceLimitExceeded", call, "Service Quotas")
+
+    assert harness.calls(CONNECT)[call] == 1
     assert harness.held() == {}
 
 
@@ -164,6 +178,18 @@ def test_number_is_the_declared_one_or_begins_with_declared_prefix(
 
     assert stack.attributes["Number"]["Address"].startswith(begins)
     assert ("SearchAvailablePhoneNumbers" in harness.calls(CONNECT)) is (declared is not EXACT)
+
+
+def test_prefix_can_be_longer_than_that_of_the_api(harness: Harness, kind: Kind) -> None:
+    """The native type accepts 15 digits, SearchAvailablePhoneNumbers eleven. They leave ten numbers here."""
+    exact = "+353800550042"
+    stack, _ = deploy(harness, kind, CountryCode="IE", Type="TOLL_FREE", Prefix=exact)
+
+    assert stack.attributes["Number"]["Address"] == exact
+    assert harness.calls(CONNECT)["SearchAvailablePhoneNumbers"] == 1
+
+    none = kind.properties | {"CountryCode": "IE", "Type": "TOLL_FREE", "Prefix": "+3538005500431"}
+    assert_reason(send_create(harness, kind, logical_id="Other", properties=none), "NotFound", "IE", "Prefix")
 
 
 def test_unavailable_declared_number_is_not_replaced_by_another(harness: Harness, kind: Kind) -> None:

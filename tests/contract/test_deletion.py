@@ -66,6 +66,44 @@ def test_two_concurrent_deletes_both_succeed(harness: Harness, kind: Kind) -> No
     assert harness.held() == {}
 
 
+@pytest.mark.shows("Delete repeated")
+def test_delete_of_a_number_that_is_being_released_succeeds(harness: Harness) -> None:
+    """The first release took effect, and its response was lost. The number is DISASSOCIATING for a day."""
+    harness.telecom.configure(release_seconds=86_400)
+    physical_id = create(harness, SMS_PHONE_NUMBER)
+    harness.telecom.fault(SMS, "ReleasePhoneNumber", "lose_answer")
+
+    assert delete(harness, SMS_PHONE_NUMBER, physical_id)["Status"] == "SUCCESS"
+
+    [number] = harness.sms.describe_phone_numbers(PhoneNumberIds=[physical_id])["PhoneNumbers"]
+    assert number["Status"] == "DISASSOCIATING"
+    assert harness.calls(SMS)["ReleasePhoneNumber"] == 2
+    assert delete(harness, SMS_PHONE_NUMBER, physical_id)["Status"] == "SUCCESS"
+    assert_reason(update(harness, SMS_PHONE_NUMBER, physical_id, SIMULATOR), "NotFound", physical_id)
+
+
+@pytest.mark.shows("Update of a released number", "Delete repeated")
+def test_number_that_is_being_released_outside_is_gone(harness: Harness) -> None:
+    harness.telecom.configure(release_seconds=86_400)
+    physical_id = create(harness, SMS_PHONE_NUMBER)
+    harness.sms.release_phone_number(PhoneNumberId=physical_id)
+
+    assert list(resources.by_type(SMS_PHONE_NUMBER.type).list_all()) == []
+    assert_reason(update(harness, SMS_PHONE_NUMBER, physical_id, SIMULATOR), "NotFound", physical_id)
+    assert delete(harness, SMS_PHONE_NUMBER, physical_id)["Status"] == "SUCCESS"
+
+
+def test_release_that_a_pending_number_refuses_is_not_a_success(harness: Harness) -> None:
+    harness.telecom.configure(activation_seconds=86_400)
+    physical_id = create(harness, SMS_PHONE_NUMBER)
+    refused = {"code": "ConflictException", "reason": "RESOURCE_NOT_ACTIVE", "message": "Not active."}
+    harness.telecom.fault(SMS, "ReleasePhoneNumber", "error", times=999, **refused)
+
+    assert_reason(delete(harness, SMS_PHONE_NUMBER, physical_id), "ResourceConflict", "RESOURCE_NOT_ACTIVE")
+
+    assert harness.ids() == [physical_id]
+
+
 def release_outside(kind: Kind, physical_id: str) -> None:
     """Release it outside of CloudFormation."""
     resources.by_type(kind.type).release(physical_id, ReleasePolicy())
@@ -221,6 +259,19 @@ def test_delete_removes_sender_id_from_every_pool_if_allowed(harness: Harness) -
 
     assert stack.delete() == "DELETE_COMPLETE", stack.reasons("Number")
     assert harness.held() == {"phone_numbers": 2}
+
+
+@pytest.mark.shows("Delete of a number in use")
+def test_pool_that_is_deleted_during_the_search_does_not_end_the_release(harness: Harness) -> None:
+    stack, _ = deploy(harness, SMS_SENDER_ID, **LEAVE)
+    join_pool(harness, create_pool(harness), "GB|ACME")
+    gone = {"code": "ResourceNotFoundException", "message": "No such pool."}
+    harness.telecom.fault(SMS, "ListPoolOriginationIdentities", "error", **gone)
+
+    with environment(RETRY_PERIOD_SECONDS="30"):
+        assert stack.delete() == "DELETE_COMPLETE", stack.reasons("Number")
+
+    assert "sender_ids" not in harness.held()
 
 
 @pytest.mark.shows("Delete of a number in use")

@@ -46,6 +46,12 @@ def stack_of(harness: Harness, stack_id: str = STACK_ID) -> KnownStack:
     return harness.stacks.stacks[stack_id]
 
 
+def foreign_number(harness: Harness, kind: Kind, **fields: Any) -> str:
+    """Return the ID of a number of a stack whose account is listed."""
+    with environment(STACK_ACCOUNTS=FOREIGN_ACCOUNT):
+        return create(harness, kind, stack_id=FOREIGN_STACK, **fields)
+
+
 def assert_not_released(harness: Harness, kind: Kind, physical_id: str, error_code: str, **fields: Any) -> None:
     """Check that a Delete fails with the number's ID, changes nothing, and can succeed later."""
     responses: list[dict[str, Any]] = []
@@ -170,7 +176,7 @@ def test_delete_waits_for_the_stack_to_be_readable(harness: Harness, refusal: Re
 def test_delete_of_a_foreign_stack_that_is_not_readable_releases_nothing(
     harness: Harness, kind: Kind, accounts: str
 ) -> None:
-    physical_id = create(harness, kind, stack_id=FOREIGN_STACK)
+    physical_id = foreign_number(harness, kind)
     stack_of(harness, FOREIGN_STACK).refuse("AccessDenied")
 
     with environment(STACK_ACCOUNTS=accounts):
@@ -179,7 +185,7 @@ def test_delete_of_a_foreign_stack_that_is_not_readable_releases_nothing(
 
 @pytest.mark.shows("events or stacks not readable")
 def test_delete_of_a_stack_of_a_listed_account_releases_without_reading_it(harness: Harness, kind: Kind) -> None:
-    physical_id = create(harness, kind, stack_id=FOREIGN_STACK)
+    physical_id = foreign_number(harness, kind)
     stack_of(harness, FOREIGN_STACK).refuse("AccessDenied")
 
     with environment(STACK_ACCOUNTS=f"111111111111, {FOREIGN_ACCOUNT}"):
@@ -191,7 +197,7 @@ def test_delete_of_a_stack_of_a_listed_account_releases_without_reading_it(harne
 @pytest.mark.usefixtures("virtual_clock")
 @pytest.mark.shows("events or stacks not readable")
 def test_listed_account_does_not_excuse_other_failures(harness: Harness) -> None:
-    physical_id = create(harness, SMS_PHONE_NUMBER, stack_id=FOREIGN_STACK)
+    physical_id = foreign_number(harness, SMS_PHONE_NUMBER)
     stack_of(harness, FOREIGN_STACK).refuse("InternalFailure")
 
     fields: dict[str, Any] = {"stack_id": FOREIGN_STACK, "properties": SMS_PHONE_NUMBER.properties | ENDS_SOON}
@@ -199,10 +205,67 @@ def test_listed_account_does_not_excuse_other_failures(harness: Harness) -> None
         assert_not_released(harness, SMS_PHONE_NUMBER, physical_id, "ServiceInternalError", **fields)
 
 
+@pytest.mark.shows("stack of another account")
+@pytest.mark.parametrize("accounts", ["", "111111111111"])
+def test_stack_of_an_account_that_is_not_listed_can_not_purchase(harness: Harness, kind: Kind, accounts: str) -> None:
+    """Its Create is refused before its properties are read, and the Delete of the rollback succeeds."""
+    harness.stacks.know(FOREIGN_STACK, "CREATE_IN_PROGRESS").refuse("AccessDenied")
+    fields: dict[str, Any] = {"stack_id": FOREIGN_STACK}
+    before = harness.calls()
+
+    with environment(STACK_ACCOUNTS=accounts):
+        for properties in (kind.properties, {"Colour": "red"}):
+            refused = send_create(harness, kind, properties=properties, **fields)
+            assert_reason(refused, "AccessDenied", FOREIGN_ACCOUNT, "StackAccounts")
+            assert refused["PhysicalResourceId"] == f"not-created:{refused['RequestId']}"
+            for name in (refused["PhysicalResourceId"], GENERATED_ID):
+                assert delete(harness, kind, name, **fields)["Status"] == "SUCCESS"
+
+    assert harness.calls() == before
+    assert harness.held() == {}
+    assert harness.purchases() == []
+
+
+@pytest.mark.shows("stack of another account")
+def test_stack_of_an_account_that_is_no_longer_listed_changes_nothing(harness: Harness, kind: Kind) -> None:
+    physical_id, fields = foreign_number(harness, kind), {"stack_id": FOREIGN_STACK}
+    before = harness.calls()
+
+    refused = update(harness, kind, physical_id, kind.properties | kind.in_place, **fields)
+    assert_reason(refused, "AccessDenied", FOREIGN_ACCOUNT, "StackAccounts")
+    assert refused["PhysicalResourceId"] == physical_id
+    assert harness.calls() == before
+    # Its stack can be read here, and is in an operation.
+    assert_not_released(harness, kind, physical_id, "AccessDenied", **fields)
+
+    with environment(STACK_ACCOUNTS=FOREIGN_ACCOUNT):
+        assert delete(harness, kind, physical_id, **fields)["Status"] == "SUCCESS"
+    assert harness.held() == {}
+
+
+@pytest.mark.shows("stack of another account")
+@pytest.mark.usefixtures("virtual_clock")
+def test_lost_purchase_of_an_account_that_is_no_longer_listed_is_kept(harness: Harness) -> None:
+    kind, fields = SMS_PHONE_NUMBER, {"stack_id": FOREIGN_STACK}
+    lose_purchase(harness, kind)
+    harness.telecom.configure(describe_lag_seconds=86_400)
+    with environment(STACK_ACCOUNTS=FOREIGN_ACCOUNT):
+        lost = send_create(harness, kind, properties=kind.properties | ENDS_SOON, **fields)["PhysicalResourceId"]
+    harness.telecom.clear_faults()
+    harness.telecom.configure(describe_lag_seconds=0)
+
+    assert_reason(delete(harness, kind, lost, **fields), "AccessDenied", FOREIGN_ACCOUNT, "StackAccounts")
+    assert harness.held() == {kind.held: 1}
+
+    with environment(STACK_ACCOUNTS=FOREIGN_ACCOUNT):
+        assert delete(harness, kind, lost, **fields)["Status"] == "SUCCESS"
+    assert harness.held() == {}
+
+
 @pytest.mark.shows("events or stacks not readable")
 def test_stack_of_a_listed_account_rolls_back_to_its_first_number(harness: Harness) -> None:
     kind, stack, began = SMS_PHONE_NUMBER, {"stack_id": FOREIGN_STACK}, time.time() - 60
-    first = create(harness, kind, issued_at=began, **stack)
+    first = foreign_number(harness, kind, issued_at=began)
     stack_of(harness, FOREIGN_STACK).refuse("AccessDenied")
 
     with environment(STACK_ACCOUNTS=FOREIGN_ACCOUNT):

@@ -55,6 +55,8 @@ ONLY_AWS_NEEDS = {
     "sqs:DeleteMessage": "the event source mapping reads the queue with the continuation's role",
     "sqs:GetQueueAttributes": "the event source mapping reads the queue with the continuation's role",
     "iam:PassRole": "the SMS service requires it for TwoWay.ChannelRole",
+    "social-messaging:GetLinkedWhatsAppBusinessAccountPhoneNumber": "Amazon Connect reads an imported WhatsApp number",
+    "social-messaging:TagResource": "Amazon Connect tags an imported WhatsApp number",
 }
 """Granted actions that AWS uses on behalf of the functions, with the reason."""
 QUEUE_ACTIONS = {

@@ -196,6 +196,22 @@ def test_two_way_can_be_disabled(harness: Harness) -> None:
     assert described(harness, physical_id)["TwoWayEnabled"] is False
 
 
+def test_help_and_stop_are_sent_without_an_action(harness: Harness) -> None:
+    """The service rejects an action for them: AWS manages it."""
+    join = {"Keyword": "JOIN THE CLUB", "Message": "Welcome.", "Action": "OPT_IN"}
+    stack, physical_id = deploy(harness, SMS_PHONE_NUMBER, **MANDATORY, OptionalKeywords=[join])
+
+    changed = MANDATORY | {"MandatoryKeywords": {"HELP": {"Message": "Write to us."}}, "OptionalKeywords": [join]}
+    made = harness.calls_of(lambda: stack.deploy(template(SIMULATOR | changed)))
+
+    assert made == {f"{SMS}.DescribePhoneNumbers": 1, f"{SMS}.DescribeKeywords": 1, f"{SMS}.PutKeyword": 1}
+    assert keywords(harness, physical_id) == {
+        "HELP": ("Write to us.", "AUTOMATIC_RESPONSE"),
+        "STOP": ("Bye.", "OPT_OUT"),
+        "JOIN THE CLUB": ("Welcome.", "OPT_IN"),
+    }
+
+
 def test_removed_keywords_are_deleted_and_mandatory_ones_stay(harness: Harness) -> None:
     leave = {"Keyword": "LEAVE", "Message": "Bye.", "Action": "OPT_OUT"}
     stack, physical_id = deploy(harness, SMS_PHONE_NUMBER, OptionalKeywords=[JOIN, leave])

@@ -200,6 +200,7 @@ class EnvironmentServer:
             "QUEUE_URL": self._queue.queue_url,
             "ALLOWED_RESPONSE_HOSTS": self._sink.host,
             "STATE_TABLE": _TABLE,
+            "ACCOUNT_ID": _ACCOUNT,
         }
 
     def reset(self) -> list[str]:

@@ -28,6 +28,7 @@ def run(program: str, *paths: Path, given: str = "") -> str:
         "PYTHONHASHSEED": "0",  # the order of a set in botocore's User-Agent
         "PYTHONPATH": os.pathsep.join(map(str, paths)),
         "STATE_TABLE": "state",
+        "ACCOUNT_ID": "123456789012",
     }
     interpreter = getattr(sys, "_base_executable", sys.executable)
     ran = subprocess.run(  # noqa: S603

@@ -336,6 +336,16 @@ def test_writes_to_numbers_require_ownership_tags(resources: dict[str, Any]) -> 
     assert {"sms-voice:ReleaseSenderId", "connect:ReleasePhoneNumber"} <= changed
 
 
+def test_whatsapp_number_gets_no_other_tag_than_that_of_amazon_connect(resources: dict[str, Any]) -> None:
+    social = [one for one in statements(resources) if "social-messaging:" in str(one["Action"])]
+    only = {"ForAllValues:StringEquals": {"aws:TagKeys": "AmazonConnectEnabled"}, "Null": {"aws:TagKeys": "false"}}
+    assert {one["Action"]: one.get("Condition") for one in social} == {
+        "social-messaging:GetLinkedWhatsAppBusinessAccountPhoneNumber": None,
+        "social-messaging:TagResource": only,
+    }
+    assert all(one["Resource"]["Fn::Sub"].endswith(":phone-number-id/*") for one in social)
+
+
 def test_ownership_tags_cannot_be_removed(resources: dict[str, Any]) -> None:
     (deny,) = [statement for statement in statements(resources) if statement["Effect"] == "Deny"]
     assert deny["Action"] == ["sms-voice:UntagResource", "connect:UntagResource"]

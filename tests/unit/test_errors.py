@@ -49,6 +49,7 @@ def client_error(code: str, status: int = 400, message: str = "No.", operation: 
         ("AccessDeniedException", HandlerErrorCode.ACCESS_DENIED),
         ("ResourceNotFoundException", HandlerErrorCode.NOT_FOUND),
         ("ServiceQuotaExceededException", HandlerErrorCode.SERVICE_LIMIT_EXCEEDED),
+        ("LimitExceededException", HandlerErrorCode.SERVICE_LIMIT_EXCEEDED),
         ("IdempotencyException", HandlerErrorCode.RESOURCE_CONFLICT),
         ("SomethingNewException", HandlerErrorCode.INVALID_REQUEST),
     ],
@@ -78,12 +79,29 @@ def test_conflict_is_retryable_unless_its_reason_is_permanent(code: str, reason:
     assert type(client_error(code, Reason=reason)) is kind
 
 
+QUOTA = "LimitExceededException"
+"""Botocore takes it for a throttle. In the model of Amazon Connect it is an exceeded limit, with HTTP status 429."""
+
+
 @pytest.mark.parametrize(
     ("code", "status"),
-    [*((code, 400) for code in vars(ThrottledRetryableChecker)["_THROTTLED_ERROR_CODES"]), ("SomethingNew", 429)],
+    [
+        *((code, 400) for code in vars(ThrottledRetryableChecker)["_THROTTLED_ERROR_CODES"] if code != QUOTA),
+        ("SomethingNew", 429),
+    ],
 )
 def test_throttling_codes_of_botocore_and_status_429_are_throttles(code: str, status: int) -> None:
     assert type(client_error(code, status)) is ThrottledError
+
+
+def test_exceeded_limit_of_connect_is_a_quota_whatever_its_status() -> None:
+    failure = client_error(
+        QUOTA, Loader().load_service_model("connect", "service-2")["shapes"][QUOTA]["error"]["httpStatusCode"]
+    )
+
+    assert type(failure) is HandlerError
+    assert failure.error_code is HandlerErrorCode.SERVICE_LIMIT_EXCEEDED
+    assert "Service Quotas" in failure.remedy
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ REQUEST = parse(event("Create", response_url="https://localhost/"), allowed_host
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("STATE_TABLE", "state")
+    monkeypatch.setenv("ACCOUNT_ID", "123456789012")
     monkeypatch.setenv("POLL_INTERVAL_SECONDS", "0.001")
     monkeypatch.setenv("RETRY_PERIOD_SECONDS", "0.05")
     monkeypatch.delenv("IN_PLACE_WAIT_SECONDS")

@@ -256,6 +256,12 @@ BY_CODE: Mapping[str, ErrorMeaning] = {
     "ServiceQuotaExceededException": ErrorMeaning(
         Code.SERVICE_LIMIT_EXCEEDED, "Request a quota increase in Service Quotas."
     ),
+    # Amazon Connect, HTTP 429: "The allowed limit for the resource has been exceeded."
+    "LimitExceededException": ErrorMeaning(
+        Code.SERVICE_LIMIT_EXCEEDED,
+        "Release phone numbers, or request a quota increase for Amazon Connect in Service Quotas. Claims and releases of "
+        "the last 180 days also count against the quota.",
+    ),
 }
 
 THROTTLED = (
@@ -266,7 +272,7 @@ UNREACHABLE = "Check that the provider's functions can reach this service: VPC, 
 STATE_TABLE = "Check that the provider's state table exists and is not throttled, and that the provider's roles allow its use. Then redeploy the stack."
 """Remedies for errors after which the request is retried."""
 
-# Source: botocore.retries.standard, ThrottledRetryableChecker.
+# Source: botocore.retries.standard, ThrottledRetryableChecker. It also lists LimitExceededException, which is a quota.
 _THROTTLES = frozenset(
     {
         "Throttling",
@@ -279,7 +285,6 @@ _THROTTLES = frozenset(
         "TransactionInProgressException",
         "RequestLimitExceeded",
         "BandwidthLimitExceeded",
-        "LimitExceededException",
         "SlowDown",
         "PriorRequestNotComplete",
         "EC2ThrottledException",
@@ -325,7 +330,7 @@ def _from_response(error: ClientError, operation: str) -> TelephonyError:
     message = str(error.response.get("Error", {}).get("Message", ""))
     reason = str(error.response.get("Reason") or "")
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    if code in _THROTTLES or status == _TOO_MANY_REQUESTS:
+    if code in _THROTTLES or (status == _TOO_MANY_REQUESTS and code not in BY_CODE):
         return ThrottledError(f"{operation} was throttled.", THROTTLED)
     meaning = BY_REASON.get(reason) or BY_CODE.get(code)
     refused = _BAD_REQUEST <= status < _INTERNAL_SERVER_ERROR and status != _REQUEST_TIMEOUT

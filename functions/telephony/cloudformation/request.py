@@ -23,6 +23,7 @@ MAX_SERVICE_TIMEOUT = 3600
 NOT_CREATED = "not-created:"
 """Prefix of the PhysicalResourceId of a Create that purchased nothing. The RequestId follows."""
 
+_SERVICE_TIMEOUT = "ServiceTimeout"
 _URL_LIFETIME = 7200
 """Seconds for which CloudFormation signs a ResponseURL. Converts an `Expires` parameter into the time of issue."""
 
@@ -77,6 +78,11 @@ class Request:
         return int(self.issued_at or 0)
 
     @property
+    def account_id(self) -> str:
+        """The account of the stack."""
+        return self.stack_id.split(":")[4]
+
+    @property
     def not_created_id(self) -> str:
         """The PhysicalResourceId to return if this Create purchases nothing. It identifies the Create."""
         return NOT_CREATED + self.request_id
@@ -99,6 +105,9 @@ def parse(event: object, *, allowed_hosts: frozenset[str]) -> Request:
     properties = event.get("ResourceProperties", {})
     if not isinstance(properties, Mapping):
         raise NotARequestError("ResourceProperties is not a JSON object.")
+    if event.get(_SERVICE_TIMEOUT) is not None:
+        # Events in public repositories have it at the top level, with or without a copy in ResourceProperties.
+        properties = {_SERVICE_TIMEOUT: event[_SERVICE_TIMEOUT], **properties}
     old_properties = event.get("OldResourceProperties", {})
     _check_host(url, fields["StackId"], allowed_hosts)
     return Request(
@@ -112,7 +121,7 @@ def parse(event: object, *, allowed_hosts: frozenset[str]) -> Request:
         properties=properties,
         old_properties=old_properties if isinstance(old_properties, Mapping) else {},
         issued_at=_issued_at(url),
-        service_timeout=_service_timeout(properties.get("ServiceTimeout")),
+        service_timeout=_service_timeout(properties.get(_SERVICE_TIMEOUT)),
     )
 
 
@@ -167,7 +176,7 @@ def _issued_at(url: str) -> float | None:
 
 
 def _service_timeout(value: object) -> int:
-    """Return ServiceTimeout in seconds. CloudFormation has validated it; an unreadable value means the default."""
+    """Return ServiceTimeout in seconds. CloudFormation has validated it; an invalid value means the default."""
     if isinstance(value, (str, int)) and str(value).isdecimal() and 0 < int(value) <= MAX_SERVICE_TIMEOUT:
         return int(value)
     return MAX_SERVICE_TIMEOUT

@@ -84,6 +84,7 @@ class _Operation:
         return parse(self.resource.properties, self.request.properties, min_service_timeout=shortest)
 
     def create(self) -> Observed:
+        self._require_allowed_account()
         desired = self._desired()
         self._refuse_late_request()
         try:
@@ -108,6 +109,7 @@ class _Operation:
         return failure
 
     def update(self) -> Observed:
+        self._require_allowed_account()
         desired = self._desired()
         self._refuse_late_request()
         ledger.record_update(self.key, self.request.request_id, self.invocation.issued_at)
@@ -156,6 +158,12 @@ class _Operation:
         for newer in self._newer_purchases(history, record):
             if not newer.reported:
                 end(self.invocation, newer)
+
+    def _require_allowed_account(self) -> None:
+        """Raise HandlerError if the stack belongs to an account that may not use the provider."""
+        account = self.request.account_id
+        if account not in {settings().account_id, *settings().stack_accounts}:
+            raise reasons.ACCOUNT_NOT_ALLOWED.failure(account=account)
 
     def _refuse_late_request(self) -> None:
         if clock.now() >= self.invocation.service_deadline:
@@ -257,6 +265,7 @@ class _Operation:
 
         CloudFormation waits for a Delete during an operation only. One that comes later is repeated, late or forged.
         """
+        self._require_allowed_account()
         if not self._is(Activity.UPDATING, Activity.ROLLING_BACK):
             raise reasons.NOT_IN_OPERATION.failure(noun=self.resource.display_name, id=self.physical_id)
 

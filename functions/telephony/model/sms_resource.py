@@ -14,6 +14,7 @@ from telephony.model.tags import tag_changes
 _RELEASE_BLOCKERS = frozenset(
     {"DELETION_PROTECTION_ENABLED", "PHONE_NUMBER_ASSOCIATED_TO_POOL", "SENDER_ID_ASSOCIATED_TO_POOL"}
 )
+_NOT_ACTIVE = "RESOURCE_NOT_ACTIVE"
 
 
 class SmsResource[P: Properties](Resource[P]):
@@ -63,6 +64,8 @@ class SmsResource[P: Properties](Resource[P]):
         try:
             self._call_release(physical_id)
         except HandlerError as refused:
+            if refused.aws_reason == _NOT_ACTIVE and self.read(physical_id) is None:
+                return  # An earlier call has started the release.
             if refused.aws_reason not in _RELEASE_BLOCKERS:
                 raise
             try:

@@ -14,10 +14,12 @@ from typing import Any, Literal
 import attrs
 
 from telephony import reasons
+from telephony.cloudformation.request import MAX_SERVICE_TIMEOUT
 from telephony.data import data
 from telephony.model.properties import Anything, Properties, PropertyInfo, ReplacementPermission, fields
 
-PROTOCOL_PROPERTIES = frozenset({"ServiceToken", "ServiceTimeout"})
+_SERVICE_TIMEOUT = "ServiceTimeout"
+PROTOCOL_PROPERTIES = frozenset({"ServiceToken", _SERVICE_TIMEOUT})
 """CloudFormation includes them in ResourceProperties."""
 
 _MAX_SHOWN = 60
@@ -42,14 +44,16 @@ class Violation:
         return f"{self.path}: {self.value} {self.rule}".replace("  ", " ")
 
 
-def parse[P: Properties](cls: type[P], raw: Mapping[str, Any], *, min_service_timeout: float = 0) -> P:
-    """Parse a declaration. Raises HandlerError(InvalidRequest) that lists every violation, one per line."""
+def parse[P: Properties](cls: type[P], raw: Mapping[str, Any], *, min_service_timeout: float = 1) -> P:
+    """Parse a declaration. Raises HandlerError(InvalidRequest) that lists every violation, one per line.
+
+    min_service_timeout: the seconds that one attempt can take.
+    """
     violations: list[Violation] = []
     parsed = _structure(cls, {name: raw[name] for name in raw if name not in PROTOCOL_PROPERTIES}, "", violations)
-    timeout = raw.get("ServiceTimeout")
-    if isinstance(timeout, (str, int)) and str(timeout).isdecimal() and int(timeout) < min_service_timeout:
-        rule = f"is shorter than one attempt, which needs {min_service_timeout:g} seconds"
-        violations.append(Violation("ServiceTimeout", str(timeout), rule))
+    if raw.get(_SERVICE_TIMEOUT) is not None:
+        limits = PropertyInfo("", minimum=int(min_service_timeout), maximum=MAX_SERVICE_TIMEOUT)
+        _value(int, raw[_SERVICE_TIMEOUT], _SERVICE_TIMEOUT, limits, violations)
     if violations:
         count = f"{len(violations)} properties are" if len(violations) > 1 else "1 property is"
         lines = "\n".join(f"- {violation}" for violation in violations)

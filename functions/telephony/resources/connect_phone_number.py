@@ -13,6 +13,7 @@ import copy
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from itertools import islice
 from typing import Any, ClassVar, Literal
 
 from telephony import reasons, redaction
@@ -26,7 +27,7 @@ from telephony.model.tags import TAG_PREFIX, tag_changes
 _MAX_CANDIDATES = 10
 """The maximum that one search returns."""
 _MAX_PREFIX = 12
-"""Characters of the longest prefix for ListPhoneNumbersV2: a plus sign and eleven digits."""
+"""Characters of the longest prefix that the API accepts: a plus sign and eleven digits."""
 _STABILITY = {"CLAIMED": Stability.ACTIVE, "FAILED": Stability.FAILED}
 """Any other status, such as IN_PROGRESS, is PENDING."""
 
@@ -84,7 +85,7 @@ class ConnectPhoneNumberProperties(Properties):
     prefix: str | None = prop(
         "The prefix of the phone number, in E.164 format. Applies at purchase; later changes have no effect.",
         create_only_not_readable=True,
-        pattern=r"\+[0-9]{1,11}",
+        pattern=r"\+[0-9]{1,15}",
     )
     phone_number: str | None = prop(
         "The phone number to claim, in E.164 format. It must be available.",
@@ -92,7 +93,8 @@ class ConnectPhoneNumberProperties(Properties):
         pattern=r"\+[1-9][0-9]{1,14}",
     )
     source_phone_number_arn: str | None = prop(
-        "The ARN of a phone number of AWS End User Messaging SMS to import instead of claiming one.",
+        "The ARN of a phone number of AWS End User Messaging SMS, or of a WhatsApp phone number of AWS End User Messaging "
+        "Social, to import instead of claiming one.",
         create_only=True,
         pattern=r"arn:\S+",
         maximum=256,
@@ -124,6 +126,8 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
         "connect:TagResource",
         "connect:UntagResource",
         "sms-voice:DescribePhoneNumbers",
+        "social-messaging:GetLinkedWhatsAppBusinessAccountPhoneNumber",
+        "social-messaging:TagResource",
     )
     polls_until_stable = True
     release_call = (services.CONNECT, "ReleasePhoneNumber")
@@ -259,15 +263,19 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
             services.connect().release_phone_number(PhoneNumberId=physical_id)
 
     def _search(self, desired: ConnectPhoneNumberProperties) -> list[str]:
-        search: Any = services.connect().search_available_phone_numbers
-        response = search(
+        prefix = desired.prefix or ""
+        available = services.paginate(
+            services.connect().search_available_phone_numbers,
+            "AvailableNumbersList",
             TargetArn=desired.target_arn,
             PhoneNumberCountryCode=desired.country_code,
             PhoneNumberType=desired.type,
             MaxResults=_MAX_CANDIDATES,
-            **({"PhoneNumberPrefix": desired.prefix} if desired.prefix is not None else {}),
+            **({"PhoneNumberPrefix": prefix[:_MAX_PREFIX]} if prefix else {}),
         )
-        numbers = [item["PhoneNumber"] for item in response.get("AvailableNumbersList", [])]
+        # Like the native type, the property accepts a longer prefix than the API.
+        matching = (item["PhoneNumber"] for item in available if item["PhoneNumber"].startswith(prefix))
+        numbers = list(islice(matching, _MAX_CANDIDATES))
         random.shuffle(numbers)
         return numbers
 

@@ -32,6 +32,12 @@ from telephony.model.two_way import TwoWay, two_way_changes, two_way_settings
 
 _ID = r"[A-Za-z0-9_:/-]+"
 _MESSAGE = r"(?!\s*$)[\s\S]+"
+_MANDATORY = ("HELP", "STOP")
+"""The keywords that every phone number has. Their action is managed by AWS (terraform-provider-aws#48967)."""
+type _Keyword = dict[str, str]
+"""Parameters of PutKeyword."""
+_RELEASED = frozenset({"DISASSOCIATING", "DELETED"})
+"""The statuses of a number after ReleasePhoneNumber (terraform-provider-aws, pinpointsmsvoicev2/phone_number.go)."""
 _CLOCK_SKEW = 300
 """Seconds by which the service's CreatedTimestamp may be earlier than the provider's clock."""
 
@@ -56,7 +62,11 @@ class OptionalKeyword(Nested):
     """An additional keyword."""
 
     keyword: str = prop(
-        "The keyword. Case is ignored.", required=True, pattern=r"(?!(?i:stop|help)$)[ \S]+", minimum=1, maximum=30
+        "The keyword. Case is ignored. It can't begin or end with a space.",
+        required=True,
+        pattern=r"(?!(?i:stop|help)$)\S([ \S]*\S)?",
+        minimum=1,
+        maximum=30,
     )
     message: str = prop("The response message.", required=True, pattern=_MESSAGE, minimum=1, maximum=1600)
     action: Literal["AUTOMATIC_RESPONSE", "OPT_OUT", "OPT_IN"] = prop(
@@ -170,10 +180,18 @@ class SmsPhoneNumberProperties(Properties):
         maximum=1,
     )
     opt_out_list_name: str | None = prop(
-        "The name or ARN of the opt-out list.", pattern=_ID, minimum=1, maximum=256, normalize=resource_id
+        "The name or ARN of the opt-out list. A list that another account shares with yours requires the ARN.",
+        pattern=_ID,
+        minimum=1,
+        maximum=256,
+        normalize=resource_id,
     )
     pool_id: str | None = prop(
-        "The ID or ARN of the pool that contains the phone number.", pattern=_ID, maximum=256, normalize=resource_id
+        "The ID or ARN of the pool that contains the phone number. A pool that another account shares with yours requires "
+        "the ARN, which the parameter `PoolArns` of the provider must list.",
+        pattern=_ID,
+        maximum=256,
+        normalize=resource_id,
     )
     international_sending_enabled: bool | None = prop(
         "Specifies whether the phone number can send messages to other countries."
@@ -273,9 +291,9 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
             filters.append({"Name": "iso-country-code", "Values": [desired.iso_country_code]})
             filters.append({"Name": "number-type", "Values": [desired.number_type]})
         for number in services.paginate(
-            services.sms_voice().describe_phone_numbers, "PhoneNumbers", Filters=filters, MaxResults=100
+            services.sms_voice().describe_phone_numbers, "PhoneNumbers", Owner="SELF", Filters=filters, MaxResults=100
         ):
-            if number["Status"] in {"DELETED", "DISASSOCIATING"}:
+            if number["Status"] in _RELEASED:
                 continue
             if number["CreatedTimestamp"].timestamp() < purchase.opened_at - _CLOCK_SKEW:
                 continue
@@ -293,12 +311,14 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
             numbers = services.sms_voice().describe_phone_numbers(PhoneNumberIds=[physical_id])["PhoneNumbers"]
         except NotFoundError:
             return None
-        return next((_observed(number) for number in numbers if number["Status"] != "DELETED"), None)
+        return next((_observed(number) for number in numbers if number["Status"] not in _RELEASED), None)
 
     def list_all(self) -> Iterator[Observed]:
         """DescribePhoneNumbers."""
-        for number in services.paginate(services.sms_voice().describe_phone_numbers, "PhoneNumbers", MaxResults=100):
-            if number["Status"] != "DELETED":
+        for number in services.paginate(
+            services.sms_voice().describe_phone_numbers, "PhoneNumbers", Owner="SELF", MaxResults=100
+        ):
+            if number["Status"] not in _RELEASED:
                 yield _observed(number)
 
     def prepare(self, observed: Observed, desired: SmsPhoneNumberProperties) -> None:
@@ -312,17 +332,18 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
     def is_converged(self, observed: Observed, desired: SmsPhoneNumberProperties) -> bool:
         """Return False also if keywords, which are not read yet, or another pool are declared."""
         keywords = desired.mandatory_keywords is not None or desired.optional_keywords is not None
-        moves = desired.pool_id is not None and (resource_id(desired.pool_id),) != observed.pool_ids
         return (
-            super().is_converged(observed, desired) and not keywords and not moves and not _changes(observed, desired)
+            super().is_converged(observed, desired)
+            and not keywords
+            and not _moves(observed, desired)
+            and not _changes(observed, desired)
         )
 
     def converge(self, observed: Observed, desired: SmsPhoneNumberProperties) -> Observed:
         """Change keywords and tags, then all settings and protection in one UpdatePhoneNumber, then the pool."""
         self._converge_keywords(observed, desired)
         self.converge_tags(observed, desired.tags)
-        pool_id = resource_id(desired.pool_id) if desired.pool_id is not None else None
-        moves = pool_id is not None and (pool_id,) != observed.pool_ids
+        moves = _moves(observed, desired)
         changes = _changes(observed, desired)
         if moves and observed.pool_ids:
             self.leave_pools(observed, observed.pool_ids)
@@ -330,15 +351,14 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
             response = services.sms_voice().update_phone_number(PhoneNumberId=observed.physical_id, **changes)
             pools = () if moves else observed.pool_ids
             observed = copy.replace(_observed(response, pools), tags=observed.tags)
-        if moves and pool_id is not None:
+        if moves and desired.pool_id is not None:
             services.sms_voice().associate_origination_identity(
-                PoolId=pool_id,
+                PoolId=desired.pool_id,
                 OriginationIdentity=observed.physical_id,
                 IsoCountryCode=desired.iso_country_code,
             )
-            observed = copy.replace(
-                observed, pool_ids=(pool_id,), attributes={**observed.attributes, "PoolId": pool_id}
-            )
+            attributes = {**observed.attributes, "PoolId": text(resource_id(desired.pool_id))}
+            observed = copy.replace(observed, pool_ids=(desired.pool_id,), attributes=attributes)
         return observed
 
     def call_release(self, physical_id: str) -> None:
@@ -356,7 +376,7 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
     def _converge_keywords(self, observed: Observed, desired: SmsPhoneNumberProperties) -> None:
         if desired.mandatory_keywords is None and desired.optional_keywords is None:
             return
-        live: dict[str, tuple[str, str]] = {}
+        live: dict[str, _Keyword] = {}
         if not observed.newly_purchased:
             keywords = services.paginate(
                 services.sms_voice().describe_keywords,
@@ -364,32 +384,36 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
                 OriginationIdentity=observed.physical_id,
                 MaxResults=100,
             )
-            live = {item["Keyword"].upper(): (item["KeywordMessage"], item["KeywordAction"]) for item in keywords}
+            live = {item["Keyword"].upper(): _settings(item) for item in keywords}
         declared = _declared_keywords(desired)
-        for keyword, (message, action) in declared.items():
-            if live.get(keyword) != (message, action):
-                services.sms_voice().put_keyword(
-                    OriginationIdentity=observed.physical_id,
-                    Keyword=keyword,
-                    KeywordMessage=message,
-                    KeywordAction=action,
-                )
+        for keyword, settings in declared.items():
+            if live.get(keyword) != settings:
+                put: Any = services.sms_voice().put_keyword
+                put(OriginationIdentity=observed.physical_id, Keyword=keyword, **settings)
         if desired.optional_keywords is not None:
-            for keyword in sorted(live.keys() - declared.keys() - {"HELP", "STOP"}):
+            for keyword in sorted(live.keys() - declared.keys() - set(_MANDATORY)):
                 services.sms_voice().delete_keyword(OriginationIdentity=observed.physical_id, Keyword=keyword)
 
 
-def _declared_keywords(
-    desired: SmsPhoneNumberProperties,
-) -> dict[str, tuple[str, Literal["AUTOMATIC_RESPONSE", "OPT_OUT", "OPT_IN"]]]:
-    """Return message and action of the declared keywords."""
-    declared: dict[str, tuple[str, Literal["AUTOMATIC_RESPONSE", "OPT_OUT", "OPT_IN"]]] = {}
-    if desired.mandatory_keywords is not None:
-        if desired.mandatory_keywords.HELP is not None:
-            declared["HELP"] = (desired.mandatory_keywords.HELP.message, "AUTOMATIC_RESPONSE")
-        if desired.mandatory_keywords.STOP is not None:
-            declared["STOP"] = (desired.mandatory_keywords.STOP.message, "OPT_OUT")
-    return declared | {item.keyword.upper(): (item.message, item.action) for item in desired.optional_keywords or ()}
+def _settings(keyword: Mapping[str, Any]) -> _Keyword:
+    """Return what can be declared of a keyword of DescribeKeywords."""
+    message = {"KeywordMessage": keyword["KeywordMessage"]}
+    if keyword["Keyword"].upper() in _MANDATORY:
+        return message
+    return message | {"KeywordAction": keyword["KeywordAction"]}
+
+
+def _declared_keywords(desired: SmsPhoneNumberProperties) -> dict[str, _Keyword]:
+    """Return the declared keywords."""
+    mandatory = desired.mandatory_keywords or MandatoryKeywords()
+    declared = {
+        name: {"KeywordMessage": keyword.message}
+        for name in _MANDATORY
+        if (keyword := getattr(mandatory, name)) is not None
+    }
+    for item in desired.optional_keywords or ():
+        declared[item.keyword.upper()] = {"KeywordMessage": item.message, "KeywordAction": item.action}
+    return declared
 
 
 def _needs_update(desired: SmsPhoneNumberProperties) -> bool:
@@ -418,16 +442,21 @@ def _changes(observed: Observed, desired: SmsPhoneNumberProperties) -> dict[str,
     return changes | two_way_changes(observed.live["two_way_settings"], desired.two_way)
 
 
+def _moves(observed: Observed, desired: SmsPhoneNumberProperties) -> bool:
+    """Return whether another pool is declared than the current one."""
+    return desired.pool_id is not None and [resource_id(desired.pool_id)] != [*map(resource_id, observed.pool_ids)]
+
+
 def _observed(response: Mapping[str, Any], pool_ids: tuple[str, ...] | None = None) -> Observed:
     """Convert any response that describes a phone number. That of UpdatePhoneNumber does not contain the pool."""
-    pools = pool_ids if pool_ids is not None else tuple(filter(None, [resource_id(response.get("PoolId"))]))
+    pools = pool_ids if pool_ids is not None else tuple(filter(None, [response.get("PoolId")]))
     return Observed(
         physical_id=response["PhoneNumberId"],
         stability=Stability.ACTIVE if response["Status"] == "ACTIVE" else Stability.PENDING,
         arn=response["PhoneNumberArn"],
         protected=response["DeletionProtectionEnabled"],
         pool_ids=pools,
-        attributes={"Arn": response["PhoneNumberArn"], "PoolId": pools[0] if pools else ""}
+        attributes={"Arn": response["PhoneNumberArn"], "PoolId": text(resource_id(next(iter(pools), "")))}
         | {
             name: text(response.get(name))
             for name in (

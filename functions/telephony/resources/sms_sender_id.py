@@ -140,7 +140,9 @@ class SmsSenderId(SmsResource[SmsSenderIdProperties]):
 
     def list_all(self) -> Iterator[Observed]:
         """DescribeSenderIds."""
-        for item in services.paginate(services.sms_voice().describe_sender_ids, "SenderIds", MaxResults=100):
+        for item in services.paginate(
+            services.sms_voice().describe_sender_ids, "SenderIds", Owner="SELF", MaxResults=100
+        ):
             yield _observed(item)
 
     def read(self, physical_id: str) -> Observed | None:
@@ -184,16 +186,16 @@ class SmsSenderId(SmsResource[SmsSenderIdProperties]):
         )
 
     def read_pool_ids(self, observed: Observed) -> tuple[str, ...]:
-        """Search every pool. DescribeSenderIds does not return pools, and a sender ID can be in several."""
+        """Search every pool of the account. DescribeSenderIds does not return pools; a sender ID can be in several."""
         found = []
-        for pool in services.paginate(services.sms_voice().describe_pools, "Pools", MaxResults=100):
+        for pool in services.paginate(services.sms_voice().describe_pools, "Pools", Owner="SELF", MaxResults=100):
             members = services.paginate(
                 services.sms_voice().list_pool_origination_identities,
                 "OriginationIdentities",
                 PoolId=pool["PoolId"],
                 MaxResults=100,
             )
-            with suppress(NotFoundError):  # The pool was deleted since it was listed.
+            with suppress(NotFoundError):  # The pool was deleted meanwhile.
                 if any(member["OriginationIdentityArn"] == observed.arn for member in members):
                     found.append(pool["PoolId"])
         return tuple(found)

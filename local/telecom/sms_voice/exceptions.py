@@ -14,6 +14,12 @@ class Conflict(ModelledError):
         super().__init__(behaviour, message, reason=reason, resource_type=resource.kind, resource_id=resource.id)
 
 
+class AccessDenied(ModelledError):
+    """The caller may not perform the operation on the resource."""
+
+    code = "AccessDeniedException"
+
+
 class ResourceNotFound(ModelledError):
     """The resource does not exist. This exception has no Reason."""
 

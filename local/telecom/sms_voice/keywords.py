@@ -12,17 +12,18 @@ class Keywords(State):
     """Keyword operations. Keywords are not case-sensitive."""
 
     def put_keyword(self, parameters: Json) -> Json:
-        """Create or change a keyword. The message of a mandatory keyword can change, its action can't."""
+        """Create or change a keyword. Of a mandatory keyword, only the message can be sent."""
         owner, name = self._owner(parameters["OriginationIdentity"]), parameters["Keyword"].upper()
+        managed = name in _MANDATORY and "KeywordAction" in parameters
+        self.invalid_if(managed, "sms.keyword.action", "INVALID_PARAMETER", "KeywordAction", f"is managed for {name}")
         action = parameters.get("KeywordAction", _MANDATORY.get(name, "AUTOMATIC_RESPONSE"))
+        spaces, rule = parameters["Keyword"].strip(" ") != parameters["Keyword"], "must not start or end with a space"
+        self.invalid_if(spaces, "sms.keyword.spaces", "INVALID_PARAMETER", "Keyword", rule)
         held = owner.keywords.get(name)
         if held is None:
             quota = "KEYWORDS_PER_POOL" if isinstance(owner, Pool) else "KEYWORDS_PER_PHONE_NUMBER"
             exhausted = len(owner.keywords) >= self.options.keywords_per_number
             self.reject_if(exhausted, QuotaExceeded("sms.keyword.quota", quota))
-        elif name in _MANDATORY:
-            conflict = Conflict("sms.keyword.mandatory", "RESOURCE_MODIFICATION_NOT_ALLOWED", held)
-            self.reject_if(action != _MANDATORY[name], conflict)
         serial = held.serial if held else self.next_serial()
         owner.keywords[name] = Keyword(serial, parameters["Keyword"], parameters["KeywordMessage"], action)
         return _identity(owner) | owner.keywords[name].response()

@@ -3,7 +3,7 @@
 from moto.core.base_backend import BackendDict
 
 from local.telecom.rules import Json, TagStore, idempotent
-from local.telecom.sms_voice.exceptions import Conflict, QuotaExceeded, ResourceNotFound
+from local.telecom.sms_voice.exceptions import AccessDenied, Conflict, QuotaExceeded, ResourceNotFound
 from local.telecom.sms_voice.keywords import Keywords
 from local.telecom.sms_voice.pools import Pools
 from local.telecom.sms_voice.records import OptOutList, Registration, tag_list
@@ -27,8 +27,10 @@ class SmsVoiceBackend(Pools, Keywords):
 
     def describe_opt_out_lists(self, parameters: Json) -> Json:
         """Return opt-out lists by name, or all."""
+        self.check_owner(parameters, "OptOutListNames")
         named = [self.opt_out_list_of(name) for name in parameters.get("OptOutListNames", [])]
-        return self.describe("OptOutLists", named or self.opt_out_lists.values(), OptOutList.response, parameters)
+        held = named or self.owned(OptOutList, self.opt_out_lists.values(), parameters)
+        return self.describe("OptOutLists", held, OptOutList.response, parameters)
 
     def delete_opt_out_list(self, parameters: Json) -> Json:
         """Delete an opt-out list that no number or pool uses."""
@@ -88,6 +90,7 @@ class SmsVoiceBackend(Pools, Keywords):
             for one in table.values():
                 if one.arn == arn:
                     return one.tags
+        self.reject_if(arn in self.shared, AccessDenied("sms.tags.shared", f"Not authorized to access {arn}."))
         kind = arn.rsplit(":", maxsplit=1)[-1].split("/", maxsplit=1)[0]
         raise ResourceNotFound("sms.tags.unknown", kind, arn)
 

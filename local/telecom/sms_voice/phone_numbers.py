@@ -155,6 +155,8 @@ class PhoneNumbers(State):
         self.reject_if(number.protected, Conflict("sms.release.protected", "DELETION_PROTECTION_ENABLED", number))
         pooled = number.pool_id or (now < number.pool_until and self.enabled("sms.release.pool_lag"))
         self.reject_if(pooled, Conflict("sms.release.pool", "PHONE_NUMBER_ASSOCIATED_TO_POOL", number))
+        repeated = Conflict("sms.release.repeated", "RESOURCE_NOT_ACTIVE", number)
+        self.reject_if(number.gone_at is not None, repeated)
         if number.gone_at is None:
             number.gone_at = now + self.options.release_seconds
         return number.response(now)
@@ -165,7 +167,8 @@ class PhoneNumbers(State):
         self.drop_released()
         now = self.clock.now()
         named = self.visible_only(self.number_of(name) for name in parameters.get("PhoneNumberIds", []))
-        held = named or [one for one in self.phone_numbers.values() if self.visible(one.created)]
+        own = [one for one in self.phone_numbers.values() if self.visible(one.created)]
+        held = named or self.owned(PhoneNumber, own, parameters)
         return self.describe("PhoneNumbers", held, lambda number: number.described(now), parameters)
 
     def list_available_phone_numbers(self, parameters: Json) -> Json:

@@ -57,7 +57,8 @@ class Pools(PhoneNumbers, SenderIds):
         """Return pools by ID, or all that match the filters."""
         self.check_owner(parameters, "PoolIds")
         named = [self.pool_of(name) for name in parameters.get("PoolIds", [])]
-        return self.describe("Pools", named or self.pools.values(), Pool.described, parameters)
+        held = named or self.owned(Pool, self.pools.values(), parameters)
+        return self.describe("Pools", held, Pool.described, parameters)
 
     @idempotent
     def associate_origination_identity(self, parameters: Json) -> Json:

@@ -68,7 +68,8 @@ class SenderIds(State):
         """Return sender IDs by name and country, or all that match the filters."""
         self.check_owner(parameters, "SenderIds")
         named = self.visible_only(self.sender_id_of(key) for key in parameters.get("SenderIds", []))
-        held = named or [one for one in self.sender_ids.values() if self.visible(one.created)]
+        own = [one for one in self.sender_ids.values() if self.visible(one.created)]
+        held = named or self.owned(SenderId, own, parameters)
         described = self.describe("SenderIds", held, SenderId.described, parameters)
         if self.enabled("sms.sender_id.mixed_case"):
             for one in described["SenderIds"]:

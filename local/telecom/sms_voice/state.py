@@ -1,5 +1,6 @@
 """State of the SMS backend: tables, lookup by ID or ARN, filters, tags."""
 
+import dataclasses
 import uuid
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -38,6 +39,8 @@ class State(Rules, BaseBackend):  # type: ignore[misc]
         self.registrations: dict[str, Registration] = {}
         self.roles_seen: dict[str, float] = {}
         self.opt_out_lists: dict[str, OptOutList] = {"Default": self.new(OptOutList, "Default", {})}
+        self.shared: dict[str, Record] = {}
+        """The resources that other accounts share with this one by AWS RAM, by ARN."""
 
     def token_mismatch(self, token: str) -> Validation:
         """Return the error for a ClientToken that is reused with other parameters."""
@@ -85,12 +88,17 @@ class State(Rules, BaseBackend):  # type: ignore[misc]
             raise ResourceNotFound("sms.sender_id.unknown", "sender-id", name)
         return sender
 
+    @behaves("sms.shared.arn")
     def pool_of(self, name: str) -> Pool:
-        """Return the pool with this ID or ARN."""
+        """Return the pool with this ID or ARN. A shared pool is known by its ARN only."""
+        if isinstance(shared := self.shared.get(name), Pool):
+            return shared
         return self._lookup(self.pools, name, ResourceNotFound("sms.pool.unknown", "pool", name))
 
     def opt_out_list_of(self, name: str) -> OptOutList:
-        """Return the opt-out list with this name or ARN."""
+        """Return the opt-out list with this name or ARN. A shared list is known by its ARN only."""
+        if isinstance(shared := self.shared.get(name), OptOutList):
+            return shared
         unknown = ResourceNotFound("sms.opt_out_list.unknown", "opt-out-list", name)
         return self._lookup(self.opt_out_lists, name, unknown)
 
@@ -117,6 +125,19 @@ class State(Rules, BaseBackend):  # type: ignore[misc]
         """Raise ValidationException for a field if the condition holds and the behaviour is enabled."""
         self.reject_if(condition, Validation(behaviour, reason, (field, rule)))
 
+    def share(self, arn: str, account: "State") -> None:
+        """Share a resource with another account."""
+        tables: tuple[dict[Any, Any], ...] = (self.phone_numbers, self.sender_ids, self.pools, self.opt_out_lists)
+        [found] = [one for table in tables for one in table.values() if one.arn == arn]
+        account.shared[arn] = dataclasses.replace(found, serial=account.next_serial())
+
+    @behaves("sms.describe.shared")
+    def owned[Item: Record](self, kind: type[Item], own: Iterable[Item], parameters: Json) -> list[Item]:
+        """Return the resources that the Owner of a Describe request selects. Without it: own and shared ones."""
+        shared = [one for one in self.shared.values() if isinstance(one, kind)]
+        owner = parameters.get("Owner")
+        return [*(own if owner != "SHARED" else ()), *(shared if owner != "SELF" else ())]
+
     def check_owner(self, parameters: Json, names: str) -> None:
         """Reject a Describe request that has both Owner and a list of names."""
         both, rule = parameters.get(names) and "Owner" in parameters, f"can't be used with {names}"
@@ -134,7 +155,7 @@ class State(Rules, BaseBackend):  # type: ignore[misc]
         self, member: str, held: Iterable[Item], response: Callable[[Item], Json], parameters: Json
     ) -> Json:
         """Return the response of a Describe operation: a page of the resources that match the filters."""
-        found = [] if parameters.get("Owner") == "SHARED" else matching(held, response, parameters)
+        found = matching(held, response, parameters)
         page, more = self.page([(item.serial, item) for item in found], parameters)
         return {member: list(map(response, page))} | more
 

@@ -23,8 +23,11 @@ def event(
     properties: dict[str, Any] | None = None,
     physical_id: str | None = None,
     old_properties: dict[str, Any] | None = None,
+    service_timeout: str | None = None,
 ) -> dict[str, Any]:
     """Return an event with exactly the fields of its request type, its properties serialized by `stringified`.
+
+    `service_timeout`: at the top level, as in events that public repositories show.
 
     Raises ValueError if `physical_id` or `old_properties` don't match the request type (CloudFormation User Guide,
     "Custom resource request objects" and "Custom resource request types").
@@ -43,6 +46,8 @@ def event(
         "ResourceType": resource_type,
         "ResourceProperties": stringified({"ServiceToken": service_token, **(properties or {})}),
     }
+    if service_timeout is not None:
+        sent["ServiceTimeout"] = service_timeout
     if physical_id is not None:
         sent["PhysicalResourceId"] = physical_id
     if old_properties is not None:

@@ -84,6 +84,7 @@ def test_release_takes_release_seconds(server: TelecomServer, sms: Any) -> None:
     number = request(sms)["PhoneNumberId"]
     assert sms.release_phone_number(PhoneNumberId=number)["Status"] == "DISASSOCIATING"
     assert describe(sms, number)["Status"] == "DISASSOCIATING"
+    assert conflict(sms.release_phone_number, PhoneNumberId=number) == "RESOURCE_NOT_ACTIVE"
     assert server.held()["phone_numbers"] == []
     server.clock.advance(5)
     assert error_of(sms.release_phone_number, PhoneNumberId=number)["Code"] == "ResourceNotFoundException"

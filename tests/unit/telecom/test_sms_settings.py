@@ -1,7 +1,7 @@
 from typing import Any
 
 from local.telecom import TelecomServer
-from tests.unit.telecom.calls import conflict, error_of, quota, request
+from tests.unit.telecom.calls import conflict, error_of, invalid, quota, request
 
 
 def test_keywords_can_be_changed_except_mandatory_ones(server: TelecomServer, sms: Any) -> None:
@@ -12,6 +12,11 @@ def test_keywords_can_be_changed_except_mandatory_ones(server: TelecomServer, sm
     seen = {one["Keyword"]: (one["KeywordMessage"], one["KeywordAction"]) for one in listed}
     assert seen.keys() == {"HELP", "STOP", "Info"}
     assert (seen["HELP"], seen["Info"]) == (("Call us.", "AUTOMATIC_RESPONSE"), ("Details.", "OPT_IN"))
+    changed = {"OriginationIdentity": number, "KeywordMessage": "Call us."}
+    assert (
+        invalid(sms.put_keyword, **changed, Keyword="help", KeywordAction="AUTOMATIC_RESPONSE") == "INVALID_PARAMETER"
+    )
+    assert {invalid(sms.put_keyword, **changed, Keyword=name) for name in (" INFO", "INFO ")} == {"INVALID_PARAMETER"}
     deletion = {"OriginationIdentity": number, "Keyword": "stop"}
     assert conflict(sms.delete_keyword, **deletion) == "RESOURCE_DELETION_NOT_ALLOWED"
     sms.delete_keyword(OriginationIdentity=number, Keyword="INFO")
