@@ -51,7 +51,11 @@ def main() -> None:
         raise RuntimeError("the simulation of many numbers failed")
     bulk = figures.of_bulk(json.loads(output))
     found = figures.of_costs(costs, provider.mib, bytecode, samples.unit) | bulk
-    tables = [report.of_costs(built, costs, calls, samples.unit), report.of_bulk(bulk)]
+    tables = [
+        report.of_costs(built, costs, calls, samples.unit),
+        report.of_bulk(bulk),
+        report.of_sweep(bulk["sweep_10000"].value),
+    ]
     print(*tables, report.of_figures(found), sep="\n\n")  # noqa: T201
     content = {
         "unit": samples.unit,

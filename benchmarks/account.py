@@ -28,6 +28,8 @@ from local.telecom.rate import Rates
 from tests.contract.cloudformation import StacksApi
 
 ACCOUNT_ID = "123456789012"
+TAGGING = "resource-groups-tagging-api"
+"""The service ID in calls and limits."""
 START = 1_900_000_000.0
 _LATENCIES = {"dynamodb": 0.01, "sqs": 0.02}
 _LATENCY, _VARIATION = 0.1, 0.2
@@ -51,7 +53,7 @@ class Limits:
     queue_concurrency: int = 5
     """MaximumConcurrency of the event source mapping."""
     slow_calls: Mapping[str, float] = attrs.field(factory=dict)
-    """Calls per second, by `service.Operation`, for operations that the account can call less often than by default."""
+    """Calls per second, by `service.Operation`, for operations whose limit is not the default of the local services."""
 
 
 class Account:
@@ -72,8 +74,8 @@ class Account:
         self._seed = seed
         self._arrivals = random.Random(seed)  # noqa: S311 - a simulation
         self._rates = Rates()
-        self._stacks = StacksApi(lambda: self.clock.now)
-        self._stacks.server_close()  # It is called directly.
+        self.stacks = StacksApi(lambda: self.clock.now)
+        self.stacks.server_close()  # It is called directly.
 
     def function(self, handler: Handler) -> Function:
         """Create a function."""
@@ -136,7 +138,10 @@ class Account:
                 raise RuntimeError("the account has no queue")
             return 200, {}, json.dumps(self.queue.call(operation, json.loads(body))).encode()
         if service == "cloudformation":
-            found, text = self._stacks.answer(dict(parse_qsl(body.decode())))
+            if self._is_too_often(service, operation):
+                self.throttled[f"{service}.{operation}"] += 1
+                self.stacks.refuse("Throttling", times=1)
+            found, text = self.stacks.answer(dict(parse_qsl(body.decode())))
             return found, {}, text.encode()
         return self._call_telecom(service, operation, request, body)
 
@@ -148,14 +153,20 @@ class Account:
         service = service_of(received.headers)
         if service is None:
             raise RuntimeError(f"no local service for {request.url}")
-        rate = self.limits.slow_calls.get(f"{name}.{operation}")
         with world.entered(self.services):
-            if rate and not self._rates.take_turn((name, operation), self.clock.now, rate, 1):
+            if self._is_too_often(name, operation):
                 answered = fault_response(service, operation, Fault(name, operation, "throttle"))
             else:
                 answered = answer(service, received)
         self.throttled[f"{name}.{operation}"] += error_code(*answered) == service.throttle
         return answered
+
+    def _is_too_often(self, service: str, operation: str) -> bool:
+        """Return whether a call exceeds its own limit. The calls of one second can arrive together."""
+        rate = self.limits.slow_calls.get(f"{service}.{operation}")
+        if rate is None:
+            return False
+        return not self._rates.take_turn((service, operation), self.clock.now, rate, max(1, rate))
 
 
 class _Body(BytesIO):

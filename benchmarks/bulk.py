@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import attrs
 
-from benchmarks import retries
+from benchmarks import retries, sweep
 from benchmarks.account import Limits
 from benchmarks.provider import Provider, Request, Result
 from benchmarks.services import SIMULATOR
@@ -98,18 +98,12 @@ def claims(count: int, seed: int) -> Result:
     """Simulate Creates that claim Connect numbers."""
     provider = Provider(Limits(), Options(rate=True, connect_numbers=_NUMBERS, claim_seconds=_CLAIM), seed)
     with provider.without_limits():
-        target = provider.call(lambda: _instance(provider))
+        target = provider.create_instance()
     declared = {"TargetArn": target, "CountryCode": "US", "Type": "DID"}
     requests = [Request(f"Number{number}", "Custom::ConnectPhoneNumber", declared) for number in range(count)]
     result = provider.run(requests)
     held = provider.held(telecomconnect_backends)
     return result | _bound(result, _CONNECT, CLAIM, _CLAIM) | {"held": held}
-
-
-def _instance(provider: Provider) -> str:
-    client: Any = provider.session.client(_CONNECT)
-    settings = {"InboundCallsEnabled": True, "OutboundCallsEnabled": True}
-    return str(client.create_instance(IdentityManagementType="CONNECT_MANAGED", **settings)["Arn"])
 
 
 def slow_deletes(count: int, seed: int) -> Result:
@@ -195,6 +189,7 @@ SIMULATIONS: Mapping[str, Simulation] = {
     "bulk_2000": Simulation(lambda count, seed: creates(count, seed, stacks=4), 2000, seeds=1),
     "delete_100_slow": Simulation(slow_deletes, 100),
     "delete_200_slow": Simulation(slow_deletes, 200),
+    "sweep_10000": Simulation(sweep.sweeps, 10_000, seeds=1),
 }
 """By the name of the figure."""
 

@@ -176,6 +176,13 @@ class Provider:
         """Return how many numbers a local service holds."""
         return len(self.account.services.store(backends)[ACCOUNT_ID][REGION].held_numbers())
 
+    def create_instance(self) -> str:
+        """Create an instance of Connect, which numbers can be claimed to. Returns its ARN."""
+        client: Any = self.session.client("connect")
+        settings = {"InboundCallsEnabled": True, "OutboundCallsEnabled": True}
+        created = self.call(lambda: client.create_instance(IdentityManagementType="CONNECT_MANAGED", **settings))
+        return str(created["Arn"])
+
     def call[T](self, act: Callable[[], T]) -> T:
         """Return the result of calls that are made in virtual time."""
         found: list[T] = []

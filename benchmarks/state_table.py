@@ -1,8 +1,8 @@
 """A DynamoDB table in memory, for simulations with many thousands of calls.
 
-It supports what the provider and Powertools use: single-item operations, queries by partition, transactions, and their
-expressions. Anything else raises UnsupportedError. moto, which the contract tests use, takes several times as long.
-tests/unit/test_benchmarks.py compares the two call by call.
+It supports what the provider and Powertools use: single-item operations, batches of reads, queries by partition and of
+the index `unfinished`, transactions, and their expressions. Anything else raises UnsupportedError. moto, which the
+contract tests use, takes several times as long. tests/unit/test_benchmarks.py compares the two call by call.
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     ">=": lambda left, right: _ordered(left, right) and _number(left) >= _number(right),
 }
 _FAILED = "The conditional request failed"
+_INDEX = "unfinished"
+_INDEX_KEYS = ("unfinished", "deadline", "pk", "sk")
+"""Attributes of the index. Items without the first two are not in it."""
+_MAX_BATCH = 100
 
 
 class UnsupportedError(Exception):
@@ -45,12 +49,13 @@ class _RefusedError(Exception):
 
 
 class StateTable:
-    """A table with the string keys `pk` and `sk`."""
+    """A table with the string keys `pk` and `sk`, and the index `unfinished` with the keys `unfinished`, `deadline`."""
 
     def __init__(self) -> None:
         self._partitions: dict[str, dict[str, Item]] = {}
         self._operations: Mapping[str, Callable[[Any], Mapping[str, Any]]] = {
             "GetItem": self._get_item,
+            "BatchGetItem": self._batch_get_item,
             "PutItem": self._put_item,
             "UpdateItem": self._update_item,
             "DeleteItem": self._delete_item,
@@ -67,9 +72,25 @@ class StateTable:
         except _RefusedError as refused:
             return HTTPStatus.BAD_REQUEST, json.dumps(refused.body).encode()
 
+    def items(self) -> list[Item]:
+        """Return all items."""
+        return [item for partition in self._partitions.values() for item in partition.values()]
+
     def _get_item(self, parameters: Any) -> Mapping[str, Any]:
         item = self._find(parameters["Key"])
         return {} if item is None else {"Item": item}
+
+    def _batch_get_item(self, parameters: Any) -> Mapping[str, Any]:
+        [(table, request)] = parameters["RequestItems"].items()
+        keys = request["Keys"]
+        if request.keys() - {"Keys", "ConsistentRead"}:
+            raise UnsupportedError(str(request.keys()))
+        if len(keys) > _MAX_BATCH:
+            raise _RefusedError("ValidationException", "Too many items requested for the BatchGetItem call")
+        if len({(key["pk"]["S"], key["sk"]["S"]) for key in keys}) < len(keys):
+            raise _RefusedError("ValidationException", "Provided list of item keys contains duplicates")
+        found = [item for item in map(self._find, keys) if item is not None]
+        return {"Responses": {table: found}, "UnprocessedKeys": {}}
 
     def _put_item(self, parameters: Any) -> Mapping[str, Any]:
         self._check(parameters, parameters["Item"])
@@ -91,10 +112,25 @@ class StateTable:
         return {}
 
     def _query(self, parameters: Any) -> Mapping[str, Any]:
+        if "IndexName" in parameters:
+            return self._query_index(parameters)
         if parameters["KeyConditionExpression"] != "pk = :pk" or "FilterExpression" in parameters:
             raise UnsupportedError(parameters["KeyConditionExpression"])
         partition = self._partitions.get(parameters["ExpressionAttributeValues"][":pk"]["S"], {})
         items = [partition[sort] for sort in sorted(partition)]
+        return {"Items": items, "Count": len(items), "ScannedCount": len(items)}
+
+    def _query_index(self, parameters: Any) -> Mapping[str, Any]:
+        """Return the keys of the items that meet the condition, by deadline."""
+        if parameters["IndexName"] != _INDEX or parameters.keys() & {"FilterExpression", "ExclusiveStartKey", "Limit"}:
+            raise UnsupportedError(str(parameters))
+        if parameters.get("ConsistentRead"):
+            message = "Consistent reads are not supported on global secondary indexes"
+            raise _RefusedError("ValidationException", message)
+        holds, values = _condition(parameters["KeyConditionExpression"]), _values(parameters)
+        indexed = (item for item in self.items() if all(name in item for name in _INDEX_KEYS))
+        found = sorted((item for item in indexed if holds(item, values)), key=lambda item: _number(item["deadline"]))
+        items = [{name: item[name] for name in _INDEX_KEYS} for item in found]
         return {"Items": items, "Count": len(items), "ScannedCount": len(items)}
 
     def _transact_write_items(self, parameters: Any) -> Mapping[str, Any]:

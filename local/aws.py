@@ -60,13 +60,14 @@ class LocalAws:
         self.endpoint = f"https://{self.response_host}"
         options = (
             *(f"--directory={self.directory}", f"--port={port}", f"--certificate={certificate}", f"--key={key}"),
-            *(f"--sms-voice={urls['sms_voice']}", f"--connect={urls['connect']}"),
+            *(f"--{name.replace('_', '-')}={urls[name]}" for name in ("sms_voice", "connect", "tagging")),
         )
         launcher = self._run("ministack", str(ROOT / ".venv-local/bin/python"), "-m", "local.launcher", *options)
         self.env = {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ENDPOINT_URL_PINPOINT_SMS_VOICE_V2": urls["sms_voice"],
             "AWS_ENDPOINT_URL_CONNECT": urls["connect"],
+            "AWS_ENDPOINT_URL_RESOURCE_GROUPS_TAGGING_API": urls["tagging"],
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": REGION,
@@ -99,15 +100,14 @@ class LocalAws:
 
     def client(self, service: str) -> Any:
         """Return a boto3 client of any service. It does not use the caller's AWS settings."""
-        endpoint = self.env.get(f"AWS_ENDPOINT_URL_{service.upper().replace('-', '_')}", self.endpoint)
         # Without these, botocore looks up AWS_PROFILE although credentials are given.
         no_profile = dict.fromkeys(("profile", "config_file", "credentials_file"), (None, None, None, None))
-        session = boto3.Session(
-            "test", "test", region_name=REGION, botocore_session=botocore.session.Session(no_profile)
-        )
+        core = botocore.session.Session(no_profile)
+        session = boto3.Session("test", "test", region_name=REGION, botocore_session=core)
+        name = core.get_service_model(service).service_id.upper().replace(" ", "_")
         return session.client(
             service,  # type: ignore[call-overload]
-            endpoint_url=endpoint,
+            endpoint_url=self.env.get(f"AWS_ENDPOINT_URL_{name}", self.endpoint),
             verify=self.env["AWS_CA_BUNDLE"],
         )
 

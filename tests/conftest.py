@@ -24,6 +24,7 @@ from local.telecom import Options, TelecomServer
 from tests.contract.cloudformation import AsyncInvoker, CloudFormation, QueueApi, StacksApi, event, invoker
 from tests.contract.declarations import KINDS, Kind
 from tests.contract.responses import ResponseSink
+from tests.contract.state_table import create_state_table
 
 # Set before the provider is imported: like a Lambda container, it reads its environment once.
 os.environ |= {
@@ -279,6 +280,7 @@ def container(
         "AWS_CA_BUNDLE": sink.ca_file,
         "AWS_ENDPOINT_URL_PINPOINT_SMS_VOICE_V2": url,
         "AWS_ENDPOINT_URL_CONNECT": url,
+        "AWS_ENDPOINT_URL_RESOURCE_GROUPS_TAGGING_API": url,
         "AWS_ENDPOINT_URL_DYNAMODB": url,
         "AWS_ENDPOINT_URL_CLOUDFORMATION": stacks_api.url,
         "AWS_ENDPOINT_URL_SQS": queue_api.url,
@@ -309,15 +311,7 @@ def harness(
     telecom_server.options = Options()
     stacks_api.reset()
     queue_api.reset()
-    clients["dynamodb"].create_table(
-        TableName="state",
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    create_state_table(clients["dynamodb"], "state")
     sink._faults.clear()
     issued, put = len(sink.signatures), len(sink.puts)
     unbound: Any = None

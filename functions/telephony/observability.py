@@ -5,6 +5,7 @@ second line of defense, against libraries that log what they send.
 """
 
 import logging
+import os
 import re
 import traceback
 from typing import Any
@@ -62,7 +63,10 @@ def _redact_value(value: Any) -> Any:
     return type(value).__name__ if isinstance(value, BaseException) else redact(str(value))
 
 
-logger = Logger(service="cfn-telephony")
+logger = Logger(service="cfn-telephony", use_rfc3339=True)
+# Powertools ignores this variable on a function with an ApplicationLogLevel. That level can't be above INFO, because
+# Lambda's filter treats metrics as INFO.
+logging.getLogger(logger.name).setLevel(os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO"))
 
 
 def _install_filter() -> None:
@@ -92,7 +96,7 @@ def count(name: str, times: int = 1, /, **dimensions: str) -> None:
             metric.add_dimension(name=key, value=value)
 
 
-def measure(name: str, seconds: float) -> None:
-    """Emit a duration as a CloudWatch metric, in embedded metric format."""
-    with single_metric(name=name, unit=MetricUnit.Seconds, value=seconds):
+def measure(name: str, value: float, unit: MetricUnit = MetricUnit.Seconds) -> None:
+    """Emit a measured value as a CloudWatch metric, in embedded metric format."""
+    with single_metric(name=name, unit=unit, value=value):
         pass

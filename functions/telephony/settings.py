@@ -86,11 +86,14 @@ _DEFAULT_RATES = {
     "connect": 2.0,
     # Not published. DescribeStacks is called once for a release, which has its own reservation.
     "cloudformation.DescribeStackEvents": 5.0,
+    "cloudformation.ListStackResources": 5.0,
+    # Two thirds of the quota, which the Tag Editor shares.
+    "resourcegroupstaggingapi": 10.0,
 }
 """Default quotas of an account in a Region.
 
 Source: AWS End User Messaging SMS User Guide, "Quotas"; Amazon Connect Administrator Guide, "Amazon Connect service
-quotas".
+quotas"; Tag Editor User Guide, "Quotas".
 """
 
 

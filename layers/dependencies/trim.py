@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 OPERATIONS = {
-    "cloudformation": ("DescribeStackEvents", "DescribeStackResource", "DescribeStacks"),
+    "cloudformation": ("DescribeStackEvents", "DescribeStackResource", "DescribeStacks", "ListStackResources"),
     "connect": (
         "ClaimPhoneNumber",
         "DescribePhoneNumber",
@@ -28,7 +28,15 @@ OPERATIONS = {
         "UpdatePhoneNumber",
         "UpdatePhoneNumberMetadata",
     ),
-    "dynamodb": ("DeleteItem", "GetItem", "PutItem", "Query", "Scan", "TransactWriteItems", "UpdateItem"),
+    "dynamodb": (
+        "BatchGetItem",
+        "DeleteItem",
+        "GetItem",
+        "PutItem",
+        "Query",
+        "TransactWriteItems",
+        "UpdateItem",
+    ),
     "pinpoint-sms-voice-v2": (
         "AssociateOriginationIdentity",
         "DeleteKeyword",
@@ -49,6 +57,7 @@ OPERATIONS = {
         "UpdatePhoneNumber",
         "UpdateSenderId",
     ),
+    "resourcegroupstaggingapi": ("GetResources",),
     "sqs": ("ChangeMessageVisibility", "SendMessage"),
     # Called by botocore's credential providers if a profile assumes a role.
     "sts": ("AssumeRole", "AssumeRoleWithWebIdentity"),

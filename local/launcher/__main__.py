@@ -1,6 +1,7 @@
 """Starts ministack 1.5.33 on loopback with TLS and IAM checks. Its Lambda workers use the telecom services.
 
     python -m local.launcher --directory DIR --port PORT --certificate PEM --key PEM --sms-voice URL --connect URL
+        --tagging URL
 
 Runs until it is killed. DIR contains its temporary files, Lambda code and state.
 """
@@ -44,6 +45,7 @@ def environment(arguments: argparse.Namespace) -> dict[str, str]:
         "SSL_CERT_FILE": arguments.certificate,
         "AWS_ENDPOINT_URL_PINPOINT_SMS_VOICE_V2": arguments.sms_voice,
         "AWS_ENDPOINT_URL_CONNECT": arguments.connect,
+        "AWS_ENDPOINT_URL_RESOURCE_GROUPS_TAGGING_API": arguments.tagging,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
 
@@ -57,7 +59,7 @@ def bare_interpreter(directory: str) -> str:
 def main() -> None:
     """Check the version, set the environment, apply the corrections and serve."""
     parser = argparse.ArgumentParser(prog="python -m local.launcher")
-    for name in ("directory", "certificate", "key", "sms-voice", "connect"):
+    for name in ("directory", "certificate", "key", "sms-voice", "connect", "tagging"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--port", type=int, required=True)
     arguments = parser.parse_args()

@@ -265,6 +265,26 @@ def name_physical_id(original: Callable[..., Any]) -> Callable[..., Any]:
     return add
 
 
+def keep_resources_of_deleted_stack(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Make `_delete_stack_async` keep the resources of a deleted stack, with their last status.
+
+    ListStackResources returns them for 90 days (CloudFormation API reference); ministack returns none.
+    """
+
+    async def delete(stack_name: str, stack_id: str, *more: Any, **options: Any) -> None:
+        stack = cloudformation._stacks.get(stack_name, {})  # noqa: SLF001
+        resources = dict(stack.get("_resources", {}))
+        await original(stack_name, stack_id, *more, **options)
+        if stack.get("StackStatus") == "DELETE_COMPLETE":
+            events = cloudformation._stack_events[stack_id]  # noqa: SLF001
+            last = {event["LogicalResourceId"]: event["ResourceStatus"] for event in events}
+            stack["_resources"] = {
+                name: resource | {"ResourceStatus": last[name]} for name, resource in resources.items()
+            }
+
+    return delete
+
+
 def receive_raw_responses(original: Callable[..., Any]) -> Callable[..., Any]:
     """Make `_handle_post_body_shortcuts`, which parses responses, store them unparsed."""
 
@@ -313,6 +333,7 @@ def apply(interpreter: str) -> None:
     handlers._ACTION_HANDLERS["CreateChangeSet"] = reject_update_of_failed_stack(  # noqa: SLF001
         handlers._ACTION_HANDLERS["CreateChangeSet"]  # noqa: SLF001
     )
+    correct("_delete_stack_async", keep_resources_of_deleted_stack, stacks, handlers)
     correct("_cw_metric_alarm_record", accept_metric_math, provisioners)
     correct("_handle_post_body_shortcuts", receive_raw_responses, app)
     correct("_detect_runtime_binary", partial(run_on, interpreter), lambda_runtime)

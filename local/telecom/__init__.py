@@ -1,5 +1,7 @@
 """Local versions of two AWS services: `pinpoint-sms-voice-v2`, and the phone numbers of `connect`.
 
+Resources of both appear in GetResources of the Resource Groups Tagging API: that of moto, or of TelecomServer.
+
 In a process: call `register()`, then use moto's `mock_aws()` or moto's server. Over HTTP: use TelecomServer, or run
 `python -m local.telecom`.
 """

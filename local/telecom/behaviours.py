@@ -6,7 +6,8 @@ inferred behaviour is disabled by default if it makes a caller's test pass more 
 `Options.on` and `Options.off` enable and disable any behaviour by ID.
 
 Sources: [API] is the API Reference, whose text is botocore's model; [UG] the AWS End User Messaging SMS User Guide;
-[AG] the Amazon Connect Administrator Guide; [TF] hashicorp/terraform-provider-aws, with the file or issue.
+[AG] the Amazon Connect Administrator Guide; [OG] the AWS Organizations User Guide; [TF]
+hashicorp/terraform-provider-aws, with the file or issue; [GH] an issue of another repository on GitHub.
 """
 
 from collections.abc import Callable
@@ -145,6 +146,14 @@ _TABLE: tuple[tuple[str, Evidence, str] | tuple[str, Evidence, str, bool], ...] 
     ("connect.flow.type", "inferred", "only VOICE_PHONE_NUMBER associations exist in this service"),
     ("connect.tags.quota", "modelled", "[API] TagMap: 50 at most"),
     ("connect.group.unknown", "modelled", "[API] DescribeTrafficDistributionGroup lists ResourceNotFoundException"),
+    # Resource Groups Tagging API
+    ("tagging.types", "documented", "[OG] tag policies, supported resources: phone numbers, sender IDs and pools"),
+    ("tagging.unknown_type", "observed", "[GH] prometheus-community/yet-another-cloudwatch-exporter#1150"),
+    ("tagging.untagged", "modelled", "[API] GetResources TagFilters: 'all resources that ... ever had a tag'"),
+    ("tagging.linger", "observed", "[GH] aws/aws-cli#4173: still listed 20 min after deletion; aws/aws-sdk#676"),
+    ("tagging.lag", "inferred", "[GH] aws/aws-sdk#302: services report tags to an index; no delay is documented"),
+    ("tagging.page", "modelled", "[API] ResourcesPerPage: 'a minimum of 1 and a maximum value of 100'"),
+    ("tagging.token", "modelled", "[API] PaginationTokenExpiredException: 'valid for a maximum of 15 minutes'"),
 )
 
 BEHAVIOURS: dict[str, Behaviour] = {row[0]: Behaviour(*row) for row in _TABLE}

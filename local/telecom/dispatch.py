@@ -30,6 +30,7 @@ from local.telecom.faults import Fault
 from local.telecom.modelled import error_response
 from local.telecom.rules import present
 from local.telecom.sms_voice.responses import SmsVoiceResponse
+from local.telecom.tagging import TaggingResponse
 
 type Answer = tuple[int, Mapping[str, Any], bytes]
 
@@ -106,6 +107,7 @@ class Service:
 _SERVICES = {
     "sms-voice": Service("pinpoint-sms-voice-v2", SmsVoiceResponse, "ThrottlingException"),
     "connect": Service("connect", TelecomConnectResponse, "ThrottlingException"),
+    "tagging": Service("resourcegroupstaggingapi", TaggingResponse, "ThrottledException"),
     "dynamodb": Service("dynamodb", _WorldDynamoHandler, "ProvisionedThroughputExceededException"),
 }
 

@@ -10,8 +10,9 @@ Kind = Literal["throttle", "error", "hang", "reset", "lose_answer", "slow"]
 class Fault:
     """A fault for the next `times` calls of the operation, after `after` calls that succeed.
 
-    throttle, error: an error response in AWS's wire format; the operation is not executed. hang: `seconds` of silence
-    before or after execution (`when`), then the response. reset: the connection is reset before execution.
+    throttle, error: an error response in AWS's wire format, before execution or after it (`when`). Before it, the
+    operation is not executed. hang: `seconds` of silence before or after execution (`when`), then the response. reset:
+    the connection is reset before execution.
     lose_answer: the operation is executed, then the connection is closed without a response. slow: the connection is
     closed without a response, and the operation is executed `seconds` later, by the services' clock.
     """

@@ -36,6 +36,9 @@ class Options:
     # Both
     tags_lag_seconds: float = 0.0  # until written tags can be read
     describe_lag_seconds: float = 0.0  # until a new number or sender ID can be described and listed
+    tag_index_lag_seconds: float = 0.0  # until the tagging service shows written tags
+    tag_index_linger_seconds: float = 0.0  # how long the tagging service shows deleted resources
+    unindexed_types: frozenset[str] = frozenset()  # `sms-voice:phone-number`, ...: unknown to the tagging service
     forget_tokens: bool = False  # a repeated ClientToken is a new request
     token_seconds: float = math.inf  # how long a ClientToken is remembered
     rate: bool = False  # throttle at the account's default rates

@@ -5,9 +5,11 @@ import binascii
 import copy
 import functools
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+from moto.core.resource_tagging import TaggedResource
 
 from local.telecom import world
 from local.telecom.behaviours import BEHAVIOURS, behaves
@@ -21,21 +23,28 @@ type Operation[Backend] = Callable[[Backend, Json], Json]
 
 @dataclass
 class TagStore:
-    """Tags of one resource: the written tags, and those that a reader sees until `visible_at`."""
+    """Tags of one resource: the written tags, those that a reader sees until `visible_at`, and all earlier ones."""
 
     written: dict[str, str] = field(default_factory=dict)
     _stale: dict[str, str] = field(default_factory=dict)
     _visible_at: float = 0.0
+    _history: list[tuple[float, dict[str, str]]] = field(default_factory=list)
 
     @behaves("any.tags_lag")
     def write(self, tags: dict[str, str], now: float, lag: float) -> None:
         """Replace the tags. Readers see the previous tags for `lag` seconds."""
         self._stale, self._visible_at = self.read(now), now + lag
         self.written = dict(tags)
+        if tags or self._history:
+            self._history.append((now, self.written))
 
     def read(self, now: float) -> dict[str, str]:
         """Return the tags that are visible at `now`."""
         return dict(self.written if now >= self._visible_at else self._stale)
+
+    def at(self, time: float) -> dict[str, str] | None:
+        """Return the tags that were written at `time`. None if the resource had not had any by then."""
+        return next((tags for written_at, tags in reversed(self._history) if written_at <= time), None)
 
 
 def present(**members: Any) -> Json:
@@ -66,6 +75,7 @@ class Rules:
         self.world = world.current()
         self._serial = 0
         self._outcomes: dict[tuple[str, str], _Outcome] = {}
+        self._deleted: list[tuple[float, str, TagStore]] = []
 
     @property
     def options(self) -> Options:
@@ -101,6 +111,21 @@ class Rules:
     def visible(self, created: float) -> bool:
         """Return whether reads show a resource that was created at this time."""
         return self.clock.now() >= created + self.options.describe_lag_seconds
+
+    def remember_deleted(self, arn: str, tags: TagStore, deleted_at: float) -> None:
+        """Record that a resource no longer exists, because the tagging service can still show it."""
+        self._deleted.append((deleted_at, arn, tags))
+
+    @behaves("tagging.lag", "tagging.linger", "tagging.untagged")
+    def indexed(self, existing: Iterable[tuple[str, TagStore]]) -> Iterator[TaggedResource]:
+        """Yield what the tagging service shows of this backend. `existing` are the ARNs and tags of the resources."""
+        now, linger = self.clock.now(), self.options.tag_index_linger_seconds
+        deleted = {arn: tags for deleted_at, arn, tags in self._deleted if now < deleted_at + linger}
+        for arn, store in (deleted | dict(existing)).items():
+            tags = store.at(now - self.options.tag_index_lag_seconds)
+            if tags is not None:
+                kind = arn.split(":")[5].split("/")[0]
+                yield TaggedResource(arn, tags, f"{self.arn_service}:{kind}", {"include_untagged": True})
 
     @behaves("any.token", "sms.token.failure", "connect.token.failure")
     def once(self, operation: str, parameters: Json, act: Callable[[], Json]) -> Json:

@@ -184,6 +184,8 @@ class TelecomServer:
     def _inject(self, service: Service, operation: str, request: Request, call: Call, fault: Fault) -> Answer | Fault:
         call.fault = fault.kind
         if fault.kind in ("throttle", "error"):
+            if fault.when == "after":
+                self._execute(service, request, call)
             response = fault_response(service, operation, fault)
             call.ok, call.error = False, error_code(*response)
             return response

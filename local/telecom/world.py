@@ -25,6 +25,8 @@ class World:
         self.rates = Rates()
         self.transactions: dict[str | None, float] = {}
         """When DynamoDB executed a transaction, by ClientRequestToken; in seconds of the world's clock."""
+        self.tagging_pages: dict[str, tuple[float, list[dict[str, Any]]]] = {}
+        """When each PaginationToken of GetResources was issued, and the resources that follow."""
         self._stores: dict[str, Any] = {}
 
     def store(self, shared: Any) -> Any:
@@ -37,6 +39,7 @@ class World:
         """Delete all state of the services."""
         self._stores.clear()
         self.transactions.clear()
+        self.tagging_pages.clear()
         self.rates = Rates()
         if self is DEFAULT:
             BackendDict.reset()

@@ -134,6 +134,28 @@ def test_resources_are_described(stack: KnownStack, client: CloudFormationClient
     assert named == both[1:]
 
 
+def test_resources_are_listed_in_pages(api: StacksApi, stack: KnownStack, client: CloudFormationClient) -> None:
+    stack.add("Number0", "CREATE_COMPLETE", "phone-0", at=AT + 2, resource_type="Custom::Number")
+    stack.resources = {f"Number{number}": (f"phone-{number}", "CREATE_COMPLETE") for number in range(249)}
+    stack.resources["Pending"] = ("", "CREATE_IN_PROGRESS")
+    first = call(client, "ListStackResources", StackName=ID)
+    second = call(client, "ListStackResources", StackName=ID, NextToken=first["NextToken"])
+    third = call(client, "ListStackResources", StackName=ID, NextToken=second["NextToken"])
+    assert "NextToken" not in third
+    pages = [page["StackResourceSummaries"] for page in (first, second, third)]
+    assert [len(page) for page in pages] == [100, 100, 50]
+    assert pages[0][0] == {
+        "LogicalResourceId": "Number0",
+        "PhysicalResourceId": "phone-0",
+        "ResourceType": "Custom::Number",
+        "LastUpdatedTimestamp": datetime.fromtimestamp(AT + 2, UTC),
+        "ResourceStatus": "CREATE_COMPLETE",
+    }
+    assert [one["LogicalResourceId"] for page in pages for one in page] == list(stack.resources)
+    assert "PhysicalResourceId" not in pages[2][-1]
+    assert api.calls == ["ListStackResources"] * 3
+
+
 def test_what_does_not_exist_is_a_validation_error(stack: KnownStack, client: CloudFormationClient) -> None:
     number = {"LogicalResourceId": "Number"}
     assert error(client, "DescribeStacks", StackName="x") == (
@@ -143,7 +165,8 @@ def test_what_does_not_exist_is_a_validation_error(stack: KnownStack, client: Cl
     )
     assert error(client, "DescribeStackEvents", StackName="x")[1:] == ("ValidationError", "Stack [x] does not exist")
     assert error(client, "DescribeStackResource", StackName="x", **number)[2] == "Stack 'x' does not exist"
-    assert error(client, "DescribeStackResources", StackName="x")[2] == "Stack with id x does not exist"
+    for action in ("DescribeStackResources", "ListStackResources"):
+        assert error(client, action, StackName="x")[1:] == ("ValidationError", "Stack with id x does not exist")
     missing = f"Resource Number does not exist for stack {stack.stack_id}"
     assert error(client, "DescribeStackResource", StackName=ID, **number)[1:] == ("ValidationError", missing)
 
@@ -151,17 +174,20 @@ def test_what_does_not_exist_is_a_validation_error(stack: KnownStack, client: Cl
 def test_deleted_stack_is_described_by_its_id_for_90_days(
     stack: KnownStack, clock: Clock, client: CloudFormationClient
 ) -> None:
-    stack.resources = {"Number": ("phone-1", "DELETE_SKIPPED")}
+    stack.resources = {"Number": ("phone-1", "DELETE_SKIPPED"), "Other": ("phone-2", "DELETE_COMPLETE")}
     stack.move("DELETE_COMPLETE")
     [described] = call(client, "DescribeStacks", StackName=ID)["Stacks"]
     assert (described["StackStatus"], described["DeletionTime"]) == ("DELETE_COMPLETE", datetime.fromtimestamp(AT, UTC))
     assert error(client, "DescribeStacks", StackName="numbers")[2] == "Stack with id numbers does not exist"
     assert len(call(client, "DescribeStackEvents", StackName=ID)["StackEvents"]) == 1
     assert call(client, "DescribeStackResource", StackName=ID, LogicalResourceId="Number")
+    listed = call(client, "ListStackResources", StackName=ID)["StackResourceSummaries"]
+    assert {one["PhysicalResourceId"]: one["ResourceStatus"] for one in listed} == dict(stack.resources.values())
     clock.time += 90 * 86_400
     assert status(client) == "DELETE_COMPLETE"
     clock.time += 1
-    assert error(client, "DescribeStacks", StackName=ID)[2] == f"Stack with id {ID} does not exist"
+    for action in ("DescribeStacks", "ListStackResources"):
+        assert error(client, action, StackName=ID)[2] == f"Stack with id {ID} does not exist"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from telephony.model.resource import ReleasePolicy
 from tests.conftest import SMS, Harness
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind
 from tests.contract.steps import (
+    DENIED,
     GENERATED_ID,
     IN_REVIEW,
     OTHER_STACK,
@@ -25,6 +26,7 @@ from tests.contract.steps import (
     delete,
     deploy,
     environment,
+    fault,
     is_protected,
     join_pool,
     request_number,
@@ -120,6 +122,24 @@ def test_number_released_outside_cannot_be_updated_but_deleted(harness: Harness,
 
     assert delete(harness, kind, physical_id)["Status"] == "SUCCESS"
     assert harness.calls()[kind.buys] == 1
+
+
+@pytest.mark.shows("Delete repeated")
+@pytest.mark.parametrize("exists", [False, True])
+def test_denied_release_succeeds_only_if_the_number_does_not_exist(harness: Harness, kind: Kind, exists: bool) -> None:
+    """The policies allow a release by the tag of the number. A number that does not exist has no tags."""
+    physical_id = create(harness, kind)
+    if not exists:
+        release_outside(kind, physical_id)
+    fault(harness, kind.releases, "error", **DENIED)
+
+    response = delete(harness, kind, physical_id)
+
+    if exists:
+        assert_reason(response, "AccessDenied", DENIED["code"])
+        assert harness.ids() == [physical_id]
+    else:
+        assert response["Status"] == "SUCCESS", response
 
 
 @pytest.mark.shows("contract_update_without_create")

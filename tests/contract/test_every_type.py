@@ -15,9 +15,10 @@ from local.demo import steps
 from telephony.cloudformation import request
 from telephony.model.properties import Properties, fields
 from telephony.model.validation import parse
-from tests.conftest import Harness
-from tests.contract import test_call_budget, test_permissions, test_registry_contract
+from tests.conftest import SMS, Harness
+from tests.contract import test_call_budget, test_permissions, test_policies, test_registry_contract
 from tests.contract.declarations import KINDS
+from tests.contract.iam import reference
 from tests.faults import declarations as faults
 from tools import events, generate
 from tools.types import ROOT, Described, GenerationError, every_type, nested_in
@@ -25,6 +26,8 @@ from tools.types import ROOT, Described, GenerationError, every_type, nested_in
 TYPES = every_type()
 DOCUMENTED = events.DOCUMENTATION_VALUES.values()
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+PREFIXES = {SMS: "sms-voice"}
+"""The IAM prefix of a service, if it differs from boto3's name."""
 
 
 @pytest.fixture(params=TYPES, ids=lambda described: described.name)
@@ -68,18 +71,23 @@ def missing(described: Described) -> list[str]:
             continue
         if not path.is_file() or path.read_text() != current:
             found.add(f"{path.relative_to(ROOT)} is missing or stale: run `make generate`")
-    granted = test_permissions.granted("ProviderRole")
+    granted = {action for _, action, _ in test_permissions.allowed(test_permissions.WIDEST.roles()["ProviderRole"])}
     found |= {f"template.yaml: grant {action}" for action in permissions if action not in granted}
     for service, operations in OPERATIONS.items():
-        prefix = test_permissions.PREFIXES.get(service, service)
+        prefix = PREFIXES.get(service, service)
         needed = {action.split(":")[1] for action in permissions if action.startswith(f"{prefix}:")}
         found |= {f"layers/dependencies/trim.py: add {operation}" for operation in needed.difference(operations)}
+    service, operation = described.resource.release_call
+    release = f"{PREFIXES.get(service, service)}:{operation}"
     replaceable = {variant.type_name for variant in faults.VARIANTS.values() if variant.replace}
     tests = Path(__file__).parent
     required = {
         f"tests/contract/declarations.py: add {name} to KINDS": name in KINDS,
         f"tests/contract/test_{described.module}.py is missing": (tests / f"test_{described.module}.py").is_file(),
         f"tests/contract/test_permissions.py: add {name} to TYPE_SPECIFIC": name in test_permissions.TYPE_SPECIFIC,
+        f"tests/contract/test_policies.py: add an ARN of {name} to NUMBERS": any(
+            reference.supports(release, number) for number in test_policies.NUMBERS
+        ),
         f"tests/contract/test_registry_contract.py: add {name} to READERS": name in test_registry_contract.READERS,
         f"tests/contract/test_call_budget.py: add {name} to requests()": name in test_call_budget.requests("arn"),
         f"docs/performance.md: add the calls of {name}": name in {row[0] for row in test_call_budget.SERVICE_CALLS},

@@ -1,18 +1,18 @@
-"""The template's roles grant exactly the actions that the functions use."""
+"""Each role allows exactly the calls that its function makes: actions, resources, tags and conditions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
 import attrs
 import pytest
-from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 
 from telephony import resources
-from telephony.aws import clients, queue, services
-from tests.conftest import CONNECT, SMS, Configure, Harness, VirtualClock, connect_instance
+from telephony.aws import clients
+from tests.conftest import CONNECT, Configure, Harness, VirtualClock, connect_instance, reset_container
 from tests.contract.cloudformation import Stack
 from tests.contract.declarations import (
     KINDS,
@@ -24,130 +24,78 @@ from tests.contract.declarations import (
     template,
     with_failing_sibling,
 )
-from tests.contract.steps import GENERATED_ID, environment
+from tests.contract.iam import reference
+from tests.contract.iam.calls import PREFIXES, arn, authorizations, request
+from tests.contract.iam.evaluation import Request
+from tests.contract.iam.template import Principal, Template
+from tests.contract.steps import DENIED, GENERATED_ID, environment, fault
 from tests.contract.test_sms_phone_number import ROLE, TOLL_FREE, TOPIC
-from tests.contract.test_sweep import RETAINED, late_purchase, later, run
-from tools.types import ROOT
+from tests.contract.test_sweep import RETAINED, interrupted_delete, late_purchase, later, run
 
-ROLES: dict[str, Any] = cfn_yaml.load(str(ROOT / "template.yaml"))["Resources"]
 TYPES = resources.type_names()
-PREFIXES = {SMS: "sms-voice"}
-"""The IAM prefix of a service, if it differs from boto3's name."""
-TRANSACTION = "dynamodb:TransactWriteItems"
-"""Not an action itself: each of its items needs the action of its own operation."""
-IN_TRANSACTION = {
-    "Put": "PutItem",
-    "Update": "UpdateItem",
-    "Delete": "DeleteItem",
-    "ConditionCheck": "ConditionCheckItem",
-}
-"""IAM actions by the name of an item (DynamoDB developer guide, "IAM and transactions")."""
-ONLY_RELEASES_NEED = {"dynamodb:ConditionCheckItem"}
-"""Actions on the state table that the sweep has even without AllowSweepRelease."""
-NUMBERS = (":phone-number/", ":sender-id/")
-MANAGED = "aws:ResourceTag/cfn-telephony:managed-by"
 RELEASABLE: dict[str, Any] = {"OnDelete": {"LeavePools": True, "LiftDeletionProtection": True}}
+WIDEST = Template(TwoWayChannelRoleArns=ROLE, AllowSweepRelease="true")
+"""The template with the parameters that allow most. The other parameters restrict nothing by default."""
+FUNCTIONS = {"provider": "ProviderRole", "continuation": "ContinuationRole", "sweep": "SweepRole"}
+"""The role of each function, by its module in telephony.handlers."""
 
-ONLY_AWS_NEEDS = {
-    "logs:CreateLogStream": "Lambda writes the log with the function's role",
-    "logs:PutLogEvents": "Lambda writes the log with the function's role",
-    "sqs:ReceiveMessage": "the event source mapping reads the queue with the continuation's role",
-    "sqs:DeleteMessage": "the event source mapping reads the queue with the continuation's role",
-    "sqs:GetQueueAttributes": "the event source mapping reads the queue with the continuation's role",
-    "iam:PassRole": "the SMS service requires it for TwoWay.ChannelRole",
-    "social-messaging:GetLinkedWhatsAppBusinessAccountPhoneNumber": "Amazon Connect reads an imported WhatsApp number",
-    "social-messaging:TagResource": "Amazon Connect tags an imported WhatsApp number",
+_LOGS = dict.fromkeys(("logs:CreateLogStream", "logs:PutLogEvents"), "Lambda writes the log of a function.")
+_MAPPING = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
+BY_AWS: dict[str, dict[str, str]] = {
+    "ProviderRole": _LOGS | {"sqs:SendMessage": "Lambda sends failed events to the queue."},
+    "ContinuationRole": _LOGS | dict.fromkeys(_MAPPING, "The event source mapping reads the queue."),
+    "SweepRole": _LOGS,
 }
-"""Granted actions that AWS uses on behalf of the functions, with the reason."""
-QUEUE_ACTIONS = {
-    "ProviderRole": {"sqs:SendMessage"},
-    "ContinuationRole": {
-        "sqs:ReceiveMessage",
-        "sqs:DeleteMessage",
-        "sqs:GetQueueAttributes",
-        "sqs:ChangeMessageVisibility",
-    },
+"""What Lambda does with the role of a function, by action, with the reason. The functions make no such call."""
+UNUSED_WITHOUT_RELEASE = {
+    ("ReadPurchasesAndReserveCalls", "dynamodb:ConditionCheckItem"): "A release checks in a transaction who holds it.",
 }
-"""The only difference of the two roles. The continuation can't send a message, so no message causes another."""
+"""What the sweep is allowed and does not need if AllowSweepRelease is false, by Sid and action, with the reason."""
+
+
+# -- recorded calls ----------------------------------------------------------------------------------------------------
 
 
 @attrs.frozen
 class Call:
-    action: str
-    parameters: str
-    """The parameters as text, to find IDs in."""
+    """A call of an AWS API, with the authorizations that it needs."""
 
-
-@attrs.frozen
-class Lifetime:
-    """All calls of the provider in the lifetimes of several resources of one type."""
-
-    calls: list[Call]
-    foreign: set[str]
-    """IDs of existing numbers without the provider's tag."""
-
-    @property
-    def actions(self) -> set[str]:
-        return {call.action for call in self.calls}
+    function: str
+    requests: tuple[Request, ...]
 
 
 @contextmanager
-def recorded() -> Iterator[list[Call]]:
-    """Record the calls of the functions' clients as IAM actions."""
+def recorded(harness: Harness, roles: Mapping[str, Principal]) -> Iterator[list[Call]]:
+    """Record every AWS API call of the functions.
+
+    The release of a number that does not exist is denied, because the number has no tags. It is answered so, and not
+    recorded.
+    """
     calls: list[Call] = []
 
     def note(params: Any, model: Any, **_: Any) -> None:
-        service = model.service_model.service_name
-        action = f"{PREFIXES.get(service, service)}:{model.name}"
-        names = [action]
-        if action == TRANSACTION:
-            names = [f"dynamodb:{IN_TRANSACTION[kind]}" for item in params["TransactItems"] for kind in item]
-        calls.extend(Call(name, str(params)) for name in names)
+        service = model.service_model.signing_name
+        tags = {row["arn"]: row["tags"] for rows in harness.telecom.held().values() for row in rows}
+        call = Call(_function(), tuple(authorizations(PREFIXES.get(service, service), model.name, params, tags)))
+        first = call.requests[0]
+        gone = model.name.startswith("Release") and first.resource not in tags
+        if gone and not roles[FUNCTIONS[call.function]].decide(first).allowed:
+            fault(harness, f"{model.service_model.service_name}.{model.name}", "error", **DENIED)
+        else:
+            calls.append(call)
 
-    through: list[Any] = [services.sms_voice(), services.connect(), services.cloudformation()]
-    sources = [*(service._client for service in through), clients.dynamodb(), queue._client()]
-    for client in sources:
-        client.meta.events.register("before-parameter-build", note, unique_id="recorded")
+    reset_container()  # so that every client is created from this session
+    clients.session().events.register("before-parameter-build", note)
     try:
         yield calls
     finally:
-        for client in sources:
-            client.meta.events.unregister("before-parameter-build", unique_id="recorded")
+        reset_container()
 
 
-def statements(role: str, *, releasing: bool = True) -> list[dict[str, Any]]:
-    """The Allow statements of a role. `releasing`: with AllowSweepRelease."""
-    properties = ROLES[role]["Properties"]
-    documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
-    attached = [
-        one["Fn::If"][1] if "Fn::If" in one else one
-        for one in properties["ManagedPolicyArns"]
-        if releasing or "Fn::If" not in one
-    ]
-    documents += [ROLES[one["Ref"]]["Properties"]["PolicyDocument"] for one in attached]
-    found = [statement for document in documents for statement in document["Statement"]]
-    found = [statement["Fn::If"][1] if "Fn::If" in statement else statement for statement in found]
-    return [statement for statement in found if statement["Effect"] == "Allow"]
-
-
-def actions(statement: dict[str, Any]) -> set[str]:
-    action = statement["Action"]
-    return {action} if isinstance(action, str) else set(action)
-
-
-def granted(*roles: str, releasing: bool = True) -> set[str]:
-    found = [statement for role in roles for statement in statements(role, releasing=releasing)]
-    return set().union(*map(actions, found))
-
-
-def tagged_only(role: str) -> set[str]:
-    """The actions that may affect a number only if it has the provider's tag."""
-    on_numbers = [one for one in statements(role) if any(part in str(one["Resource"]) for part in NUMBERS)]
-    tagged, free = set[str](), set[str]()
-    for one in on_numbers:
-        conditions = one.get("Condition", {}).get("StringEquals", {})
-        (tagged if next(iter(conditions), "") == MANAGED else free).update(actions(one))
-    return tagged - free
+def _function() -> str:
+    modules = {frame.f_globals["__name__"] for frame, _ in traceback.walk_stack(None)}
+    (function,) = [name for name in FUNCTIONS if f"telephony.handlers.{name}" in modules]
+    return function
 
 
 # -- the recorded lifetimes --------------------------------------------------------------------------------------------
@@ -207,6 +155,14 @@ def _every_type(harness: Harness, kind: Kind) -> None:
     harness.send("Delete", logical_id="Unreported", physical_id=GENERATED_ID, **declared)
     assert unreported not in harness.ids()
 
+    # The number does not exist any more when it is released: it was released outside of CloudFormation, or before.
+    outside = harness.send("Create", logical_id="Outside", **declared)["PhysicalResourceId"]
+    _release(harness, kind, outside)
+    assert harness.send("Delete", logical_id="Outside", physical_id=outside, **declared)["Status"] == "SUCCESS"
+    twice = harness.send("Create", logical_id="Twice", **declared)["PhysicalResourceId"]
+    fault(harness, kind.releases, "lose_answer")
+    assert harness.send("Delete", logical_id="Twice", physical_id=twice, **declared)["Status"] == "SUCCESS"
+
     # With an empty state table, the tags alone identify the owner.
     kept = harness.send("Create", **declared)["PhysicalResourceId"]
     assert harness.send("Delete", logical_id="Other", physical_id=kept, **declared)["Status"] == "SUCCESS"
@@ -229,7 +185,7 @@ def _sms_phone_number(harness: Harness) -> None:
         "WaitForActive": True,
     }
     _deploy(stack, template(declared), "CREATE_COMPLETE")
-    _deploy(stack, template(declared | {"OptionalKeywords": []}), "UPDATE_COMPLETE")
+    _deploy(stack, template(declared | {"OptionalKeywords": [], "OptOutListName": "Default"}), "UPDATE_COMPLETE")
     _delete(stack)
 
     stack = harness.cloudformation.stack("pooled")
@@ -250,8 +206,13 @@ def _connect_phone_number(harness: Harness) -> None:
     kind = connect_phone_number(connect_instance(harness))
     stack = harness.cloudformation.stack("connect")
     _deploy(stack, template(kind.properties, kind), "CREATE_COMPLETE")
-    moved = kind.properties | {"TargetArn": connect_instance(harness)}
-    _deploy(stack, template(moved, kind), "UPDATE_COMPLETE")
+    instance = connect_instance(harness)
+    _deploy(stack, template(kind.properties | {"TargetArn": instance}, kind), "UPDATE_COMPLETE")
+    group = harness.connect.create_traffic_distribution_group(Name="group", InstanceId=instance)["Arn"]
+    _deploy(stack, template(kind.properties | {"TargetArn": group}, kind), "UPDATE_COMPLETE")
+    _delete(stack)
+    stack = harness.cloudformation.stack("group")
+    _deploy(stack, template(kind.properties | {"TargetArn": group}, kind), "CREATE_COMPLETE")
     _delete(stack)
 
     source = harness.sms.request_phone_number(**cast("Any", TOLL_FREE | {"MessageType": "TRANSACTIONAL"}))
@@ -263,6 +224,8 @@ def _connect_phone_number(harness: Harness) -> None:
     _delete(stack)
     harness.telecom.configure(forget_tokens=False)
     assert "connect_numbers" not in harness.held()
+    unknown = imported | {"SourcePhoneNumberArn": arn("social-messaging", "phone-number-id/phone-number-id-1")}
+    assert harness.send("Create", resource_type=kind.type, properties=unknown)["Status"] == "FAILED"
 
 
 TYPE_SPECIFIC = {
@@ -272,21 +235,21 @@ TYPE_SPECIFIC = {
 }
 """What only this type supports, in addition to `_every_type`."""
 
-_lifetimes: dict[str, Lifetime] = {}
+_lifetimes: dict[str, list[Call]] = {}
 
 
 @pytest.fixture
-def lifetimes(harness: Harness, virtual_clock: VirtualClock) -> dict[str, Lifetime]:
-    """The lifetimes by type. They are recorded once per test process."""
+def lifetimes(harness: Harness, virtual_clock: VirtualClock) -> dict[str, list[Call]]:
+    """The calls in the lifetimes of several resources, by type. They are recorded once per test process."""
     del virtual_clock
     harness.telecom.configure(claim_release_limit=100)
     for name in TYPES:
         assert name in TYPE_SPECIFIC, f"{name} needs an entry in TYPE_SPECIFIC"
         if name not in _lifetimes:
-            with recorded() as calls:
+            with recorded(harness, WIDEST.roles()) as calls:
                 _every_type(harness, KINDS[name](harness))
                 TYPE_SPECIFIC[name](harness)
-            _lifetimes[name] = Lifetime(calls, foreign(harness))
+            _lifetimes[name] = calls
     return _lifetimes
 
 
@@ -303,8 +266,20 @@ def _join_pool(harness: Harness, country: str, identity: str) -> None:
     harness.sms.associate_origination_identity(PoolId=pool, OriginationIdentity=identity, IsoCountryCode=country)
 
 
+def _release(harness: Harness, kind: Kind, physical_id: str) -> None:
+    """Release it outside of CloudFormation."""
+    country, _, identity = physical_id.rpartition("|")
+    if kind.service == CONNECT:
+        harness.connect.release_phone_number(PhoneNumberId=identity)
+    elif country:
+        harness.sms.release_sender_id(SenderId=identity, IsoCountryCode=country)
+    else:
+        harness.sms.release_phone_number(PhoneNumberId=identity)
+
+
 def _create_sweep_findings(harness: Harness) -> None:
     """Create every finding of the sweep for every type, with everything that can prevent a release."""
+    interrupted_delete(harness, SMS_PHONE_NUMBER)
     harness.telecom.configure(claim_release_limit=100)
     for kind in (KINDS[name](harness) for name in TYPES):
         stack = harness.cloudformation.stack(kind.held)
@@ -321,68 +296,69 @@ def _create_sweep_findings(harness: Harness) -> None:
     harness.stacks.default = None
 
 
-def foreign(harness: Harness) -> set[str]:
-    """The IDs, which ARNs contain, of numbers without the provider's tag."""
-    numbers = harness.telecom.held()["phone_numbers"]
-    return {number["id"] for number in numbers if "cfn-telephony:managed-by" not in number["tags"]}
-
-
 # -- the comparisons ---------------------------------------------------------------------------------------------------
 
 
-def assert_granted_exactly(needed: set[str], allowed: set[str]) -> None:
-    assert needed - allowed == set(), "used, but not granted"
-    assert allowed - needed - ONLY_AWS_NEEDS.keys() == set(), "granted, but never used"
+def allowed(principal: Principal) -> set[tuple[str, str, str]]:
+    """What the statements of a principal allow, as Sid, action and resource."""
+    return {
+        (statement.sid, action, resource)
+        for statement in principal.statements
+        if statement.effect == "Allow"
+        for action in statement.actions
+        for resource in statement.resources
+        if reference.supports(action, resource)
+    }
 
 
-def test_provider_and_continuation_roles_grant_what_the_provider_uses(lifetimes: dict[str, Lifetime]) -> None:
-    needed = {action for lifetime in lifetimes.values() for action in lifetime.actions}
-
-    assert_granted_exactly(needed, granted("ProviderRole", "ContinuationRole"))
-    # Both functions run the same code, except for the queue.
-    for role, of_queue in QUEUE_ACTIONS.items():
-        assert {action for action in needed if not action.startswith("sqs:")} <= granted(role), role
-        assert {action for action in granted(role) if action.startswith("sqs:")} == of_queue
-
-
-@pytest.mark.parametrize("name", TYPES)
-def test_type_declares_its_permissions(lifetimes: dict[str, Lifetime], name: str) -> None:
-    declared = set(resources.by_type(name).permissions)
-    # A type makes no call to the state table, the queue or CloudFormation.
-    others = ("dynamodb:", "sqs:", "cloudformation:")
-    needed = {action for action in lifetimes[name].actions if not action.startswith(others)}
-
-    # Amazon Connect, not the provider, reads an imported number.
-    assert declared - needed - ONLY_AWS_NEEDS.keys() <= {"sms-voice:DescribePhoneNumbers"}
-    assert needed <= declared
+def needed(calls: Iterable[Call], role: str) -> list[Request]:
+    """What a role needs. Provider and continuation make the same calls, except for those of the queue."""
+    found = [
+        one
+        for call in calls
+        for one in call.requests
+        if FUNCTIONS[call.function] == role or not one.action.startswith("sqs:")
+    ]
+    stream = WIDEST.arn(role.replace("Role", "LogGroup")).removesuffix("*") + "log-stream:1"
+    queue = WIDEST.arn("RequestQueue")
+    return found + [request(action, queue if action.startswith("sqs:") else stream, {}) for action in BY_AWS[role]]
 
 
-@pytest.mark.parametrize("name", TYPES)
-def test_provider_changes_only_numbers_with_its_tag(lifetimes: dict[str, Lifetime], name: str) -> None:
-    changing = [call for call in lifetimes[name].calls if call.action in tagged_only("ProviderRole")]
-    assert changing
+def assert_allowed_exactly(role: str, principal: Principal, calls: Iterable[Call], *unused: tuple[str, str]) -> None:
+    """Everything that the role needs is allowed, and everything that is allowed is needed, except for `unused`."""
+    decisions = [(one, principal.decide(one)) for one in needed(calls, role)]
+    assert [(one, decision.by) for one, decision in decisions if not decision.allowed] == []
+    used = {(statement.sid, one.action, resource) for one, decision in decisions for statement, resource in decision.by}
+    surplus = sorted(allowed(principal) - used)
+    assert {(sid, action) for sid, action, _ in surplus} == {*unused}, f"allowed, but not needed: {surplus}"
 
-    touched = {other for other in lifetimes[name].foreign for call in changing if other in call.parameters}
 
-    assert touched == set()
+@pytest.mark.parametrize("role", ["ProviderRole", "ContinuationRole"])
+def test_requests_need_exactly_what_the_roles_allow(lifetimes: dict[str, list[Call]], role: str) -> None:
+    calls = [call for name in TYPES for call in lifetimes[name]]
+
+    assert_allowed_exactly(role, WIDEST.roles()[role], calls)
 
 
 @pytest.mark.parametrize("releasing", [False, True])
-def test_sweep_role_grants_what_the_sweep_uses(harness: Harness, configure: Configure, releasing: bool) -> None:
+def test_sweep_needs_exactly_what_its_role_allows(harness: Harness, configure: Configure, releasing: bool) -> None:
+    role = Template(AllowSweepRelease=str(releasing).lower()).roles()["SweepRole"]
     _create_sweep_findings(harness)
     # With a rate limit, the sweep makes reservations as on AWS.
     configure(ALLOW_SWEEP_RELEASE=str(releasing).lower(), CALL_RATES="*=1000")
-    with recorded() as calls, later():
+
+    with recorded(harness, {"SweepRole": role}) as calls, later():
         found = run()
 
     assert found["UNKNOWN_PURCHASE_RELEASED" if releasing else "UNKNOWN_PURCHASE_FOUND"] == len(TYPES)
     assert found["NOT_CHECKED"] == 0
-    needed = {call.action for call in calls}
-    allowed = granted("SweepRole", releasing=releasing)
-    assert_granted_exactly(needed, allowed if releasing else allowed - ONLY_RELEASES_NEED)
-    assert any("Release" in action for action in needed) == releasing
+    assert_allowed_exactly("SweepRole", role, calls, *[] if releasing else UNUSED_WITHOUT_RELEASE)
 
 
-def test_actions_that_only_aws_needs_are_granted() -> None:
-    roles = [name for name, resource in ROLES.items() if resource["Type"] == "AWS::IAM::Role"]
-    assert ONLY_AWS_NEEDS.keys() <= granted(*roles)
+@pytest.mark.parametrize("name", TYPES)
+def test_type_declares_its_permissions(lifetimes: dict[str, list[Call]], name: str) -> None:
+    # A type makes no call to the state table, the queue or CloudFormation.
+    others = ("dynamodb:", "sqs:", "cloudformation:")
+    actions = {one.action for call in lifetimes[name] for one in call.requests if not one.action.startswith(others)}
+
+    assert {*resources.by_type(name).permissions} == actions

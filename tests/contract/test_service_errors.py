@@ -21,7 +21,16 @@ from telephony.errors import TelephonyError
 from telephony.handlers import sweep
 from tests.conftest import CONNECT, SMS, Configure, Context, Harness, VirtualClock, connect_instance
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind, connect_phone_number
-from tests.contract.steps import GENERATED_ID, create, create_pool, join_pool, lose_purchase, protect, send_create
+from tests.contract.steps import (
+    GENERATED_ID,
+    create,
+    create_pool,
+    join_pool,
+    lose_purchase,
+    protect,
+    request_number,
+    send_create,
+)
 from tests.contract.test_sms_phone_number import TOLL_FREE
 from tools import service_errors
 from tools.service_errors import CONDITIONS, QUEUE, STATE_TABLE, SUCCESS, SWEEP, Call, Result, Retried
@@ -220,7 +229,8 @@ def run_sweep() -> dict[str, int]:
 
 
 def prepare_sweep(harness: Harness, virtual_clock: VirtualClock) -> None:
-    """Leave a number whose stack does not refer to it, and a purchase whose result is unknown, for the sweep."""
+    """Leave a number that no stack refers to, one without tags, and a purchase of unknown result."""
+    request_number(harness)
     create(harness, SMS_PHONE_NUMBER)
     lose_purchase(harness, SMS_SENDER_ID)
     send_create(harness, SMS_SENDER_ID, logical_id="Lost", properties=SENDER | {"ServiceTimeout": 20})

@@ -15,6 +15,7 @@ from telephony import clock, resources
 from telephony.errors import TelephonyError
 from telephony.handlers import sweep
 from telephony.lifecycle import ledger
+from telephony.lifecycle.checks import Finding
 from telephony.model.validation import parse
 from tests.conftest import CONNECT, SMS, STACK_ID, Context, Harness, connect_instance
 from tests.contract.cloudformation import KnownStack, Stack, StacksApi
@@ -42,7 +43,7 @@ from tests.contract.steps import (
 from tests.contract.test_answering import short_invocations
 
 RETAINED = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
-NOTHING = dict.fromkeys(sweep.Finding.__members__, 0)
+NOTHING = dict.fromkeys(Finding.__members__, 0)
 DAY = 86_400
 
 
@@ -181,7 +182,7 @@ def test_number_of_existing_stack_is_no_finding(harness: Harness, kind: Kind, st
     assert run() == NOTHING
 
     assert harness.held() == {kind.held: 1}
-    assert stacks.calls == ["DescribeStacks", "DescribeStackResource"]
+    assert stacks.calls == ["ListStackResources"]
 
 
 @pytest.mark.usefixtures("release")
@@ -259,7 +260,7 @@ def test_stack_with_an_operation_in_progress_is_skipped(harness: Harness, stacks
     assert run() == NOTHING
 
 
-def test_each_stack_is_described_once(harness: Harness, stacks: StacksApi) -> None:
+def test_each_stack_is_read_once(harness: Harness, stacks: StacksApi) -> None:
     stack = harness.cloudformation.stack("swept")
     number = template(SIMULATOR)["Resources"]["Number"]
     stack.deploy({"Resources": dict.fromkeys(("One", "Two", "Three"), number)})
@@ -267,7 +268,7 @@ def test_each_stack_is_described_once(harness: Harness, stacks: StacksApi) -> No
 
     assert run() == NOTHING
 
-    assert sorted(stacks.calls) == ["DescribeStackResource"] * 3 + ["DescribeStacks"]
+    assert stacks.calls == ["ListStackResources"]
 
 
 @pytest.mark.usefixtures("stacks")
@@ -292,7 +293,8 @@ def test_second_number_of_a_purchase_is_released_only_if_allowed_and_after_the_p
         [record] = harness.purchases()
         for name in ("physical_id", "arn"):
             del record[name]
-        harness.dynamodb.put_item(TableName=harness.table, Item=record | {"purchase_state": {"S": "OPEN"}})
+        opened = record | {"purchase_state": {"S": "OPEN"}, "unfinished": {"S": "1"}}
+        harness.dynamodb.put_item(TableName=harness.table, Item=opened)
         assert run() == NOTHING
         assert harness.ids() == [second]
 
@@ -662,14 +664,14 @@ def test_operation_that_begins_during_the_sweep_prevents_a_release(harness: Harn
     connect = KINDS["Custom::ConnectPhoneNumber"](harness)
     claimed = create(harness, connect, logical_id="Claimed")
     stack, first, second = unreported_replacement(harness, SMS_PHONE_NUMBER)
-    at_rest(harness, Claimed=claimed, Number=first)
+    at_rest(harness, Number=first)
 
-    with hold_call(harness, SMS_PHONE_NUMBER.reads, "before") as listing, ThreadPoolExecutor() as pool:
+    with hold_call(harness, f"{SMS}.ListTagsForResource", "before") as tags, ThreadPoolExecutor() as pool:
         found = pool.submit(run)
-        listing.wait()
+        tags.wait()
         stack.status = "UPDATE_IN_PROGRESS"
-        listing.release()
-        assert found.result() == NOTHING | {"NOT_CHECKED": 1}
+        tags.release()
+        assert found.result() == NOTHING | {"NOT_REFERENCED": 1, "NOT_CHECKED": 1}
 
     assert sorted(harness.ids()) == sorted([claimed, first, second])
 
@@ -704,7 +706,7 @@ def test_next_sweep_repeats_a_failed_release(harness: Harness, kind: Kind) -> No
     fault(harness, kind.releases, "throttle", times=999)
 
     with later():
-        assert run(3) == NOTHING | {"NOT_CHECKED": 1}
+        assert run(8) == NOTHING | {"NOT_CHECKED": 1}
         assert harness.held() == {kind.held: 1}
         harness.telecom.clear_faults()
 
@@ -714,18 +716,24 @@ def test_next_sweep_repeats_a_failed_release(harness: Harness, kind: Kind) -> No
 
 @pytest.mark.parametrize(
     ("service", "operation"),
-    [
-        (SMS, "DescribePhoneNumbers"),
-        (SMS, "DescribeSenderIds"),
-        (CONNECT, "ListPhoneNumbersV2"),
-        ("dynamodb", "Scan"),
-    ],
+    [(SMS, "DescribePhoneNumbers"), (SMS, "DescribeSenderIds"), (CONNECT, "ListPhoneNumbersV2")],
 )
-def test_throttled_sweep_fails_and_the_next_one_succeeds(
+def test_type_that_can_not_be_listed_is_reported_and_does_not_stop_the_others(
     harness: Harness, stacks: StacksApi, service: str, operation: str
 ) -> None:
     del stacks.stacks[deployed(harness, SMS_PHONE_NUMBER).stack_id]
     harness.telecom.fault(service, operation, "throttle", times=999)
+
+    found = {} if operation == "DescribePhoneNumbers" else {"STACK_DELETED": 1}
+    assert run(12) == NOTHING | {"NOT_CHECKED": 1} | found
+
+    harness.telecom.clear_faults()
+    assert run() == NOTHING | {"STACK_DELETED": 1}
+
+
+def test_sweep_fails_without_the_state_table_and_the_next_one_succeeds(harness: Harness, stacks: StacksApi) -> None:
+    del stacks.stacks[deployed(harness, SMS_PHONE_NUMBER).stack_id]
+    harness.telecom.fault("dynamodb", "Query", "throttle", times=999)
 
     with pytest.raises(TelephonyError):
         run(3)
@@ -734,22 +742,35 @@ def test_throttled_sweep_fails_and_the_next_one_succeeds(
     assert run() == NOTHING | {"STACK_DELETED": 1}
 
 
-@pytest.mark.parametrize("throttled", ["ListTagsForResource", "DescribeStacks", "DescribeStackResource"])
+@pytest.mark.parametrize(
+    "throttled", ["ListTagsForResource", "DescribeStacks", "DescribeStackResource", "DescribeStackEvents"]
+)
 def test_throttled_check_is_reported_in_time_and_is_no_evidence(
     harness: Harness, stacks: StacksApi, throttled: Any, log_lines: list[str]
 ) -> None:
-    deployed(harness, SMS_PHONE_NUMBER)
+    stacks.know(deployed(harness, SMS_PHONE_NUMBER).stack_id, "UPDATE_COMPLETE")
     harness.telecom.fault(SMS, throttled, "throttle", times=999)
     stacks.refuse("Throttling", action=throttled)
     began = time.monotonic()
 
-    assert run(4) == NOTHING | {"NOT_CHECKED": 1}
+    assert run(8) == NOTHING | {"NOT_CHECKED": 1}
 
-    assert time.monotonic() - began < 3.5
+    assert time.monotonic() - began < 7.5
     assert any('"NOT_CHECKED"' in line and harness.ids()[0] in line for line in log_lines)
     harness.telecom.clear_faults()
     stacks.allow()
-    assert run() == NOTHING
+    assert run() == NOTHING | {"NOT_REFERENCED": 1}
+
+
+@pytest.mark.usefixtures("release")
+@pytest.mark.parametrize("refused", ["AccessDenied", "Throttling"])
+def test_stack_that_can_not_be_listed_is_read_for_each_number(
+    harness: Harness, stacks: StacksApi, refused: Any
+) -> None:
+    deployed(harness, SMS_PHONE_NUMBER)
+    stacks.refuse(refused, action="ListStackResources")
+
+    assert run(12) == NOTHING
 
 
 def test_sweep_retries_throttled_calls(harness: Harness, stacks: StacksApi) -> None:
@@ -821,3 +842,203 @@ def test_sender_id_that_another_owner_has_requested_since_is_left_alone(harness:
         assert run() == NOTHING | {"STACK_DELETED": 1}
 
     assert (harness.ids(), state(harness)) == (["GB|ACME"], "CLOSED GONE")
+
+
+# -- the tags of all numbers -------------------------------------------------------------------------------------------
+
+READS = {"ListTagsForResource", "DescribePhoneNumber"}
+"""Calls for one number."""
+
+
+def do_not_index(harness: Harness, kind: Kind) -> None:
+    """The tagging service does not know the type."""
+    harness.telecom.configure(unindexed_types=frozenset({resources.by_type(kind.type).tagging_type}))
+
+
+@pytest.mark.usefixtures("release")
+@pytest.mark.parametrize("indexed", [True, False])
+def test_no_number_that_its_stack_references_costs_a_call(
+    harness: Harness, kind: Kind, stacks: StacksApi, indexed: bool
+) -> None:
+    if not indexed:
+        do_not_index(harness, kind)
+    stack = deployed(harness, kind)
+
+    calls = harness.calls_of(run)
+
+    assert not {call for call in calls if call.rpartition(".")[2] in READS}
+    del stacks.stacks[stack.stack_id]
+    assert run() == NOTHING | {"STACK_DELETED": 1}
+
+
+@pytest.mark.usefixtures("stacks")
+def test_number_without_purchase_is_read_if_the_tagging_service_does_not_know_its_type(harness: Harness) -> None:
+    do_not_index(harness, SMS_PHONE_NUMBER)
+    request_number(harness, Tags=ownership(STACK_ID))
+    request_number(harness)
+
+    assert run() == NOTHING | {"STACK_DELETED": 1}
+
+
+@pytest.mark.usefixtures("release", "stacks")
+def test_number_that_the_tagging_service_still_shows_after_its_release_is_no_finding(
+    harness: Harness, kind: Kind
+) -> None:
+    harness.telecom.configure(tag_index_linger_seconds=DAY)
+    stack = deployed(harness, kind)
+    assert stack.delete() == "DELETE_COMPLETE"
+
+    assert run() == NOTHING
+
+
+@pytest.mark.parametrize("kind_name", ["Custom::SmsPhoneNumber", "Custom::SmsSenderId"])
+def test_number_whose_tags_were_removed_by_hand_is_checked_unless_its_id_is_reusable(
+    harness: Harness, stacks: StacksApi, kind_name: str
+) -> None:
+    kind = next(each for each in (SMS_PHONE_NUMBER, SMS_SENDER_ID) if each.type == kind_name)
+    del stacks.stacks[deployed(harness, kind).stack_id]
+    [record] = harness.purchases()
+    keys = [tag["Key"] for tag in ownership("")]
+    keys += [f"cfn-telephony:{name}" for name in ("request-id", "issued-at")]
+    harness.sms.untag_resource(ResourceArn=record["arn"]["S"], TagKeys=keys)
+
+    assert run() == NOTHING | ({"STACK_DELETED": 1} if kind is SMS_PHONE_NUMBER else {})
+
+
+# -- rounds ------------------------------------------------------------------------------------------------------------
+
+
+def round_item(harness: Harness) -> dict[str, Any]:
+    key = {"pk": {"S": "sweep"}, "sk": {"S": "round"}}
+    item: dict[str, Any] = harness.dynamodb.get_item(TableName=harness.table, Key=key)["Item"]
+    return item
+
+
+def metrics(capsys: pytest.CaptureFixture[str], name: str) -> list[float]:
+    return [json.loads(line)[name][0] for line in capsys.readouterr().out.splitlines() if f'"{name}":[' in line]
+
+
+def test_round_is_continued_by_the_next_invocation(
+    harness: Harness, stacks: StacksApi, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An invocation has time for the listings and for two of five stacks."""
+    kind = SMS_PHONE_NUMBER
+    gone = [STACK_ID.replace("/example/", f"/gone-{index}/") for index in range(5)]
+    for stack_id in gone:
+        request_number(harness, Tags=ownership(stack_id))
+    capsys.readouterr()
+    checked: list[str] = []
+    now = clock.now
+    monkeypatch.setattr(clock, "now", lambda: now() + len(checked) * 300)
+    answer = stacks.answer
+
+    def slow(asked: dict[str, str]) -> Any:
+        if asked["Action"] == "ListStackResources":
+            checked.append(asked["StackName"])
+        return answer(asked)
+
+    monkeypatch.setattr(stacks, "answer", slow)
+    assert kind.held == "phone_numbers"
+    assert run() == NOTHING | {"STACK_DELETED": 3}
+    assert (checked, round_item(harness)["in_progress"]) == (gone[:3], {"BOOL": True})
+    assert metrics(capsys, "SweepProgress") == [60]
+
+    assert sweep.handler({"interval": DAY}, cast("Any", Context(900))) == NOTHING | {"STACK_DELETED": 5}
+
+    assert (checked, round_item(harness)["in_progress"]) == (gone, {"BOOL": False})
+
+
+def test_scheduled_sweep_does_nothing_until_the_next_round_is_due(
+    harness: Harness, stacks: StacksApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del stacks.stacks[deployed(harness, SMS_PHONE_NUMBER).stack_id]
+    assert run() == NOTHING | {"STACK_DELETED": 1}
+    capsys.readouterr()
+
+    with later(3600):
+        calls = harness.calls_of(lambda: sweep.handler({"interval": 82_800}, cast("Any", Context(900))))
+        assert calls == {}
+        [age] = metrics(capsys, "SweepAge")
+        assert 3590 < age < 3660
+    with later(82_900):
+        calls = harness.calls_of(lambda: sweep.handler({"interval": 82_800}, cast("Any", Context(900))))
+        assert f"{SMS}.DescribePhoneNumbers" in calls
+        assert metrics(capsys, "SweepAge")[0] < 60
+
+
+def test_age_of_the_sweep_grows_until_a_round_is_complete(
+    harness: Harness, stacks: StacksApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del stacks.stacks[deployed(harness, SMS_PHONE_NUMBER).stack_id]
+    run(0)
+    capsys.readouterr()
+
+    with later(DAY):
+        run(0)
+        [age] = metrics(capsys, "SweepAge")
+        assert DAY - 10 < age < DAY + 60
+        assert run() == NOTHING | {"STACK_DELETED": 1}
+        assert metrics(capsys, "SweepAge")[0] < 60
+
+
+@pytest.mark.usefixtures("stacks", "may_release")
+def test_defect_in_a_check_is_reported_and_does_not_stop_the_others(harness: Harness, log_lines: list[str]) -> None:
+    for owner in (STACK_ID.replace("/example/", "/one/"), OTHER_STACK):
+        request_number(harness, Tags=ownership(owner))
+    broken = f"{OTHER_STACK}|Number"
+    item = {"pk": {"S": broken}, "sk": {"S": "purchase#x@1"}, "deadline": {"S": "soon"}}
+    harness.dynamodb.put_item(TableName=harness.table, Item=item)
+
+    assert run() == NOTHING | {"STACK_DELETED": 1, "NOT_CHECKED": 1}
+
+    assert any('"Unexpected exception"' in line for line in log_lines)
+
+
+@pytest.mark.usefixtures("release")
+def test_number_of_a_stack_of_another_account_is_reported_and_never_released(
+    harness: Harness, stacks: StacksApi
+) -> None:
+    with environment(STACK_ACCOUNTS="210987654321"):
+        request_number(harness, Tags=ownership(STACK_ID.replace("123456789012", "210987654321")))
+
+        assert run() == NOTHING | {"OTHER_ACCOUNT": 1}
+
+    assert (harness.held(), stacks.calls) == ({"phone_numbers": 1}, ["ListStackResources"])
+
+
+@pytest.mark.usefixtures("may_release")
+def test_number_of_a_stack_whose_rollback_failed_is_not_checked_yet(harness: Harness) -> None:
+    """The operator can continue the rollback, which names the first number again."""
+    stack, first, second = unreported_replacement(harness, SMS_PHONE_NUMBER)
+    stack.status = "UPDATE_ROLLBACK_FAILED"
+    stack.resources = {"Number": (second, "UPDATE_FAILED")}
+
+    assert run() == NOTHING
+
+    assert sorted(harness.ids()) == sorted([first, second])
+
+
+# -- items that leave the table ----------------------------------------------------------------------------------------
+
+
+def test_items_of_a_released_number_expire_after_180_days_or_more(harness: Harness, kind: Kind) -> None:
+    stack = deployed(harness, kind)
+    held = harness.purchases()
+    assert stack.delete() == "DELETE_COMPLETE"
+
+    items = harness.dynamodb.scan(TableName=harness.table)["Items"]
+    expiring = {item["pk"]["S"].partition("#")[0] for item in items if "expiration" in item}
+    kept = {item["pk"]["S"].partition("#")[0] for item in items if "expiration" not in item}
+    assert "expiration" not in held[0]
+    assert min(float(item["expiration"]["N"]) for item in harness.purchases()) > time.time() + 180 * DAY
+    assert {"holder"} & expiring == (set() if kind.type == SMS_SENDER_ID.type else {"holder"})
+    assert kept - {"holder"} <= {"rate"}
+
+
+@pytest.mark.usefixtures("stacks")
+def test_record_of_a_retained_number_never_expires(harness: Harness) -> None:
+    deleted_stack(harness, SMS_PHONE_NUMBER)
+    assert run() == NOTHING | {"RETAINED": 1}
+
+    [record] = harness.purchases()
+    assert (state(harness), record.get("expiration")) == ("CLOSED RETAINED", None)

@@ -283,7 +283,7 @@ class RequestDelivery:
             delivery = self._next(requests)
             assert delivery is not None
             message_id = self._wait_for(delivery)
-            if message_id is not None and self.trouble == "dead":
+            if message_id is not None and self.trouble == "dead" and self._is_first_dead(delivery[1]):
                 self._bury(delivery[1], message_id)
                 continue
             self.invoke(delivery[1], fault, message_id)
@@ -343,6 +343,10 @@ class RequestDelivery:
         for url, message_id, _ in self.server.messages():
             if url == request.url:
                 self._bury(request, message_id)
+
+    def _is_first_dead(self, request: SentRequest) -> bool:
+        """Return whether no message of another request is in the dead-letter queue. Later requests are delivered."""
+        return all(dead is request for dead, _ in self._dead)
 
     def _bury(self, request: SentRequest, message_id: str) -> None:
         request.late = True

@@ -19,6 +19,7 @@ from local.telecom.sms_voice.models import pinpointsmsvoicev2_backends
 from tests.contract.cloudformation.api import Refusal
 from tests.contract.cloudformation.queue import QueueApi, QueuedMessage
 from tests.contract.responses import Mode, ResponseSink
+from tests.contract.state_table import create_state_table
 from tests.faults.environment import QUOTAS, Purchase, Response, Snapshot, VirtualClock
 from tests.faults.stacks import Stacks
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _ACCOUNT, _REGION = "123456789012", "us-east-1"
 _TABLE = "state"
+_SERVICES = ("PINPOINT_SMS_VOICE_V2", "CONNECT", "RESOURCE_GROUPS_TAGGING_API", "DYNAMODB")
+"""Served by the telecom server."""
 _IDENTITY_TAGS = ("cfn-telephony:stack-id", "cfn-telephony:request-id", "cfn-telephony:issued-at")
 _LATER = DynamoType({"S": "LATER"})
 """A state of a purchase that this version of the provider does not know."""
@@ -194,7 +197,7 @@ class EnvironmentServer:
             "AWS_REGION": _REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CA_BUNDLE": self._sink.ca_file,
-            **{f"AWS_ENDPOINT_URL_{name}": url for name in ("PINPOINT_SMS_VOICE_V2", "CONNECT", "DYNAMODB")},
+            **{f"AWS_ENDPOINT_URL_{name}": url for name in _SERVICES},
             "AWS_ENDPOINT_URL_CLOUDFORMATION": self._stacks.api.url,
             "AWS_ENDPOINT_URL_SQS": self._queue.url,
             "QUEUE_URL": self._queue.queue_url,
@@ -211,12 +214,7 @@ class EnvironmentServer:
             self._sink._issued.clear()
         credentials: Any = {"region_name": _REGION, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
         clients: Any = boto3.Session(**credentials)
-        clients.client("dynamodb", endpoint_url=self._telecom.url).create_table(
-            TableName=_TABLE,
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_state_table(clients.client("dynamodb", endpoint_url=self._telecom.url), _TABLE)
         connect = clients.client("connect", endpoint_url=self._telecom.url)
         instance = {"InboundCallsEnabled": True, "OutboundCallsEnabled": True}
         return [connect.create_instance(IdentityManagementType="CONNECT_MANAGED", **instance)["Arn"] for _ in range(2)]

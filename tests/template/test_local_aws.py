@@ -104,6 +104,7 @@ def queue(*allowed: str, excepted: str = "Role") -> dict[str, Any]:
     }
 
 
+TELECOM = ("sms-voice", "connect", "tagging")
 ROOT_ACCOUNT = "arn:aws:iam::123456789012:root"
 RECEIVE = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
 PROVIDERS = {
@@ -509,6 +510,23 @@ def test_events_name_the_physical_id_of_a_resource_that_has_one(stacks: Stacks) 
     ]
 
 
+def test_deleted_stack_lists_its_resources(stacks: Stacks) -> None:
+    declared = template(Create=responses({"PhysicalResourceId": "one"}))
+    kept = template(Create=responses({"PhysicalResourceId": "two"}))["Resources"]["It"]
+    declared["Resources"]["Kept"] = kept | {"DeletionPolicy": "Retain"}
+    name = stacks.deploy(declared)
+    stack_id = stacks.cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackId"]
+
+    def listed() -> dict[str, str]:
+        found = stacks.cloudformation.list_stack_resources(StackName=stack_id)["StackResourceSummaries"]
+        return {one["PhysicalResourceId"]: one["ResourceStatus"] for one in found}
+
+    assert listed() == {"one": "CREATE_COMPLETE", "two": "CREATE_COMPLETE"}
+    stacks.cloudformation.delete_stack(StackName=stack_id)
+    stacks.settle(stack_id)
+    assert listed() == {"one": "DELETE_COMPLETE", "two": "DELETE_SKIPPED"}
+
+
 def test_local_aws_listens_only_on_loopback(stacks: Stacks) -> None:
     for url in (stacks.aws.endpoint, stacks.aws.status_url):
         port = urlsplit(url).port
@@ -520,7 +538,7 @@ def test_local_aws_listens_only_on_loopback(stacks: Stacks) -> None:
 
 
 def test_unsupported_version_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
-    options = [f"--{name}=1" for name in ("directory", "certificate", "key", "sms-voice", "connect", "port")]
+    options = [f"--{name}=1" for name in ("directory", "certificate", "key", "port", *TELECOM)]
     monkeypatch.setattr("sys.argv", ["launcher", *options])
     monkeypatch.setattr(launcher, "version", lambda _: "0.0.1")
     with pytest.raises(SystemExit, match=f"require ministack {launcher.SUPPORTED_VERSION}, not 0.0.1"):

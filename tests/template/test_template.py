@@ -1,6 +1,8 @@
 import inspect
+import json
 import re
 from typing import Any
+from uuid import UUID
 
 import pytest
 from botocore import xform_name
@@ -11,17 +13,17 @@ from telephony.lifecycle import release
 from telephony.model.resource import Resource
 from telephony.settings import _parse_rates
 from tests.template.conftest import ROOT, sam
+from tests.template.intrinsics import ACCOUNT, Deployment
 
-OWNED = {"StringEquals": {"aws:ResourceTag/cfn-telephony:managed-by": "cfn-telephony"}}
-TAGGED_ON_PURCHASE = {"StringEquals": {"aws:RequestTag/cfn-telephony:managed-by": "cfn-telephony"}}
-READS, PURCHASES = ("Describe", "List", "Search"), ("Request", "Claim", "Import")
-NOT_OWNED = (":pool/", ":opt-out-list/", ":instance/")
-"""Resources that a number is associated with. They never carry the ownership tags."""
 ROLE = "AWS::IAM::Role"
 FROZEN = {"ProviderFunction", "RequestQueue", "DeadLetterQueue", "StateTable"}
 DAY = 86400
 DEFAULT_SERVICE_TIMEOUT = LONGEST_SERVICE_TIMEOUT = 3600  # AWS::CloudFormation::CustomResource
-REDRIVE, NO_VALUE = {"Ref": "RedriveRoleArn"}, {"Ref": "AWS::NoValue"}
+LONGEST_ARNS = {
+    "PoolArns": f"arn:aws:sms-voice:ap-northeast-1:{ACCOUNT}:pool/pool-{32 * '0'}",
+    "ConnectTargetArns": f"arn:aws:connect:ap-northeast-1:{ACCOUNT}:traffic-distribution-group/{UUID(int=0)}",
+    "TwoWayChannelRoleArns": f"arn:aws:iam::{ACCOUNT}:role/{64 * 'r'}",
+}
 POLICIES = ("TelephonyReadPolicy", "TelephonyReleasePolicy", "TelephonyPolicy")
 
 
@@ -59,23 +61,6 @@ def allowed_on_queues(resources: dict[str, Any]) -> dict[tuple[str, str], set[st
                 found.setdefault((role, queue), set()).update(names)
     assert not [one for one in statements(resources, *POLICIES) if "sqs:" in str(one["Action"])]
     return found
-
-
-def denied_on(queue: str, resources: dict[str, Any]) -> list[dict[str, Any]]:
-    """The statements of the queue's policy, all of which deny something to every principal."""
-    properties = resources[f"{queue}Policy"]["Properties"]
-    assert properties["Queues"] == [{"Ref": queue}]
-    found: list[dict[str, Any]] = properties["PolicyDocument"]["Statement"]
-    for statement in found:
-        for one in statement["Fn::If"][1:] if "Fn::If" in statement else [statement]:
-            assert (one["Effect"], one["Principal"]) == ("Deny", "*")
-            assert one["Resource"] == {"Fn::GetAtt": [queue, "Arn"]}
-    return found
-
-
-def assert_tls_only(statement: dict[str, Any]) -> None:
-    assert statement["Action"] == "sqs:*"
-    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
 def actions(resources: dict[str, Any], *names: str) -> set[str]:
@@ -120,6 +105,29 @@ def test_service_token_is_unqualified_arn_of_explicitly_named_function(template:
     output = template["Outputs"]["ServiceToken"]
     assert output["Value"] == {"Fn::GetAtt": ["ProviderFunction", "Arn"]}
     assert output["Export"] == {"Name": {"Fn::Sub": "${AWS::StackName}-ServiceToken"}}
+
+
+@pytest.mark.parametrize("stack_name", ["aws-numbers", "SSM", "cfn-telephony"])
+def test_service_token_parameter_has_a_valid_name_for_every_stack(template: dict[str, Any], stack_name: str) -> None:
+    """Names can't begin with aws or ssm, in any case (Systems Manager API Reference, PutParameter)."""
+    properties = Deployment(template, stack_name=stack_name).resolve(template["Resources"]["ServiceTokenParameter"])
+    assert properties["Properties"]["Name"] == f"/cfn-telephony/{stack_name}/service-token"
+
+
+@pytest.mark.parametrize("parameter", LONGEST_ARNS)
+def test_documented_number_of_arns_fits_into_the_policy(template: dict[str, Any], parameter: str) -> None:
+    """IAM does not count white space (IAM User Guide, "IAM and AWS STS quotas")."""
+    [documented] = re.findall(r"room for about (\d+) ARNs", (ROOT / "docs/operations.md").read_text())
+
+    def longest_policy(arns: int) -> int:
+        parameters = {parameter: ",".join([LONGEST_ARNS[parameter]] * arns)}
+        deployment = Deployment(template, parameters, stack_name=128 * "S", region="ap-northeast-1")
+        policies = of_type(template["Resources"], "AWS::IAM::ManagedPolicy").values()
+        documents = [deployment.resolve(policy["Properties"]["PolicyDocument"]) for policy in policies]
+        return max(len(re.sub(r"\s", "", json.dumps(document))) for document in documents)
+
+    assert longest_policy(int(documented)) <= 6144
+    assert longest_policy(2 * int(documented)) > 6144, "the documentation is too cautious"
 
 
 def test_logical_ids_of_queues_and_table_are_unchanged(resources: dict[str, Any]) -> None:
@@ -179,36 +187,6 @@ def test_continuation_receives_single_requests_with_limited_concurrency(
     assert parameter.items() >= {"Type": "Number", "Default": 5, "MinValue": 2, "MaxValue": 1000}.items()
     reserved = [name for name, one in resources.items() if "ReservedConcurrentExecutions" in one.get("Properties", {})]
     assert reserved == [], "the event source mapping would receive messages that no function can take"
-
-
-def test_only_provider_sends_and_only_continuation_receives(resources: dict[str, Any]) -> None:
-    assert allowed_on_queues(resources) == {
-        ("ProviderRole", "RequestQueue"): {"SendMessage"},
-        ("ContinuationRole", "RequestQueue"): {
-            *("ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility"),
-        },
-    }
-    sending, receiving, insecure = denied_on("RequestQueue", resources)
-    assert sending["Action"] == "sqs:SendMessage"
-    (senders,) = sending["Condition"]["ArnNotLike"].values()
-    assert senders == [{"Fn::GetAtt": ["ProviderRole", "Arn"]}, {"Fn::If": ["HasRedriveRole", REDRIVE, NO_VALUE]}]
-    assert receiving["Action"] == "sqs:ReceiveMessage"
-    continuation = {"Fn::GetAtt": ["ContinuationRole", "Arn"]}
-    assert receiving["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": continuation}}
-    assert_tls_only(insecure)
-
-
-def test_dead_letters_are_received_only_to_be_moved_back(resources: dict[str, Any], template: dict[str, Any]) -> None:
-    receiving, sending, insecure = denied_on("DeadLetterQueue", resources)
-    condition, with_role, without_role = receiving["Fn::If"]
-    assert condition == "HasRedriveRole"
-    assert template["Parameters"]["RedriveRoleArn"]["Default"] == ""
-    assert with_role["Action"] == without_role["Action"] == "sqs:ReceiveMessage"
-    assert with_role["Condition"] == {"ArnNotLike": {"aws:PrincipalArn": REDRIVE}}
-    assert "Condition" not in without_role
-    assert sending["Action"] == "sqs:SendMessage"
-    assert sending["Condition"] == {"Null": {"aws:PrincipalArn": "false"}}
-    assert_tls_only(insecure)
 
 
 def test_no_cycle_for_recursive_loop_detection(resources: dict[str, Any]) -> None:
@@ -279,63 +257,6 @@ def test_policies_grant_every_permission_of_type(type_name: str, resources: dict
     assert not any(lacking.values()), f"add the actions of {type_name} to these policies: {lacking}"
 
 
-def test_policies_grant_only_what_types_and_functions_need(resources: dict[str, Any]) -> None:
-    reads, releases = (set().union(*found) for found in zip(*map(needs, types.type_names()), strict=True))
-    stacks = {"cloudformation:DescribeStacks", "cloudformation:DescribeStackEvents"}
-    assert actions(resources, "TelephonyReadPolicy") == reads | stacks
-    assert actions(resources, "TelephonyReleasePolicy") == releases
-    permissions = {action for name in types.type_names() for action in types.by_type(name).permissions}
-    others = {action for action in actions(resources) - permissions if not action.startswith(("sqs:", "logs:"))}
-    assert others == {
-        *(f"dynamodb:{name}Item" for name in ("Get", "Put", "Update", "Delete", "ConditionCheck")),
-        *("dynamodb:Query", "dynamodb:Scan", "cloudformation:DescribeStackResource"),
-        *stacks,
-    }
-
-
-def test_sweep_can_release_only_if_parameter_allows_it(resources: dict[str, Any], template: dict[str, Any]) -> None:
-    attached = {name: role["Properties"]["ManagedPolicyArns"] for name, role in of_type(resources, ROLE).items()}
-    every = [{"Ref": name} for name in POLICIES]
-    release = {"Fn::If": ["SweepReleaseAllowed", every[1], {"Ref": "AWS::NoValue"}]}
-    assert attached == {"ProviderRole": every, "ContinuationRole": every, "SweepRole": [every[0], release]}
-    assert template["Parameters"]["AllowSweepRelease"]["Default"] == "false"
-    unconditional = actions(resources, "SweepRole", "TelephonyReadPolicy")
-    reads = (*READS, "Scan", "Query", "Get")
-    writes = {action for action in unconditional if not action.partition(":")[2].startswith(reads)}
-    table = {f"dynamodb:{name}Item" for name in ("Put", "Update", "ConditionCheck")}
-    assert writes == {"logs:CreateLogStream", "logs:PutLogEvents"} | table
-
-
-def test_roles_are_passed_only_if_listed_and_only_to_sms_service(resources: dict[str, Any]) -> None:
-    document = resources["TelephonyPolicy"]["Properties"]["PolicyDocument"]
-    ((condition, statement, otherwise),) = [one["Fn::If"] for one in document["Statement"] if "Fn::If" in one]
-    assert condition == "HasTwoWayChannelRoles"
-    assert statement["Action"] == "iam:PassRole"
-    assert statement["Resource"] == {"Fn::Split": [",", {"Ref": "TwoWayChannelRoleArns"}]}
-    assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "sms-voice.amazonaws.com"}}
-    assert otherwise == {"Ref": "AWS::NoValue"}
-
-
-def test_writes_to_numbers_require_ownership_tags(resources: dict[str, Any]) -> None:
-    purchased, changed = set(), set()
-    for statement in statements(resources):
-        numbers = [one for one in listed(statement["Resource"]) if not any(part in str(one) for part in NOT_OWNED)]
-        if not numbers or statement["Effect"] == "Deny":
-            continue
-        for action, verb in re.findall(r"((?:sms-voice|connect):(\w+))", str(statement["Action"])):
-            # An association is a dependent action of a purchase, before the number has its tags.
-            if verb == "TagResource":
-                assert statement.get("Condition") in (OWNED, TAGGED_ON_PURCHASE), statement["Sid"]
-            elif verb.startswith(PURCHASES):
-                assert statement.get("Condition") == TAGGED_ON_PURCHASE, statement["Sid"]
-                purchased.add(action)
-            elif not verb.startswith((*READS, "Associate")):
-                assert statement.get("Condition") == OWNED, statement["Sid"]
-                changed.add(action)
-    assert {"sms-voice:RequestPhoneNumber", "connect:ClaimPhoneNumber"} <= purchased
-    assert {"sms-voice:ReleaseSenderId", "connect:ReleasePhoneNumber"} <= changed
-
-
 def test_whatsapp_number_gets_no_other_tag_than_that_of_amazon_connect(resources: dict[str, Any]) -> None:
     social = [one for one in statements(resources) if "social-messaging:" in str(one["Action"])]
     only = {"ForAllValues:StringEquals": {"aws:TagKeys": "AmazonConnectEnabled"}, "Null": {"aws:TagKeys": "false"}}
@@ -346,18 +267,13 @@ def test_whatsapp_number_gets_no_other_tag_than_that_of_amazon_connect(resources
     assert all(one["Resource"]["Fn::Sub"].endswith(":phone-number-id/*") for one in social)
 
 
-def test_ownership_tags_cannot_be_removed(resources: dict[str, Any]) -> None:
-    (deny,) = [statement for statement in statements(resources) if statement["Effect"] == "Deny"]
-    assert deny["Action"] == ["sms-voice:UntagResource", "connect:UntagResource"]
-    assert deny["Resource"] == "*"
-    assert deny["Condition"] == {"ForAnyValue:StringLike": {"aws:TagKeys": "cfn-telephony:*"}}
-
-
-def test_sweep_runs_daily_with_maximum_timeout(resources: dict[str, Any]) -> None:
+def test_sweep_runs_hourly_with_maximum_timeout_and_begins_a_round_each_day(resources: dict[str, Any]) -> None:
     function = resources["SweepFunction"]["Properties"]
     assert function["Handler"] == "telephony.handlers.sweep.handler"
     assert function["Timeout"] == 900
-    assert [*function["Events"].values()] == [{"Type": "Schedule", "Properties": {"Schedule": "rate(1 day)"}}]
+    [event] = function["Events"].values()
+    assert (event["Type"], event["Properties"]["Schedule"]) == ("Schedule", "rate(1 hour)")
+    assert 22 * 3600 < json.loads(event["Properties"]["Input"])["interval"] < 24 * 3600
 
 
 def test_environment_variables_are_read_by_code(template: dict[str, Any]) -> None:

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 from moto.core.request import Request
 
-from benchmarks import chart, cost, figures, report
+from benchmarks import chart, cost, figures, report, sweep
 from benchmarks.account import Limits
 from benchmarks.artifacts import ROOT, Artifact, without_bytecode
 from benchmarks.bulk import SIMULATIONS
@@ -29,6 +30,7 @@ from benchmarks.state_table import StateTable, UnsupportedError
 from benchmarks.virtual_time import Suspended, VirtualTime
 from local.telecom.dispatch import answer, service_of
 from local.telecom.world import World, entered
+from tests.contract.state_table import create_state_table
 
 SMALL = Samples(instructions=False, rounds=1, warm_events=1, memory_events=2, deletes=1)
 
@@ -238,6 +240,9 @@ def test_simulation_has_the_limits_of_the_template() -> None:
     assert queue["VisibilityTimeout"] == limits.visibility_timeout
     assert queue["RedrivePolicy"]["maxReceiveCount"] == limits.max_receives
     assert template["Parameters"]["MaximumConcurrency"]["Default"] == limits.queue_concurrency
+    function = resources["SweepFunction"]["Properties"]
+    assert function["Timeout"] == sweep.TIMEOUT
+    assert json.loads(function["Events"]["Hourly"]["Properties"]["Input"]) == sweep.EVENT
 
 
 def item(sort: str, **attributes: Any) -> dict[str, Any]:
@@ -257,6 +262,14 @@ ABSENT, OLD = {"ConditionExpression": "attribute_not_exists(pk)"}, {"ReturnValue
 EITHER, LISTED = "n < :n OR (word = :word AND n <> :more)", "word IN (:n, :word) AND NOT attribute_exists(gone)"
 N, MORE, WORD = {"N": "1"}, {"N": "5.25"}, {"S": "x"}
 ALL = {"KeyConditionExpression": "pk = :pk", **given(pk={"S": "a"})}
+OPEN = {"S": "open"}
+OVERDUE = {"IndexName": "unfinished", "KeyConditionExpression": "unfinished = :open AND deadline <= :now"}
+
+
+def batch(*sorts: str) -> dict[str, Any]:
+    return {"Keys": [item(sort) for sort in sorts]}
+
+
 TABLE_CALLS: list[tuple[str, dict[str, Any]]] = [
     ("PutItem", {"Item": item("1", n=N, word=WORD), **ABSENT}),
     ("PutItem", {"Item": item("1"), **ABSENT, **OLD}),
@@ -310,17 +323,27 @@ TABLE_CALLS: list[tuple[str, dict[str, Any]]] = [
     ("Query", ALL),
     ("DeleteItem", {"Key": item("1")}),
     ("Query", ALL),
+    *(("PutItem", {"Item": item(f"o{at}", unfinished=OPEN, deadline={"N": str(at)})}) for at in (30, 10, 20)),
+    ("PutItem", {"Item": item("o40", deadline={"N": "40"})}),
+    ("Query", OVERDUE | given(open=OPEN, now={"N": "20"})),
+    ("Query", OVERDUE | given(open=OPEN, now={"N": "9"})),
+    ("Query", OVERDUE | given(open=OPEN, now={"N": "9"}) | {"ConsistentRead": True}),
+    ("UpdateItem", update("o10", "REMOVE unfinished")),
+    ("Query", OVERDUE | given(open=OPEN, now={"N": "99"})),
+    ("BatchGetItem", batch("o10", "absent", "o20") | {"ConsistentRead": True}),
+    ("BatchGetItem", batch("o10", "o10")),
+    ("BatchGetItem", batch(*map(str, range(101)))),
 ]
 
 
-def moto_answer(operation: str, parameters: dict[str, Any]) -> tuple[int, Any]:
+def moto_answer(operation: str, parameters: dict[str, Any] | None = None, **more: Any) -> tuple[int, Any]:
     headers = {
         "Authorization": "AWS4-HMAC-SHA256 Credential=test/20300101/us-east-1/dynamodb/aws4_request",
         "Content-Type": "application/x-amz-json-1.0",
         "X-Amz-Target": f"DynamoDB_20120810.{operation}",
     }
     url = "https://dynamodb.us-east-1.amazonaws.com/"
-    request = Request.from_primitives("POST", url, headers, json.dumps(parameters).encode())
+    request = Request.from_primitives("POST", url, headers, json.dumps({**(parameters or {}), **more}).encode())
     service = service_of(request.headers)
     assert service is not None
     status, _, body = answer(service, request)
@@ -342,10 +365,7 @@ def comparable(value: Any) -> Any:
 def test_table_of_the_simulation_answers_like_moto() -> None:
     table, refused = StateTable(), 0
     with entered(World()):
-        keys = [{"AttributeName": name, "KeyType": kind} for name, kind in (("pk", "HASH"), ("sk", "RANGE"))]
-        types = [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")]
-        schema = {"KeySchema": keys, "AttributeDefinitions": types, "BillingMode": "PAY_PER_REQUEST"}
-        moto_answer("CreateTable", {"TableName": "state", **schema})
+        create_state_table(SimpleNamespace(create_table=partial(moto_answer, "CreateTable")), "state")
         for operation, parameters in TABLE_CALLS:
             sent = {"TableName": "state", **parameters}
             if operation == "TransactWriteItems":
@@ -353,10 +373,12 @@ def test_table_of_the_simulation_answers_like_moto() -> None:
                 sent = {
                     "TransactItems": [{kind: {"TableName": "state", **one[kind]} for kind in one} for one in writes]
                 }
+            if operation == "BatchGetItem":
+                sent = {"RequestItems": {"state": parameters}}
             status, body = table.call(operation, json.dumps(sent).encode())
             assert comparable([status, json.loads(body)]) == comparable(list(moto_answer(operation, sent))), sent
             refused += status == 400
-    assert refused == 7
+    assert refused == 10
 
 
 def test_table_of_the_simulation_refuses_what_it_does_not_support() -> None:
@@ -365,6 +387,8 @@ def test_table_of_the_simulation_refuses_what_it_does_not_support() -> None:
         ("TransactWriteItems", {"TransactItems": [{"Put": {"Item": item("1")}}, {"Delete": {"Key": item("1")}}]}),
         ("UpdateItem", update("1", "SET n = list_append(n, :n)", n=N)),
         ("UpdateItem", update("1", "SET n = :n", "size(n) > :n", n=N)),
+        ("Query", OVERDUE | given(open=OPEN, now=N) | {"Limit": 1}),
+        ("BatchGetItem", {"RequestItems": {"state": batch("1") | {"ProjectionExpression": "pk"}}}),
     ):
         with pytest.raises(UnsupportedError):
             StateTable().call(operation, json.dumps(parameters).encode())
@@ -377,7 +401,8 @@ def simulated(*arguments: str) -> Any:
 
 
 def test_every_simulation_is_measured_with_its_goal() -> None:
-    results = simulated(*(f"{name}=4" for name in SIMULATIONS))
+    counts = dict.fromkeys(SIMULATIONS, 4) | {"sweep_10000": 1000}
+    results = simulated(*(f"{name}={count}" for name, count in counts.items()))
     assert set(results) == set(SIMULATIONS)
     for name, runs in results.items():
         assert len(runs) == SIMULATIONS[name].seeds
@@ -390,6 +415,8 @@ def test_every_simulation_is_measured_with_its_goal() -> None:
     for other in creates["others"].values():
         assert other["created"] + other["failed"] == 4
     assert found["delete_100_slow"].value["deleted"] == 4
+    swept = found["sweep_10000"].value
+    assert (swept["count"], swept["stacks"], swept["runs"], swept["with_leaks"]["found"]) == (1000, 200, 1, 10)
 
 
 def run(**changes: Any) -> dict[str, Any]:
@@ -413,6 +440,9 @@ def run(**changes: Any) -> dict[str, Any]:
 def bulk(**changes: Any) -> dict[str, list[dict[str, Any]]]:
     creates, deletes = run(**changes), run(held=0)
     again = run(held=0)
+    swept: dict[str, Any] = {"count": 10_000, "stacks": 2_000, "runs": 1, "found": 0}
+    swept |= {"calls_per_100_numbers": 1.8, "cloudformation_calls_per_stack": 1.0, "seconds": 500.0}
+    swept["with_leaks"] = swept | {"found": 100, "all_found": True}
     slow = run(held=30, failed=30, explained=True, last_refused_seconds=20.0, failed_later=1, again=again)
     return {
         "bulk_400_concurrency_10": [run(others={"full jitter": run()}), creates | {"others": {}}],
@@ -420,6 +450,7 @@ def bulk(**changes: Any) -> dict[str, list[dict[str, Any]]]:
         "bulk_2000": [run()],
         "delete_100_slow": [deletes],
         "delete_200_slow": [slow],
+        "sweep_10000": [swept | {"without_tagging_service": swept}],
     }
 
 
@@ -442,6 +473,27 @@ def test_value_of_a_bulk_figure_is_its_slowest_run() -> None:
     figure = figures.of_bulk(bulk(last_answer_seconds=425.0))["bulk_400_concurrency_10"]
     assert figure.value["last_answer_seconds"] == 425.0
     assert figure.spread == [417.0, 425.0]
+
+
+@pytest.mark.parametrize(
+    ("part", "missed"),
+    [
+        (None, {}),
+        (None, {"calls_per_100_numbers": 3.1}),
+        (None, {"cloudformation_calls_per_stack": 1.01}),
+        (None, {"seconds": 901.0}),
+        (None, {"found": 1}),
+        ("with_leaks", {"all_found": False}),
+        ("without_tagging_service", {"calls_per_100_numbers": 3.1}),
+    ],
+)
+def test_sweep_goal_holds_with_and_without_the_tagging_service(part: str | None, missed: dict[str, Any]) -> None:
+    results = bulk()
+    [measured] = results["sweep_10000"]
+    results["sweep_10000"] = [measured | (missed if part is None else {part: measured[part] | missed})]
+    figure = figures.of_bulk(results)["sweep_10000"]
+    assert figure.met is not bool(missed)
+    assert figure.note == "spread: of the longest run, in seconds"
 
 
 def costs(cold: float, warm: float = 1.0, delete: float = 0.1) -> dict[str, Cost]:
@@ -482,7 +534,8 @@ def test_chart_draws_bars_to_scale() -> None:
 def test_readme_block_has_every_handler_and_replaces_the_previous_block(tmp_path: Path) -> None:
     artifacts = dict.fromkeys(report.LABELS, Artifact("", "", (), 1.0))
     table = report.of_costs(artifacts, costs(50.0), dict.fromkeys(report.LABELS, 2), "Minstr")
-    block = report.readme_block([table, report.of_bulk(figures.of_bulk(bulk()))], SMALL)
+    found = figures.of_bulk(bulk())
+    block = report.readme_block([table, report.of_bulk(found), report.of_sweep(found["sweep_10000"].value)], SMALL)
     assert all(label in block for label in report.LABELS.values())
     page = tmp_path / "README.md"
     page.write_text("before\n\n<!-- benchmark -->\nold\n<!-- /benchmark -->\n\nafter\n")

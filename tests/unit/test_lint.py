@@ -120,7 +120,7 @@ VALID = (
   Call:
     Type: Custom::ConnectPhoneNumber
     Properties:
-      ServiceToken: "{{resolve:ssm:/cfn-telephony/service-token}}"
+      ServiceToken: "{{resolve:ssm:/cfn-telephony/cfn-telephony/service-token}}"
       TargetArn: !Ref Instance
       CountryCode: !Select [0, [US, CA]]
       Type: DID

@@ -18,6 +18,7 @@ CLIENTS = {
     "connect": "connect",
     "sms_voice": "pinpoint-sms-voice-v2",
     "dynamodb": "dynamodb",
+    "tagging": "resourcegroupstaggingapi",
     "_client": "sqs",
 }
 """Functions that return a client, with the service."""

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
     from types_boto3_connect import ConnectClient
     from types_boto3_pinpoint_sms_voice_v2 import PinpointSMSVoiceV2Client
+    from types_boto3_resourcegroupstaggingapi import ResourceGroupsTaggingAPIClient
 
 SMS_VOICE, CONNECT, CLOUDFORMATION = "pinpoint-sms-voice-v2", "connect", "cloudformation"
+_TAGGING = "resourcegroupstaggingapi"
 
 
 @cache
@@ -36,18 +38,30 @@ def cloudformation() -> CloudFormationClient:
     return cast("CloudFormationClient", _RateLimitedClient(CLOUDFORMATION))
 
 
+@cache
+def tagging() -> ResourceGroupsTaggingAPIClient:
+    """Return the client for the Resource Groups Tagging API."""
+    return cast("ResourceGroupsTaggingAPIClient", _RateLimitedClient(_TAGGING))
+
+
 def create_client(service: str) -> None:
     """Create the client before its call is reserved. The first client takes time to create."""
     {SMS_VOICE: sms_voice, CONNECT: connect}[service]()
 
 
-def paginate(operation: Callable[..., Any], items: str, **parameters: Any) -> Iterator[Any]:
+def paginate(
+    operation: Callable[..., Any],
+    items: str,
+    *,
+    token_name: str = "NextToken",  # noqa: S107 - a parameter
+    **parameters: Any,
+) -> Iterator[Any]:
     """Yield every item of a paginated operation. items: the name of the list in the response."""
     token: str | None = None
     while True:
-        page = operation(**parameters, **({"NextToken": token} if token else {}))
+        page = operation(**parameters, **({token_name: token} if token else {}))
         yield from page.get(items, [])
-        token = page.get("NextToken")
+        token = page.get(token_name)
         if not token:
             return
 

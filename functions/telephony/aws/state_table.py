@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from telephony import clock
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef
 
 CONFLICT = "TransactionConflict"
+_BATCH_SIZE = 100
+"""The keys that BatchGetItem accepts (API reference)."""
 _CONFLICT_ATTEMPTS = 8
 """Attempts for a write that conflicts with a transaction on its item. A transaction ends within milliseconds."""
 
@@ -45,9 +48,21 @@ def query(partition: str) -> Iterator[Item]:
     return _paginate("query", KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": {"S": partition}})
 
 
-def scan(condition: str, values: Values) -> Iterator[Item]:
-    """Read every item that meets the condition."""
-    return _paginate("scan", FilterExpression=condition, ExpressionAttributeValues=values)
+def query_index(index: str, condition: str, values: Values) -> Iterator[Item]:
+    """Yield what an index holds of the items that meet the condition. A recent write can be missing."""
+    return _paginate(
+        "query", IndexName=index, KeyConditionExpression=condition, ExpressionAttributeValues=values, consistent=False
+    )
+
+
+def batch_get(keys: Iterable[Key]) -> Iterator[Item]:
+    """Yield the items with these keys that exist, read consistently, in any order."""
+    for batch in itertools.batched(keys, _BATCH_SIZE, strict=False):
+        unread: Any = {"Keys": list(batch), "ConsistentRead": True}
+        while unread:
+            response = _call_batch({settings().state_table: unread})
+            yield from response["Responses"].get(settings().state_table, [])
+            unread = response.get("UnprocessedKeys", {}).get(settings().state_table)
 
 
 def update(item_key: Key, changed: str, condition: str, values: Values) -> Item | None:
@@ -156,11 +171,11 @@ def transact_write(*writes: TransactWriteItemTypeDef) -> Mapping[int, str]:
     return {}
 
 
-def _paginate(operation: str, **parameters: Any) -> Iterator[Item]:
+def _paginate(operation: str, *, consistent: bool = True, **parameters: Any) -> Iterator[Item]:
     start: Item = {}
     while True:
         more = {"ExclusiveStartKey": start} if start else {}
-        page = _call(operation, ConsistentRead=True, **parameters, **more)
+        page = _call(operation, ConsistentRead=consistent, **parameters, **more)
         yield from page["Items"]
         start = page.get("LastEvaluatedKey", {})
         if not start:
@@ -170,6 +185,13 @@ def _paginate(operation: str, **parameters: Any) -> Iterator[Item]:
 def _call(operation: str, **parameters: Any) -> Any:
     try:
         return getattr(clients.dynamodb(), operation)(TableName=settings().state_table, **parameters)
+    except CALL_ERRORS as error:
+        raise unavailable(error) from None
+
+
+def _call_batch(requested: Mapping[str, Any]) -> Any:
+    try:
+        return clients.dynamodb().batch_get_item(RequestItems=requested)
     except CALL_ERRORS as error:
         raise unavailable(error) from None
 

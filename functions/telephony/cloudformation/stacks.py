@@ -1,7 +1,7 @@
 """Reads CloudFormation stacks: the evidence for whether a number may be released.
 
-Sources: CloudFormation API Reference, "DescribeStacks" and "DescribeStackEvents"; User Guide, "Stack status codes".
-docs/unverified.md lists what these pages leave open.
+Sources: CloudFormation API Reference, "DescribeStacks", "DescribeStackEvents" and "ListStackResources"; User Guide,
+"Stack status codes". docs/unverified.md lists what these pages leave open.
 """
 
 from collections.abc import Iterator, Mapping
@@ -36,6 +36,8 @@ class Activity(Enum):
     UPDATING = auto()
     """Also: creating or deleting it."""
     ROLLING_BACK = auto()
+    ROLLBACK_FAILED = auto()
+    """It waits for the operator to continue the rollback, which can bring an earlier number back."""
     AT_REST = auto()
     DELETED = auto()
 
@@ -47,6 +49,8 @@ def activity(stack_id: str) -> Activity:
     if stack is None or stack["StackStatus"] == "DELETE_COMPLETE":
         return Activity.DELETED
     status: str = stack["StackStatus"]
+    if status == "UPDATE_ROLLBACK_FAILED":
+        return Activity.ROLLBACK_FAILED
     # A stack in REVIEW_IN_PROGRESS has a change set and no operation.
     if not status.endswith("_IN_PROGRESS") or status == "REVIEW_IN_PROGRESS":
         return Activity.AT_REST
@@ -55,7 +59,7 @@ def activity(stack_id: str) -> Activity:
 
 def is_trusted(stack_id: str) -> bool:
     """Return whether the stack belongs to another account that is allowed to use the provider."""
-    return stack_id.split(":")[4] in settings().stack_accounts
+    return ":".join(stack_id.split(":")[4:5]) in settings().stack_accounts
 
 
 def physical_resource_id(stack_id: str, logical_resource_id: str) -> str | None:
@@ -67,6 +71,23 @@ def physical_resource_id(stack_id: str, logical_resource_id: str) -> str | None:
     except NotFoundError:
         return None
     return response["StackResourceDetail"].get("PhysicalResourceId")
+
+
+def physical_resource_ids(stack_id: str) -> Mapping[str, str]:
+    """Return the physical IDs that the stack references, by logical ID. Empty if the stack is deleted."""
+    listed = services.paginate(
+        services.cloudformation().list_stack_resources, "StackResourceSummaries", StackName=_checked_id(stack_id)
+    )
+    ids = {}
+    try:
+        for each in listed:
+            # Only a deleted stack lists what it no longer has.
+            if each["ResourceStatus"] in {"DELETE_COMPLETE", "DELETE_SKIPPED"}:
+                return {}
+            ids[each["LogicalResourceId"]] = each.get("PhysicalResourceId", "")
+    except NotFoundError:
+        return {}
+    return ids
 
 
 def knowledge(stack_id: str, logical_resource_id: str, physical_id: str, *, since: float) -> Knowledge:
@@ -96,14 +117,18 @@ def knowledge(stack_id: str, logical_resource_id: str, physical_id: str, *, sinc
 
 
 def _describe(stack_id: str) -> Mapping[str, Any] | None:
-    if not stack_id.startswith("arn:"):
-        # CloudFormation would take it for the name of a stack.
-        raise HandlerError(HandlerErrorCode.INVALID_REQUEST, f"{stack_id} is not the ID of a stack.")
     try:
-        stacks = services.cloudformation().describe_stacks(StackName=stack_id)["Stacks"]
+        stacks = services.cloudformation().describe_stacks(StackName=_checked_id(stack_id))["Stacks"]
     except NotFoundError:
         return None
     return stacks[0] if stacks else None
+
+
+def _checked_id(stack_id: str) -> str:
+    """Return the ID of a stack. Raises HandlerError if CloudFormation would take it for the name of one."""
+    if not stack_id.startswith("arn:"):
+        raise HandlerError(HandlerErrorCode.INVALID_REQUEST, f"{stack_id} is not the ID of a stack.")
+    return stack_id
 
 
 def _events(stack_id: str) -> Iterator[Any]:

@@ -1,226 +1,192 @@
-"""Lambda function, daily: reports numbers that no stack references, and finishes purchases that no request finished.
+"""Lambda function, hourly: reports the numbers that no stack references, in daily rounds.
 
-It releases a number only if ALLOW_SWEEP_RELEASE is true, and only on evidence: CloudFormation was never told of it, or
-a Delete of it was processed and CloudFormation has dropped it since. It never releases a number that a policy retained.
+A round that does not end in one invocation is continued by the next one. The event can hold `interval`: an invocation
+does nothing if the last round is complete and began less than that many seconds ago.
 """
 
 from __future__ import annotations
 
+import copy
 import os
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import attrs
+from aws_lambda_powertools.metrics import MetricUnit
 
 from telephony import clock, resources
-from telephony.aws import rate_limiter
+from telephony.aws import rate_limiter, tag_index
 from telephony.cloudformation import stacks
-from telephony.cloudformation.stacks import Activity, Knowledge
+from telephony.cloudformation.stacks import Activity
 from telephony.data import data
-from telephony.errors import TelephonyError, UnknownOutcomeError
-from telephony.lifecycle import ledger
-from telephony.lifecycle.invocation import Retrier
-from telephony.lifecycle.ledger import Closed, PurchaseRecord, PurchaseState
-from telephony.lifecycle.release import bought, close, end_surplus, read_own_tags, release
-from telephony.model.resource import ALLOW_ALL, Observed, ReleasePolicy, Resource, Stability
-from telephony.model.tags import Owner
-from telephony.observability import count, logger
+from telephony.errors import TelephonyError
+from telephony.lifecycle import ledger, sweep_round
+from telephony.lifecycle.checks import Check, Finding
+from telephony.lifecycle.ledger import PurchaseKey
+from telephony.lifecycle.sweep_round import Round
+from telephony.model.resource import Resource
+from telephony.model.tags import MANAGED_BY, Owner
+from telephony.observability import count, log_defect, logger, measure
 from telephony.settings import settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-_MIN_SEARCHES = 2
-_MAX_TAG_DELAY = 86_400
-"""Seconds after which tags that are still not visible in several searches do not exist."""
-
-_CHANGED = "A request used the purchase during the check."
-
-
-class Finding(StrEnum):
-    """What the sweep reports. docs/operations.md describes what to do."""
-
-    STACK_DELETED = "The stack that purchased the number no longer exists"
-    NOT_REFERENCED = "The stack that purchased the number does not reference it"
-    RETAINED = "A DeletionPolicy or UpdateReplacePolicy retained the number"
-    UNKNOWN_PURCHASE_FOUND = "A purchase holds a number that no stack uses"
-    UNKNOWN_PURCHASE_RELEASED = "A purchase held a number that no stack used; it was released"
-    UNKNOWN_PURCHASE_OPEN = "The result of a purchase is unknown; no number was found yet"
-    NOT_CHECKED = "A number or purchase could not be checked"
+_CHECK_SECONDS = 60
+"""How long one check can take. An invocation begins none that it could not end."""
+_SAVED_EVERY = 100
+"""Steps after which the progress is saved, in case that the invocation is killed."""
 
 
 @data
-class _Found:
-    finding: Finding
-    resource_type: str
+class _Number:
+    resource: Resource[Any]
+    physical_id: str
+    owner: Owner | None
+    """As the tags or the ledger name it."""
+
+
+@data
+class _Step:
+    """Checks that are made together. Steps are made in the order of their names, which is the same in every run."""
+
     name: str
-    """The physical ID, or the request ID if no number was found."""
+    make: Callable[[], None]
 
 
-@data
-class _Sweep(Retrier):
-    deadline: float
-    may_release: bool
-    noticed: dict[str, float] = attrs.field(factory=dict)
-    activities: dict[str, Activity] = attrs.field(factory=dict)
-    """By StackId."""
+def handler(event: Any, context: LambdaContext) -> dict[str, int]:
+    """Begin or continue a round. Returns the number of findings of each kind in the round so far."""
+    now, last = clock.now(), sweep_round.load()
+    if last is None or last.in_progress or now - last.started_at >= event.get("interval", 0):
+        rate_limiter.start_invocation(first_until=float("inf"), wait_until=float("inf"))
+        ends_at = now + context.get_remaining_time_in_millis() / 1000 - settings().response_margin
+        last = _Sweep(sweep_round.begin(last, now), ends_at).run()
+    measure("SweepAge", clock.now() - (last.completed_at or last.first_started_at))
+    return last.totals(Finding.__members__)
 
 
-def handler(event: object, context: LambdaContext) -> dict[str, int]:  # noqa: ARG001 - the schedule's event is empty
-    """Check everything once. Returns the number of findings of each kind."""
-    rate_limiter.start_invocation(first_until=float("inf"), wait_until=float("inf"))
-    # Checks that have to wait longer fail, so that the findings of the others are still reported.
-    ends_at = clock.now() + context.get_remaining_time_in_millis() / 1000 - settings().response_margin
-    sweep = _Sweep(deadline=ends_at, may_release=os.environ.get("ALLOW_SWEEP_RELEASE") == "true")
-    found = {each.name: each for check in (_check_purchases, _check_numbers) for each in check(sweep)}
-    totals = {finding.name: sum(each.finding is finding for each in found.values()) for finding in Finding}
-    for each in found.values():
-        extra = {"finding": each.finding.name, "resource_type": each.resource_type, "found": each.name}
-        logger.warning(each.finding.value, extra=extra)
-    for name, total in totals.items():
-        if total:
+class _Sweep:
+    """One invocation, which makes the checks that its round has not made yet."""
+
+    def __init__(self, current: Round, ends_at: float) -> None:
+        self._round = current
+        self._ends_at = ends_at
+        self._list_seconds = (ends_at - clock.now()) / 4
+        self._check_seconds = min(_CHECK_SECONDS, self._list_seconds)
+        self._may_release = os.environ.get("ALLOW_SWEEP_RELEASE") == "true"
+        self._activities: dict[str, Activity] = {}
+        self._found: Counter[str] = Counter()
+        self._reported: set[str] = set()
+
+    def run(self) -> Round:
+        """Return the round as it is when all checks were made, or when there is no more time."""
+        steps = sorted([*self._purchases(), *self._numbers()], key=lambda step: step.name)
+        made = sum(step.name <= self._round.after for step in steps)
+        for step in steps[made:]:
+            if clock.now() + self._check_seconds > self._ends_at:
+                break
+            step.make()
+            made += 1
+            self._round = copy.replace(self._round, after=step.name)
+            if made % _SAVED_EVERY == 0:
+                sweep_round.save(self._round)
+        if made == len(steps):
+            self._round = copy.replace(self._round, in_progress=False, after="", completed_at=clock.now())
+        sweep_round.save(self._round)
+        self._report_progress(made, len(steps))
+        return self._round
+
+    def _report_progress(self, made: int, steps: int) -> None:
+        for name, total in self._found.items():
             count("SweepFindings", total, Finding=name)
-    logger.info("Sweep completed", extra={"findings": totals})
-    return totals
+        measure("SweepProgress", 100 * made / steps if steps else 100, MetricUnit.Percent)
+        message = "The next invocation continues the sweep" if self._round.in_progress else "Sweep completed"
+        totals = self._round.totals(Finding.__members__)
+        logger.info(message, extra={"findings": totals, "steps": steps, "steps_made": made})
 
+    def _purchases(self) -> Iterator[_Step]:
+        """Yield a step for each purchase that no request has finished."""
+        for key in ledger.overdue(clock.now()):
+            yield _Step(f"1 {key.resource} {key.sort}", partial(self._check_purchase, key))
 
-def _checked(check: Callable[[], Finding | None], resource_type: str, name: str) -> Iterator[_Found]:
-    """Yield the finding of a check, if any. One that fails does not stop the others."""
-    try:
-        finding = check()
-    except TelephonyError as error:
-        logger.warning(Finding.NOT_CHECKED.value, extra={"found": name, "error": str(error)})
-        finding = Finding.NOT_CHECKED
-    if finding is not None:
-        yield _Found(finding, resource_type, name)
+    def _numbers(self) -> Iterator[_Step]:
+        """Yield a step for each stack, and for each number that neither its tags nor the ledger show to be foreign."""
+        by_stack: defaultdict[str, list[_Number]] = defaultdict(list)
+        unknown = []
+        for type_name in resources.type_names():
+            for number in self._list(resources.by_type(type_name)):
+                if number.owner is None:
+                    unknown.append(number)
+                else:
+                    by_stack[number.owner.stack_id].append(number)
+        for stack_id, numbers in by_stack.items():
+            yield _Step(f"2 {stack_id}", partial(self._check_stack, stack_id, numbers))
+        for number in unknown:
+            yield _Step(f"3 {number.physical_id}", partial(self._check_number, number))
 
+    def _list(self, resource: Resource[Any]) -> list[_Number]:
+        """Return the numbers of a type that this provider may have purchased."""
+        check = self._begin(self._list_seconds)
+        try:
+            listed = check.retry(lambda: list(resource.list_all()))
+            tags = check.retry(lambda: tag_index.read(resource.tagging_type, *MANAGED_BY))
+            owners = {arn: Owner.of(each) for arn, each in (tags or {}).items()}
+            held = ledger.holders(each.physical_id for each in listed if owners.get(each.arn) is None)
+        except TelephonyError as error:
+            self._report(Finding.NOT_CHECKED, resource.type_name, "", error=str(error))
+            return []
+        numbers = [
+            _Number(resource, each.physical_id, owners.get(each.arn) or held.get(each.physical_id)) for each in listed
+        ]
+        # If the index knows the type, a number without tags and without a purchase has another owner.
+        return [number for number in numbers if tags is None or number.owner is not None]
 
-def _check_purchases(sweep: _Sweep) -> Iterator[_Found]:
-    for record in ledger.overdue(clock.now()):
-        name = record.physical_id or record.request_id
-        yield from _checked(lambda record=record: _check_purchase(sweep, record), record.resource_type, name)  # type: ignore[misc]
+    def _check_purchase(self, key: PurchaseKey) -> None:
+        try:
+            record = ledger.read_unfinished(key, clock.now())
+        except TelephonyError as error:
+            self._report(Finding.NOT_CHECKED, "", key.request_id, error=str(error))
+            return
+        if record is not None:
+            name = record.physical_id or record.request_id
+            self._check(record.resource_type, name, lambda check: check.purchase(record))
 
+    def _check_stack(self, stack_id: str, numbers: list[_Number]) -> None:
+        """Check the numbers that the stack does not reference."""
+        try:
+            referenced = self._begin(self._check_seconds).retry(lambda: stacks.physical_resource_ids(stack_id))
+        except TelephonyError:
+            referenced = {}  # Each check reads the stack again, and reports what is wrong.
+        for number in numbers:
+            if number.owner is None or referenced.get(number.owner.logical_resource_id) != number.physical_id:
+                self._check_number(number)
 
-def _check_purchase(sweep: _Sweep, record: PurchaseRecord) -> Finding | None:
-    resource = resources.by_type(record.resource_type)
-    if record.state is PurchaseState.OPEN:
-        close(record, Closed.REFUSED)
-        return None
-    if record.state is PurchaseState.BUYING:
-        found = sweep.retry(lambda: resource.find(None, record.identity))
-        if found is None:
-            searched = record.searches + 1 >= _MIN_SEARCHES and clock.now() - record.opened_at > _MAX_TAG_DELAY
-            if searched:
-                close(record, Closed.REFUSED)
-                return None
-            ledger.write(record, searches=record.searches + 1)
-            return Finding.UNKNOWN_PURCHASE_OPEN
-        written = bought(record, found, ended=True)
-        if written is None:
-            raise UnknownOutcomeError(_CHANGED)
-        record = written
-    elif not _is_held(sweep, resource, record):
-        close(record, Closed.GONE)
-        return None
-    if record.reported:
-        # A Delete ran out of time. It is continued if CloudFormation has dropped the number since.
-        return _check_reported(sweep, resource, record, {Knowledge.NAMED, Knowledge.NEVER_NAMED})
-    return _release_purchase(sweep, resource, record)
+    def _check_number(self, number: _Number) -> None:
+        if number.physical_id in self._reported:
+            return  # With its purchase.
+        check = partial(Check.number, resource=number.resource, physical_id=number.physical_id, owner=number.owner)
+        self._check(number.resource.type_name, number.physical_id, check)
 
+    def _check(self, resource_type: str, name: str, check: Callable[[Check], Finding | None]) -> None:
+        """Make a check, and report what it finds. One that fails does not stop the others."""
+        try:
+            if (finding := check(self._begin(self._check_seconds))) is not None:
+                self._report(finding, resource_type, name)
+        except TelephonyError as error:
+            self._report(Finding.NOT_CHECKED, resource_type, name, error=str(error))
+        except Exception as error:  # noqa: BLE001 - one defect must not end the sweep
+            log_defect(error, "The check failed.")
+            self._report(Finding.NOT_CHECKED, resource_type, name, error=type(error).__name__)
 
-def _check_reported(
-    sweep: _Sweep, resource: Resource[Any], record: PurchaseRecord, releasable: set[Knowledge]
-) -> Finding | None:
-    """Check a number that CloudFormation may have been told of, and release it if its events justify that."""
-    owner, physical_id = record.identity.owner, record.physical_id or ""
-    finding = _unreferenced(sweep, owner, physical_id)
-    if finding is None:
-        return None
-    ids = (owner.stack_id, owner.logical_resource_id, physical_id)
-    knowledge = sweep.retry(lambda: stacks.knowledge(*ids, since=record.opened_at))
-    if knowledge is Knowledge.RETAINED:
-        close(record, Closed.RETAINED)
-        return Finding.RETAINED
-    # Deleted stacks had time to send another Delete: what they named is only reported, unless a Delete has ended.
-    ended = record.state is PurchaseState.CLOSED or knowledge is Knowledge.NEVER_NAMED
-    dropped = knowledge in releasable and (finding is Finding.NOT_REFERENCED or ended)
-    # The blockers of a number that a stack used are removed by its Delete or by an operator only.
-    policy = ALLOW_ALL if knowledge is Knowledge.NEVER_NAMED else ReleasePolicy()
-    return _release_purchase(sweep, resource, record, policy) if dropped else finding
+    def _begin(self, seconds: float) -> Check:
+        return Check(min(self._ends_at, clock.now() + seconds), self._may_release, self._activities)
 
-
-def _is_held(sweep: _Sweep, resource: Resource[Any], record: PurchaseRecord) -> bool:
-    observed = sweep.retry(lambda: resource.read(record.physical_id or ""))
-    if observed is None or not resource.reusable_ids:
-        return observed is not None
-    return read_own_tags(sweep, resource, record, observed.arn) is not None
-
-
-def _release_purchase(
-    sweep: _Sweep, resource: Resource[Any], record: PurchaseRecord, policy: ReleasePolicy = ALLOW_ALL
-) -> Finding:
-    owner = record.identity.owner
-
-    def check() -> None:
-        """Raise UnknownOutcomeError if a request has continued the purchase, or if one may name its number now."""
-        sweep.activities.pop(owner.stack_id, None)
-        if ledger.refresh(record).version != record.version:
-            raise UnknownOutcomeError(_CHANGED)
-        if record.reported and _unreferenced(sweep, owner, record.physical_id or "") is None:
-            raise UnknownOutcomeError(_CHANGED)
-
-    return _release(sweep, lambda: release(sweep, resource, record, policy, check=check))
-
-
-def _release(sweep: _Sweep, call: Callable[[], None]) -> Finding:
-    if not sweep.may_release:
-        return Finding.UNKNOWN_PURCHASE_FOUND
-    call()
-    return Finding.UNKNOWN_PURCHASE_RELEASED
-
-
-def _check_numbers(sweep: _Sweep) -> Iterator[_Found]:
-    for type_name in resources.type_names():
-        resource = resources.by_type(type_name)
-        for observed in sweep.retry(lambda resource=resource: list(resource.list_all())):  # type: ignore[misc]
-            check = lambda resource=resource, observed=observed: _check_number(sweep, resource, observed)  # noqa: E731
-            yield from _checked(check, type_name, observed.physical_id)
-
-
-def _check_number(sweep: _Sweep, resource: Resource[Any], observed: Observed) -> Finding | None:
-    tags = sweep.retry(lambda: resource.read_tags(observed))
-    owner = Owner.of(tags)
-    if owner is None:
-        return None
-    history = ledger.history(ledger.resource_key(owner.stack_id, owner.logical_resource_id))
-    record = next((each for each in history.purchases if each.identity.matches(tags)), None)
-    if record is None:
-        return _unreferenced(sweep, owner, observed.physical_id)
-    attempting = record.state in {PurchaseState.OPEN, PurchaseState.BUYING}
-    if not attempting and record.physical_id != observed.physical_id:
-        return _release(sweep, lambda: end_surplus(sweep, record, observed))
-    gone = record.closed is Closed.GONE
-    if gone or record.state is PurchaseState.READY:
-        # The tags of a GONE sender ID became visible after its Delete. It still belongs to the purchase.
-        releasable = {Knowledge.NEVER_NAMED, Knowledge.NAMED} if gone else {Knowledge.NEVER_NAMED}
-        return _check_reported(sweep, resource, record, releasable)
-    if record.state is not PurchaseState.CLOSED:
-        return None  # It is in progress, or was checked with the purchases.
-    lapsed = record.closed is Closed.LAPSED and observed.stability is Stability.FAILED  # The service removes it.
-    other = None if lapsed else _unreferenced(sweep, owner, observed.physical_id)
-    return Finding.RETAINED if record.closed is Closed.RETAINED else other
-
-
-def _unreferenced(sweep: _Sweep, owner: Owner, physical_id: str) -> Finding | None:
-    """Return the finding for a number that CloudFormation does not reference, None for another one.
-
-    A stack in an operation is checked the next day.
-    """
-    if owner.stack_id not in sweep.activities:
-        sweep.activities[owner.stack_id] = sweep.retry(lambda: stacks.activity(owner.stack_id))
-    activity = sweep.activities[owner.stack_id]
-    if activity is not Activity.AT_REST:
-        return Finding.STACK_DELETED if activity is Activity.DELETED else None
-    referenced = sweep.retry(lambda: stacks.physical_resource_id(owner.stack_id, owner.logical_resource_id))
-    return None if referenced == physical_id else Finding.NOT_REFERENCED
+    def _report(self, finding: Finding, resource_type: str, name: str, **extra: str) -> None:
+        """Report a finding. name: the physical ID, or the request ID of a purchase."""
+        self._reported.add(name)
+        self._found[finding.name] += 1
+        self._round.findings[finding.name] += 1
+        logger.warning(
+            finding.value, extra={"finding": finding.name, "resource_type": resource_type, "found": name, **extra}
+        )

@@ -8,14 +8,14 @@
 The partition of a resource also holds what its waiting requests keep (progress.py).
 
 docs/architecture.md shows the state machine. Every write replaces the whole item, and only if its version is the one
-that was read. Items have no TTL, because a number can live for years.
+that was read. The index `unfinished` holds the purchases that the sweep checks, by deadline. The items of a purchase
+expire when it no longer holds a number; all others have no TTL, because a number can live for years.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum, StrEnum, auto
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -35,8 +35,15 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 _LATEST = "latest"
+_HOLDER = "holder#"
 _PURCHASE = "purchase#"
+_UNFINISHED = "unfinished"
+"""The name of the index, and of its partition key, which only purchases have that the sweep checks."""
+_IN_INDEX = "1"
+_EXPIRES = "expiration = :expiration"
 _CONFLICT_ATTEMPTS = 8
+KEPT_FOR = 200 * 86_400
+"""Seconds for which a closed purchase is kept: longer than the 180 days in which Amazon Connect counts releases."""
 
 
 class PurchaseState(StrEnum):
@@ -196,14 +203,47 @@ def refresh(record: PurchaseRecord) -> PurchaseRecord:
     return _record(item)
 
 
-def overdue(now: float) -> Iterator[PurchaseRecord]:
-    """Scan for purchases that no request finished before its deadline, and for releases that are not finished."""
-    condition = "deadline < :now AND purchase_state IN (:open, :buying, :bought, :releasing)"
-    states = (PurchaseState.OPEN, PurchaseState.BUYING, PurchaseState.BOUGHT, PurchaseState.RELEASING)
-    values: dict[str, Any] = {f":{state.lower()}": {"S": state} for state in states}
-    for item in state_table.scan(condition, values | {":now": state_table.number(now)}):
-        with suppress(UnknownOutcomeError):  # A newer version wrote it.
-            yield _record(item)
+@data
+class PurchaseKey:
+    """The key of a purchase."""
+
+    resource: str
+    sort: str
+
+    @property
+    def request_id(self) -> str:
+        """The RequestId of the purchase."""
+        return self.sort.removeprefix(_PURCHASE).rpartition("@")[0]
+
+
+def overdue(now: float) -> list[PurchaseKey]:
+    """Return the purchases that no request finished before its deadline, and releases that are not finished.
+
+    The longest overdue is the first. A purchase can have been finished since the index was written.
+    """
+    values: dict[str, Any] = {":unfinished": {"S": _IN_INDEX}, ":now": state_table.number(now)}
+    items = state_table.query_index(_UNFINISHED, f"{_UNFINISHED} = :unfinished AND deadline < :now", values)
+    return [PurchaseKey(item["pk"]["S"], item["sk"]["S"]) for item in items]
+
+
+def read_unfinished(key: PurchaseKey, now: float) -> PurchaseRecord | None:
+    """Read a purchase that is overdue. Returns None if it was finished.
+
+    Raises UnknownOutcomeError if a newer version of the provider wrote it.
+    """
+    item = state_table.get(state_table.key(key.resource, key.sort))
+    record = None if item is None else _record(item)
+    return record if record is not None and _is_unfinished(record) and record.deadline < now else None
+
+
+def holders(physical_ids: Iterable[str]) -> Mapping[str, Owner]:
+    """Return the resources whose purchases hold these numbers, by physical ID. Other numbers are left out."""
+    items = state_table.batch_get(state_table.key(f"{_HOLDER}{each}", "holder") for each in physical_ids)
+    return {
+        item["pk"]["S"].removeprefix(_HOLDER): Owner(*item["holder_of"]["S"].rsplit("|", 1))
+        for item in items
+        if "holder_of" in item
+    }
 
 
 class OpenResult(Enum):
@@ -229,11 +269,11 @@ def open_purchase(
     same = "updated_at = :issued AND updated_by = :request"
     newest = state_table.conditional_update(
         state_table.key(record.resource, _LATEST),
-        "SET updated_at = :issued, updated_by = :request",
+        f"SET updated_at = :issued, updated_by = :request, {_EXPIRES}",
         "(attribute_not_exists(deleted_at) OR deleted_at < :issued)"
         " AND (attribute_not_exists(released_at) OR released_at <= :issued)"
         f" AND (attribute_not_exists(updated_at) OR {'updated_at <= :issued' if again else f'({newer}) OR ({same})'})",
-        {":issued": state_table.number(record.issued_at), ":request": {"S": record.request_id}},
+        {**_expiration(), ":issued": state_table.number(record.issued_at), ":request": {"S": record.request_id}},
     )
     put = state_table.conditional_put(_item(record), "attribute_not_exists(pk)")
     failed = state_table.transact_write(put, newest, *([] if reservation is None else [reservation]))
@@ -302,6 +342,27 @@ def write_with(record: PurchaseRecord, **changes: Any) -> TransactWriteItemTypeD
     return state_table.conditional_put(_item(after), *_seen(record))
 
 
+def close(record: PurchaseRecord, why: Closed, *, reusable: bool) -> PurchaseRecord | None:
+    """Close a record. reusable: another purchase can hold its ID by now. Returns None as `write` does."""
+    after = copy.replace(record, version=record.version + 1, state=PurchaseState.CLOSED, closed=why)
+    return None if _transact(record, after, *_expire_holder(record, why, reusable=reusable)) else after
+
+
+def close_with(record: PurchaseRecord, why: Closed, *, reusable: bool) -> list[TransactWriteItemTypeDef]:
+    """Return the writes of `close`, for use in a transaction."""
+    closed = write_with(record, state=PurchaseState.CLOSED, closed=why)
+    return [closed, *_expire_holder(record, why, reusable=reusable)]
+
+
+def _expire_holder(record: PurchaseRecord, why: Closed, *, reusable: bool) -> list[TransactWriteItemTypeDef]:
+    """Return the write that lets the holder item expire with its purchase. That of a reusable ID is used again."""
+    if record.physical_id is None or reusable or why is Closed.RETAINED:
+        return []
+    holder = _holder(record)
+    key = {name: holder[name] for name in ("pk", "sk")}
+    return [state_table.conditional_update(key, f"SET {_EXPIRES}", "", _expiration())]
+
+
 def record_of_tags(resource: str, resource_type: str, observed: Observed, tags: Mapping[str, str]) -> PurchaseRecord:
     """Return the record of a number that the ledger has lost, READY, as its ownership tags describe it."""
     request_time = tags.get(f"{TAG_PREFIX}issued-at", "")
@@ -336,7 +397,8 @@ def record_update(resource: str, request_id: str, issued_at: float) -> None:
     key = state_table.key(resource, _LATEST)
     values: dict[str, Any] = {":issued": state_table.number(issued_at), ":request": {"S": request_id}}
     newest = "attribute_not_exists(updated_at) OR updated_at < :issued"
-    if state_table.update(key, "SET updated_at = :issued, updated_by = :request", newest, values) is None:
+    change = f"SET updated_at = :issued, updated_by = :request, {_EXPIRES}"
+    if state_table.update(key, change, newest, values | _expiration()) is None:
         another = "updated_at = :issued AND updated_by <> :request"
         state_table.update(key, "SET updated_by = :several", another, values | {":several": {"S": "several"}})
 
@@ -344,16 +406,16 @@ def record_update(resource: str, request_id: str, issued_at: float) -> None:
 def record_delete(resource: str, issued_at: float) -> None:
     """Record a Delete with a generated ID. A request that was not issued after it purchases nothing."""
     condition = "attribute_not_exists(deleted_at) OR deleted_at <= :issued"
-    values = {":issued": state_table.number(issued_at)}
-    state_table.update(state_table.key(resource, _LATEST), "SET deleted_at = :issued", condition, values)
+    values = {":issued": state_table.number(issued_at)} | _expiration()
+    state_table.update(state_table.key(resource, _LATEST), f"SET deleted_at = :issued, {_EXPIRES}", condition, values)
 
 
 def _deleted(resource: str, issued_at: float) -> TransactWriteItemTypeDef:
     return state_table.conditional_update(
         state_table.key(resource, _LATEST),
-        "SET released_at = :issued",
+        f"SET released_at = :issued, {_EXPIRES}",
         "attribute_not_exists(released_at) OR released_at <= :issued",
-        {":issued": state_table.number(issued_at)},
+        {":issued": state_table.number(issued_at)} | _expiration(),
     )
 
 
@@ -381,13 +443,17 @@ def _is_held_by_another(record: PurchaseRecord, physical_id: str) -> bool:
     """Return whether the holder item of a physical ID names another purchase."""
     mine = _holder(copy.replace(record, physical_id=physical_id))
     item = state_table.get({name: mine[name] for name in ("pk", "sk")})
-    return item is not None and item != mine
+    return item is not None and any(item.get(name) != mine[name] for name in ("holder_of", "purchase"))
 
 
 def _holder(record: PurchaseRecord) -> state_table.Item:
     """Return the item that says which purchase holds a number."""
     key = _key(record)
-    return {**state_table.key(f"holder#{record.physical_id}", "holder"), "holder_of": key["pk"], "purchase": key["sk"]}
+    return {
+        **state_table.key(f"{_HOLDER}{record.physical_id}", "holder"),
+        "holder_of": key["pk"],
+        "purchase": key["sk"],
+    }
 
 
 def _item(record: PurchaseRecord) -> state_table.Item:
@@ -398,7 +464,21 @@ def _item(record: PurchaseRecord) -> state_table.Item:
         name = _ATTRIBUTES.get(field.name, field.name)
         if name not in {"pk", "request_id", "unknown"} and value is not None:
             item[name] = _attribute(value)
+    if _is_unfinished(record):
+        item[_UNFINISHED] = {"S": _IN_INDEX}
+    if record.state is PurchaseState.CLOSED and record.closed is not Closed.RETAINED:
+        item["expiration"] = _expiration()[":expiration"]
     return item
+
+
+def _is_unfinished(record: PurchaseRecord) -> bool:
+    """Return whether the sweep checks the purchase after its deadline."""
+    return record.state not in {PurchaseState.READY, PurchaseState.CLOSED}
+
+
+def _expiration() -> dict[str, Any]:
+    """Return the value that `_EXPIRES` uses."""
+    return {":expiration": state_table.number(int(clock.now()) + KEPT_FOR)}
 
 
 def _attribute(value: str | float | bool) -> Any:
@@ -415,7 +495,7 @@ def _record(item: state_table.Item) -> PurchaseRecord:
         for kind, value in attribute.items():
             if name in names:
                 values[names[name]] = float(value) if kind == "N" else value
-    values["unknown"] = {name: item[name] for name in item.keys() - names.keys() - {"sk"}}
+    values["unknown"] = {name: item[name] for name in item.keys() - names.keys() - {"sk", _UNFINISHED, "expiration"}}
     try:
         values |= {name: kind(values[name]) for name, kind in _KINDS.items() if name in values}
     except ValueError:

@@ -247,8 +247,8 @@ class _Operation:
             policy = copy.replace(policy, lift_deletion_protection=True)
 
         def finish(record: PurchaseRecord, why: Closed) -> None:
-            closed = ledger.write_with(record, state=PurchaseState.CLOSED, closed=why)
-            self.invocation.with_outcome.append(closed)
+            closed = ledger.close_with(record, why, reusable=self.resource.reusable_ids)
+            self.invocation.with_outcome.extend(closed)
 
         release(
             self.invocation,

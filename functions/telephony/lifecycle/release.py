@@ -9,7 +9,7 @@ from typing import Any
 
 from telephony import clock, resources
 from telephony.aws import rate_limiter
-from telephony.errors import DeferredError, HandlerError, UnknownOutcomeError
+from telephony.errors import DeferredError, HandlerError, HandlerErrorCode, UnknownOutcomeError
 from telephony.lifecycle import ledger
 from telephony.lifecycle.invocation import Backoff, Retrier
 from telephony.lifecycle.ledger import Closed, PurchaseRecord, PurchaseState
@@ -24,7 +24,7 @@ _PURCHASING = "Another invocation is still making the purchase that must be rele
 
 def close(record: PurchaseRecord, why: Closed) -> None:
     """Close a record. Another invocation may have closed it for the same reason."""
-    ledger.write(record, state=PurchaseState.CLOSED, closed=why)
+    ledger.close(record, why, reusable=resources.by_type(record.resource_type).reusable_ids)
 
 
 def release(
@@ -56,8 +56,14 @@ def release(
         nonlocal gone
         # Before every attempt: another owner can have the ID since the last one.
         gone = resource.reusable_ids and read_own_tags(retrier, resource, record, record.arn or "") is None
-        if not gone:
+        if gone:
+            return
+        try:
             resource.release(physical_id, policy)
+        except HandlerError as refused:
+            # IAM allows a release by the number's tag, so it denies that of a number that does not exist.
+            if refused.error_code is not HandlerErrorCode.ACCESS_DENIED or resource.read(physical_id) is not None:
+                raise
 
     try:
         retrier.retry(once)

@@ -20,7 +20,7 @@ import attrs
 
 from telephony.data import data
 from telephony.model.properties import Properties, Tag, fields, iter_declared, property_name
-from telephony.model.tags import TAG_PREFIX, Owner
+from telephony.model.tags import MANAGED_BY, TAG_PREFIX, Owner
 from telephony.model.validation import parse_lenient, shows_value
 
 _NAMESPACE = uuid.UUID("6d8b2f0e-5f6e-5b0c-9a44-3c0a8c1f7b52")
@@ -53,6 +53,14 @@ class Observed:
     """Purchased by the call that returned this state: it has no other settings yet."""
     tags: Mapping[str, str] | None = None
     """None if not read."""
+
+
+@data
+class Listed:
+    """A resource in the listing of the account."""
+
+    physical_id: str
+    arn: str
 
 
 @data
@@ -97,7 +105,7 @@ class Purchase:
     def ownership_tags(self) -> dict[str, str]:
         """The tags that identify the purchase. `find` uses them if the response was lost."""
         return {
-            f"{TAG_PREFIX}managed-by": "cfn-telephony",
+            MANAGED_BY[0]: MANAGED_BY[1],
             f"{TAG_PREFIX}stack-id": self.owner.stack_id,
             f"{TAG_PREFIX}logical-id": self.owner.logical_resource_id,
             f"{TAG_PREFIX}request-id": self.request_id,
@@ -142,6 +150,8 @@ class Resource[P: Properties](abc.ABC):
     """The IAM actions that the verbs need."""
     polls_until_stable: ClassVar[bool] = False
     """Always wait until the resource is ACTIVE or FAILED, because a purchase can still fail."""
+    tagging_type: ClassVar[str]
+    """The name of the type in the Resource Groups Tagging API."""
     reusable_ids: ClassVar[bool] = False
     """The ID of a released resource can be purchased again, by anybody: its tags are read before it is changed."""
     release_call: ClassVar[tuple[str, str]]
@@ -176,8 +186,8 @@ class Resource[P: Properties](abc.ABC):
         """Read the current state. None if the resource is deleted or being deleted."""
 
     @abc.abstractmethod
-    def list_all(self) -> Iterator[Observed]:
-        """Yield every resource of this type in the account and Region, for the sweep."""
+    def list_all(self) -> Iterator[Listed]:
+        """Yield every resource of this type in the account and Region, for the sweep. Makes no call for each."""
 
     @abc.abstractmethod
     def read_tags(self, observed: Observed) -> Mapping[str, str]:

@@ -7,6 +7,8 @@ from telephony.model.properties import Tag
 
 TAG_PREFIX = "cfn-telephony:"
 """Prefix of the ownership tags."""
+MANAGED_BY = (f"{TAG_PREFIX}managed-by", "cfn-telephony")
+"""The tag of everything that this provider purchased."""
 
 
 @data

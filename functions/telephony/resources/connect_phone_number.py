@@ -21,7 +21,7 @@ from telephony.aws import services
 from telephony.data import data
 from telephony.errors import NotFoundError, NumberUnavailableError, TagsNotVisibleError
 from telephony.model.properties import Properties, Rule, country_code_property, prop
-from telephony.model.resource import Observed, Purchase, ReleasePolicy, Resource, Stability, differences, text
+from telephony.model.resource import Listed, Observed, Purchase, ReleasePolicy, Resource, Stability, differences, text
 from telephony.model.tags import TAG_PREFIX, tag_changes
 
 _MAX_CANDIDATES = 10
@@ -131,6 +131,7 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
     )
     polls_until_stable = True
     release_call = (services.CONNECT, "ReleasePhoneNumber")
+    tagging_type = "connect:phone-number"
 
     def __init__(self) -> None:
         self._candidates: list[str] | None = None
@@ -208,12 +209,12 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
                 raise TagsNotVisibleError("The account holds the candidate number, but its tags are not visible yet.")
         return None
 
-    def list_all(self) -> Iterator[Observed]:
-        """ListPhoneNumbersV2, and DescribePhoneNumber for the tags. FAILED can also be the status of a failed change."""
-        for item in services.paginate(services.connect().list_phone_numbers_v2, "ListPhoneNumbersSummaryList"):
-            observed = self.read(item["PhoneNumberArn"])
-            if observed is not None:
-                yield observed
+    def list_all(self) -> Iterator[Listed]:
+        """ListPhoneNumbersV2. It also lists numbers whose last change failed."""
+        for item in services.paginate(
+            services.connect().list_phone_numbers_v2, "ListPhoneNumbersSummaryList", MaxResults=1000
+        ):
+            yield Listed(item["PhoneNumberArn"], item["PhoneNumberArn"])
 
     def read(self, physical_id: str) -> Observed | None:
         """DescribePhoneNumber."""

@@ -19,6 +19,7 @@ from telephony.model.deletion_protection import deletion_protection_property, li
 from telephony.model.pools import leave_pools, leave_pools_property
 from telephony.model.properties import Nested, Properties, Rule, country_code_property, prop
 from telephony.model.resource import (
+    Listed,
     Observed,
     Purchase,
     Stability,
@@ -248,6 +249,7 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
     )
 
     release_call = (services.SMS_VOICE, "ReleasePhoneNumber")
+    tagging_type = "sms-voice:phone-number"
 
     def purchase_calls(self, desired: SmsPhoneNumberProperties) -> list[tuple[str, str]]:
         """RequestPhoneNumber, and the calls that `converge` makes for a new number."""
@@ -313,13 +315,13 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
             return None
         return next((_observed(number) for number in numbers if number["Status"] not in _RELEASED), None)
 
-    def list_all(self) -> Iterator[Observed]:
+    def list_all(self) -> Iterator[Listed]:
         """DescribePhoneNumbers."""
         for number in services.paginate(
             services.sms_voice().describe_phone_numbers, "PhoneNumbers", Owner="SELF", MaxResults=100
         ):
             if number["Status"] not in _RELEASED:
-                yield _observed(number)
+                yield Listed(number["PhoneNumberId"], number["PhoneNumberArn"])
 
     def prepare(self, observed: Observed, desired: SmsPhoneNumberProperties) -> None:
         """PutKeyword, unless the service refuses it for a number that is not ACTIVE."""

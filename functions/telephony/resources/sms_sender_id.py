@@ -19,7 +19,7 @@ from telephony.errors import HandlerError, HandlerErrorCode, NotFoundError
 from telephony.model.deletion_protection import deletion_protection_property, lift_deletion_protection_property
 from telephony.model.pools import leave_pools, leave_pools_property
 from telephony.model.properties import Nested, Properties, Rule, country_code_property, prop
-from telephony.model.resource import Observed, Purchase, Stability, differences, normalize_values, text
+from telephony.model.resource import Listed, Observed, Purchase, Stability, differences, normalize_values, text
 from telephony.model.sms_resource import SmsResource, api_tags
 
 
@@ -99,6 +99,7 @@ class SmsSenderId(SmsResource[SmsSenderIdProperties]):
     )
     reusable_ids = True
     release_call = (services.SMS_VOICE, "ReleaseSenderId")
+    tagging_type = "sms-voice:sender-id"
     identity_fields = ("IsoCountryCode", "SenderId")
 
     def purchase_calls(self, desired: SmsSenderIdProperties) -> list[tuple[str, str]]:
@@ -128,22 +129,21 @@ class SmsSenderId(SmsResource[SmsSenderIdProperties]):
 
     def find(self, desired: SmsSenderIdProperties | None, purchase: Purchase) -> Observed | None:
         """Read the declared sender ID, or without a declaration the tags of all sender IDs."""
-        candidates: Iterable[Observed] = self.list_all()
         if desired is not None:
             one = self.read(f"{desired.iso_country_code}|{desired.sender_id.upper()}")
-            candidates = [one] if one is not None else []
+            candidates: Iterable[Observed] = [one] if one is not None else []
+        else:
+            candidates = map(_observed, self._describe_all())
         for candidate in candidates:
             tags = self.read_tags(candidate)
             if purchase.matches(tags):
                 return copy.replace(candidate, tags=tags)
         return None
 
-    def list_all(self) -> Iterator[Observed]:
+    def list_all(self) -> Iterator[Listed]:
         """DescribeSenderIds."""
-        for item in services.paginate(
-            services.sms_voice().describe_sender_ids, "SenderIds", Owner="SELF", MaxResults=100
-        ):
-            yield _observed(item)
+        for item in self._describe_all():
+            yield Listed(f"{item['IsoCountryCode']}|{item['SenderId'].upper()}", item["SenderIdArn"])
 
     def read(self, physical_id: str) -> Observed | None:
         """DescribeSenderIds. The call fails if the sender ID does not exist."""
@@ -199,6 +199,9 @@ class SmsSenderId(SmsResource[SmsSenderIdProperties]):
                 if any(member["OriginationIdentityArn"] == observed.arn for member in members):
                     found.append(pool["PoolId"])
         return tuple(found)
+
+    def _describe_all(self) -> Iterator[Mapping[str, Any]]:
+        return services.paginate(services.sms_voice().describe_sender_ids, "SenderIds", Owner="SELF", MaxResults=100)
 
 
 def _observed(response: Mapping[str, Any]) -> Observed:

@@ -2,9 +2,11 @@
 
 import re
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from moto.connect.models import ConnectBackend
+from moto.core.resource_tagging import TaggedResource
 
 from local.telecom.behaviours import behaves
 from local.telecom.connect.exceptions import Idempotency, InvalidParameter, ResourceInUse, ResourceNotFound
@@ -62,6 +64,12 @@ class PhoneNumbers(Rules, ConnectBackend):  # type: ignore[misc]
         """Return the numbers that are claimed or being claimed, oldest first."""
         self.drop_expired()
         return [number for number in self.claimed.values() if not number.claim_failed]
+
+    def iter_tagged_resources(self) -> Iterator[TaggedResource]:
+        """Yield what the tagging service shows of this backend. moto's own tagging service uses this too."""
+        self.drop_expired()
+        yield from super().iter_tagged_resources()
+        yield from self.indexed((one.arn, one.tags) for one in self.claimed.values())
 
     def number_of(self, name: str) -> ClaimedNumber:
         """Return the number with this ID or ARN."""
@@ -216,6 +224,7 @@ class PhoneNumbers(Rules, ConnectBackend):  # type: ignore[misc]
         """Release the number at once; it is not available for 180 days."""
         number, now = self._idle(parameters["PhoneNumberId"]), self.clock.now()
         del self.claimed[number.id]
+        self.remember_deleted(number.arn, number.tags, now)
         self._cooldown_ends[number.number] = now + _CYCLE
         self._claims_and_releases.append(now)
         return {}

@@ -60,7 +60,8 @@ class SenderIds(State):
         pooled = any(sender.arn in pool.members for pool in self.pools.values())
         self.reject_if(pooled, Conflict("sms.sender_id.pool", "SENDER_ID_ASSOCIATED_TO_POOL", sender))
         del self.sender_ids[sender.id, sender.country]
-        self.sender_ids_released[sender.id, sender.country] = self.clock.now()
+        self.sender_ids_released[sender.id, sender.country] = now = self.clock.now()
+        self.remember_deleted(sender.arn, sender.tags, now)
         return sender.response()
 
     @behaves("sms.sender_id.mixed_case")

@@ -2,10 +2,11 @@
 
 import dataclasses
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from moto.core.base_backend import BaseBackend
+from moto.core.resource_tagging import TaggableResourcesMixin, TaggedResource
 
 from local.telecom.behaviours import behaves
 from local.telecom.rules import Json, Rules, TagStore
@@ -24,10 +25,10 @@ _MAXIMUM_TAGS = 200  # [API] TagList
 _LISTS = {"MessageType": "MessageTypes", "NumberCapability": "NumberCapabilities"}
 
 
-class State(Rules, BaseBackend):  # type: ignore[misc]
+class State(Rules, TaggableResourcesMixin, BaseBackend):  # type: ignore[misc]
     """One account in one Region. Tables are keyed by ID; sender IDs by (ID, country)."""
 
-    arn_service = "sms-voice"
+    arn_service = SERVICE_NAMESPACE = "sms-voice"
     token_failure = "sms.token.failure"  # noqa: S105 - the id of a behaviour
 
     def __init__(self, region_name: str, account_id: str) -> None:
@@ -72,6 +73,18 @@ class State(Rules, BaseBackend):  # type: ignore[misc]
         now = self.clock.now()
         for number in [one for one in self.phone_numbers.values() if one.gone_at is not None and one.gone_at <= now]:
             del self.phone_numbers[number.id]
+            self.remember_deleted(number.arn, number.tags, number.gone_at or now)
+
+    def iter_tagged_resources(self) -> Iterator[TaggedResource]:
+        """Yield what the tagging service shows of this backend. moto's own tagging service uses this too."""
+        self.drop_released()
+        tables = (self.phone_numbers, self.sender_ids, self.pools)
+        return self.indexed((one.arn, one.tags) for table in tables for one in table.values())
+
+    def owns_arn(self, arn: str) -> bool:
+        """Return False: moto's tagging service can't change tags of this backend."""
+        del arn
+        return False
 
     @behaves("sms.number.unknown")
     def number_of(self, name: str) -> PhoneNumber:

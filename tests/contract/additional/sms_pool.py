@@ -14,7 +14,7 @@ from telephony.data import data
 from telephony.errors import NotFoundError
 from telephony.model.deletion_protection import deletion_protection_property, lift_deletion_protection_property
 from telephony.model.properties import Nested, Properties, prop
-from telephony.model.resource import Observed, Purchase, Stability, differences
+from telephony.model.resource import Listed, Observed, Purchase, Stability, differences
 from telephony.model.sms_resource import SmsResource, api_tags
 from telephony.model.two_way import TwoWay, two_way_changes, two_way_settings
 
@@ -49,6 +49,7 @@ class SmsPool(SmsResource[SmsPoolProperties]):
     )
     polls_until_stable = True
 
+    tagging_type = "sms-voice:pool"
     release_call = (services.SMS_VOICE, "DeletePool")
 
     def purchase_calls(self, desired: SmsPoolProperties) -> list[tuple[str, str]]:
@@ -67,7 +68,7 @@ class SmsPool(SmsResource[SmsPoolProperties]):
         return copy.replace(_observed(response), newly_purchased=True)
 
     def find(self, desired: SmsPoolProperties | None, purchase: Purchase) -> Observed | None:  # noqa: ARG002
-        return next((pool for pool in self.list_all() if purchase.matches(self.read_tags(pool))), None)
+        return next((pool for pool in map(_observed, self._pools()) if purchase.matches(self.read_tags(pool))), None)
 
     def read(self, physical_id: str) -> Observed | None:
         try:
@@ -76,9 +77,12 @@ class SmsPool(SmsResource[SmsPoolProperties]):
             return None
         return _observed(pool) if pool["Status"] != "DELETING" else None
 
-    def list_all(self) -> Iterator[Observed]:
+    def list_all(self) -> Iterator[Listed]:
+        return (Listed(pool["PoolId"], pool["PoolArn"]) for pool in self._pools())
+
+    def _pools(self) -> Iterator[Mapping[str, Any]]:
         pools = services.paginate(services.sms_voice().describe_pools, "Pools", MaxResults=100)
-        return (_observed(pool) for pool in pools if pool["Status"] != "DELETING")
+        return (pool for pool in pools if pool["Status"] != "DELETING")
 
     def is_converged(self, observed: Observed, desired: SmsPoolProperties) -> bool:
         return super().is_converged(observed, desired) and not _changes(observed, desired)

@@ -1,4 +1,4 @@
-"""The CloudFormation API over HTTP: DescribeStacks, DescribeStackEvents, DescribeStackResource, DescribeStackResources.
+"""The CloudFormation API over HTTP: stacks, their events and their resources.
 
 Sources: the API reference; "recorded" is a response recorded from AWS (localstack, tests/aws/services/cloudformation).
 """
@@ -17,8 +17,8 @@ from urllib.parse import parse_qs
 from uuid import uuid4
 from xml.sax.saxutils import escape
 
-EVENTS_PER_PAGE = 100
-"""Assumed. Documented is only that a page has at most 1 MB (DescribeStackEvents, NextToken)."""
+PAGE_SIZE = 100
+"""Events or resources. Assumed: documented is only that a page has at most 1 MB (DescribeStackEvents, NextToken)."""
 DELETED_STACK_IS_SHOWN_FOR = 90 * 86_400
 """Seconds (DescribeStackResource; CFN UG, "View deleted stacks")."""
 _STACK_NAME = "[a-zA-Z][-a-zA-Z0-9]*|arn:[-a-zA-Z0-9:/._+]*"
@@ -221,7 +221,7 @@ class StacksApi(_Refusals, ThreadingHTTPServer):
         self.stacks: dict[str, KnownStack] = {}
         """By StackId."""
         self.default: KnownStack | None = KnownStack("", "UPDATE_IN_PROGRESS", now=self._now)
-        self.page_size = EVENTS_PER_PAGE
+        self.page_size = PAGE_SIZE
         self.calls: list[str] = []
         """The action of each call."""
 
@@ -293,12 +293,24 @@ class StacksApi(_Refusals, ThreadingHTTPServer):
         resources = _resources(stack, asked, "Timestamp")
         return {"StackResources": [resource for name, resource in resources if wanted in (None, name)]}
 
+    def _list_stack_resources(self, stack: KnownStack, asked: dict[str, str]) -> dict[str, Any]:
+        """Oldest first. A summary has no stack, and a physical ID only if there is one."""
+        summaries = [
+            {name: value for name, value in resource.items() if value and name not in _identity(stack, asked)}
+            for _, resource in _resources(stack, asked, "LastUpdatedTimestamp")
+        ]
+        start = int(asked.get("NextToken", 0))
+        end = start + self.page_size
+        more = {"NextToken": str(end)} if end < len(summaries) else {}
+        return {"StackResourceSummaries": summaries[start:end]} | more
+
 
 _ACTIONS: dict[str, Callable[[StacksApi, KnownStack, dict[str, str]], dict[str, Any] | str]] = {
     "DescribeStacks": StacksApi._describe_stacks,
     "DescribeStackEvents": StacksApi._describe_stack_events,
     "DescribeStackResource": StacksApi._describe_stack_resource,
     "DescribeStackResources": StacksApi._describe_stack_resources,
+    "ListStackResources": StacksApi._list_stack_resources,
 }
 _REFUSALS: dict[Refusal, tuple[int, str, str]] = {
     # sst issue 3006
@@ -324,6 +336,8 @@ _NOT_FOUND = {
     "DescribeStackResource": "Stack '{}' does not exist",
     # Assumed, as of DescribeStacks
     "DescribeStackResources": "Stack with id {} does not exist",
+    # cloudquery/cq-provider-aws issue 824
+    "ListStackResources": "Stack with id {} does not exist",
 }
 
 

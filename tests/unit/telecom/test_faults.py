@@ -148,3 +148,10 @@ def test_new_numbers_are_described_after_lag(server: TelecomServer, sms: Any, co
     assert counts() == [1, 1, 1]
     assert describe(sms, number)
     assert connect.describe_phone_number(PhoneNumberId=claimed)
+
+
+def test_error_after_execution_keeps_effect(server: TelecomServer, sms: Any) -> None:
+    server.fault(SMS, "RequestPhoneNumber", "error", code="ConflictException", when="after")
+    assert error_of(request, sms=sms)["Code"] == "ConflictException"
+    assert len(server.held()["phone_numbers"]) == 1
+    assert server.log()[0]["ok"] is False

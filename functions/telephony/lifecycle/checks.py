@@ -1,0 +1,179 @@
+"""The checks of the sweep: whether a stack still uses a number, and what became of a purchase.
+
+A check releases a number only if that is allowed, and only on evidence: CloudFormation was never told of it, or a
+Delete of it was processed and CloudFormation has dropped it since. It never releases what a policy retained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+
+import attrs
+
+from telephony import clock, resources
+from telephony.cloudformation import stacks
+from telephony.cloudformation.stacks import Activity, Knowledge
+from telephony.data import data
+from telephony.errors import UnknownOutcomeError
+from telephony.lifecycle import ledger
+from telephony.lifecycle.invocation import Retrier
+from telephony.lifecycle.ledger import Closed, PurchaseRecord, PurchaseState
+from telephony.lifecycle.release import bought, close, end_surplus, read_own_tags, release
+from telephony.model.resource import ALLOW_ALL, Observed, ReleasePolicy, Resource, Stability
+from telephony.model.tags import Owner
+
+_MIN_SEARCHES = 2
+_MAX_TAG_DELAY = 86_400
+"""Seconds after which tags that are still not visible in several searches do not exist."""
+
+_CHANGED = "A request used the purchase during the check."
+
+
+class Finding(StrEnum):
+    """What the sweep reports. docs/operations.md describes what to do."""
+
+    STACK_DELETED = "The stack that purchased the number no longer exists"
+    NOT_REFERENCED = "The stack that purchased the number does not reference it"
+    RETAINED = "A DeletionPolicy or UpdateReplacePolicy retained the number"
+    OTHER_ACCOUNT = "The stack that purchased the number belongs to another account and can't be read"
+    UNKNOWN_PURCHASE_FOUND = "A purchase holds a number that no stack uses"
+    UNKNOWN_PURCHASE_RELEASED = "A purchase held a number that no stack used; it was released"
+    UNKNOWN_PURCHASE_OPEN = "The result of a purchase is unknown; no number was found yet"
+    NOT_CHECKED = "A number or purchase could not be checked"
+
+
+@data
+class Check(Retrier):
+    """One check, and how long it can take."""
+
+    deadline: float
+    may_release: bool
+    activities: dict[str, Activity]
+    """By StackId, as earlier checks have read them."""
+    noticed: dict[str, float] = attrs.field(factory=dict)
+
+    def purchase(self, record: PurchaseRecord) -> Finding | None:
+        """Check a purchase that no request has finished."""
+        resource = resources.by_type(record.resource_type)
+        if record.state is PurchaseState.OPEN:
+            close(record, Closed.REFUSED)
+            return None
+        if record.state is PurchaseState.BUYING:
+            found = self.retry(lambda: resource.find(None, record.identity))
+            if found is None:
+                searched = record.searches + 1 >= _MIN_SEARCHES and clock.now() - record.opened_at > _MAX_TAG_DELAY
+                if searched:
+                    close(record, Closed.REFUSED)
+                    return None
+                ledger.write(record, searches=record.searches + 1)
+                return Finding.UNKNOWN_PURCHASE_OPEN
+            written = bought(record, found, ended=True)
+            if written is None:
+                raise UnknownOutcomeError(_CHANGED)
+            record = written
+        elif not self._is_held(resource, record):
+            close(record, Closed.GONE)
+            return None
+        if record.reported:
+            # A Delete ran out of time. It is continued if CloudFormation has dropped the number since.
+            return self._reported(resource, record, {Knowledge.NAMED, Knowledge.NEVER_NAMED})
+        return self._release_purchase(resource, record)
+
+    def number(self, resource: Resource[Any], physical_id: str, owner: Owner | None) -> Finding | None:
+        """Check a number that its stack does not reference. owner: as far as it is known without the tags."""
+        observed = self.retry(lambda: resource.read(physical_id))
+        if observed is None:
+            return None
+        tags = self.retry(lambda: resource.read_tags(observed))
+        tagged = Owner.of(tags)
+        # The tags of a number can be removed by hand. Without them, a reusable ID has another owner.
+        owner = tagged or (None if resource.reusable_ids else owner)
+        if owner is None:
+            return None
+        history = ledger.history(ledger.resource_key(owner.stack_id, owner.logical_resource_id))
+        if tagged is None:
+            record = history.by_physical_id(physical_id)
+        else:
+            record = next((each for each in history.purchases if each.identity.matches(tags)), None)
+        if record is not None:
+            return self._recorded(resource, observed, record)
+        return None if tagged is None else self._unreferenced(owner, physical_id)
+
+    def _recorded(self, resource: Resource[Any], observed: Observed, record: PurchaseRecord) -> Finding | None:
+        """Check a number with its purchase."""
+        attempting = record.state in {PurchaseState.OPEN, PurchaseState.BUYING}
+        if not attempting and record.physical_id != observed.physical_id:
+            return self._release(lambda: end_surplus(self, record, observed))
+        if record.state is PurchaseState.READY:
+            return self._reported(resource, record, {Knowledge.NEVER_NAMED})
+        if record.closed is Closed.GONE:
+            # The tags of a sender ID became visible after its Delete. It still belongs to the purchase.
+            return self._reported(resource, record, {Knowledge.NEVER_NAMED, Knowledge.NAMED})
+        if record.closed is Closed.RETAINED:
+            return Finding.RETAINED
+        lapsed = record.closed is Closed.LAPSED and observed.stability is Stability.FAILED
+        if lapsed or record.state is not PurchaseState.CLOSED:
+            return None  # The service removes it. Or it is in progress, or is checked with the purchases.
+        return self._unreferenced(record.identity.owner, observed.physical_id)
+
+    def _reported(self, resource: Resource[Any], record: PurchaseRecord, releasable: set[Knowledge]) -> Finding | None:
+        """Check a number that CloudFormation may have been told of, and release it if its events justify that."""
+        owner, physical_id = record.identity.owner, record.physical_id or ""
+        finding = self._unreferenced(owner, physical_id)
+        if finding in {None, Finding.OTHER_ACCOUNT}:
+            return finding
+        ids = (owner.stack_id, owner.logical_resource_id, physical_id)
+        knowledge = self.retry(lambda: stacks.knowledge(*ids, since=record.opened_at))
+        if knowledge is Knowledge.RETAINED:
+            close(record, Closed.RETAINED)
+            return Finding.RETAINED
+        # Deleted stacks had time to send another Delete: what they named is only reported, unless a Delete has ended.
+        ended = record.state is PurchaseState.CLOSED or knowledge is Knowledge.NEVER_NAMED
+        dropped = knowledge in releasable and (finding is Finding.NOT_REFERENCED or ended)
+        # The blockers of a number that a stack used are removed by its Delete or by an operator only.
+        policy = ALLOW_ALL if knowledge is Knowledge.NEVER_NAMED else ReleasePolicy()
+        return self._release_purchase(resource, record, policy) if dropped else finding
+
+    def _is_held(self, resource: Resource[Any], record: PurchaseRecord) -> bool:
+        observed = self.retry(lambda: resource.read(record.physical_id or ""))
+        if observed is None or not resource.reusable_ids:
+            return observed is not None
+        return read_own_tags(self, resource, record, observed.arn) is not None
+
+    def _release_purchase(
+        self, resource: Resource[Any], record: PurchaseRecord, policy: ReleasePolicy = ALLOW_ALL
+    ) -> Finding:
+        owner = record.identity.owner
+
+        def check() -> None:
+            """Raise UnknownOutcomeError if a request has continued the purchase, or if one may name its number now."""
+            self.activities.pop(owner.stack_id, None)
+            if ledger.refresh(record).version != record.version:
+                raise UnknownOutcomeError(_CHANGED)
+            if record.reported and self._unreferenced(owner, record.physical_id or "") is None:
+                raise UnknownOutcomeError(_CHANGED)
+
+        return self._release(lambda: release(self, resource, record, policy, check=check))
+
+    def _release(self, call: Callable[[], None]) -> Finding:
+        if not self.may_release:
+            return Finding.UNKNOWN_PURCHASE_FOUND
+        call()
+        return Finding.UNKNOWN_PURCHASE_RELEASED
+
+    def _unreferenced(self, owner: Owner, physical_id: str) -> Finding | None:
+        """Return the finding for a number that CloudFormation does not reference, None for another one.
+
+        A stack in an operation is checked the next day.
+        """
+        if stacks.is_trusted(owner.stack_id):
+            return Finding.OTHER_ACCOUNT
+        if owner.stack_id not in self.activities:
+            self.activities[owner.stack_id] = self.retry(lambda: stacks.activity(owner.stack_id))
+        activity = self.activities[owner.stack_id]
+        if activity is not Activity.AT_REST:
+            return Finding.STACK_DELETED if activity is Activity.DELETED else None
+        referenced = self.retry(lambda: stacks.physical_resource_id(owner.stack_id, owner.logical_resource_id))
+        return None if referenced == physical_id else Finding.NOT_REFERENCED

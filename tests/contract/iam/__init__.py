@@ -1,0 +1,1 @@
+"""Evaluates the policies of template.yaml against calls, as AWS does."""
