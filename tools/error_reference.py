@@ -1,10 +1,11 @@
-"""Generates docs/errors.md: every Reason that a stack event can show, with its cause and its remedy."""
+"""Generates docs/errors.md: every Reason that a stack event can show, and what each error of an AWS call results in."""
 
 from collections.abc import Iterable
 
 from telephony import reasons
-from telephony.aws import errors
 from telephony.errors import HandlerErrorCode
+from tools import service_errors
+from tools.service_errors import SMS, Call, Result
 
 _HEAD = """# Errors
 
@@ -13,8 +14,33 @@ value of the request. This page is generated from the code; do not edit it.
 
 If the result of an AWS call is unknown (no response, a 5xx error or a lost connection), the provider sends no response.
 The request is continued from the queue until two minutes before its ServiceTimeout. If the result is still unknown
-then, the response is `FAILED` with the code of the last error.
+then, the response is `FAILED` with the code and the remedy of the last error.
 """
+
+_SERVICES_HEAD = """
+## Errors of AWS calls
+
+Each error that the models of the AWS SDK list for a call of the provider, and how the request is answered if the error
+lasts. A request whose call is retried succeeds if the error ends before. Calls whose models list no error have the
+errors that are common to all AWS services. `Create`, `Update` and `Delete` are requests that make the call. A test
+injects each error into such a request, and compares the response with this table.
+"""
+
+_REASONS_HEAD = """
+#### Reasons
+
+The exceptions of AWS End User Messaging SMS that have a `Reason`. The models do not say which call has which reason, so
+each one is injected into `RequestPhoneNumber`. A reason that has another result in a call has a row for that call.
+"""
+
+_TITLES = {
+    SMS: "AWS End User Messaging SMS",
+    "connect": "Amazon Connect",
+    "cloudformation": "AWS CloudFormation",
+    "resourcegroupstaggingapi": "AWS Resource Groups Tagging API",
+    "dynamodb": "Amazon DynamoDB",
+    "sqs": "Amazon SQS",
+}
 
 _DESCRIPTIONS = {
     HandlerErrorCode.INVALID_REQUEST: "A property is not valid, or the service rejects a value.",
@@ -31,11 +57,6 @@ _DESCRIPTIONS = {
     HandlerErrorCode.INTERNAL_FAILURE: "The provider failed on the last attempt.",
 }
 
-_SERVICE_ERRORS = {
-    "Reason of the AWS error": errors.BY_REASON,
-    "Code of the AWS error, if its reason is not listed": errors.BY_CODE,
-}
-
 
 def page() -> str:
     """Return the page."""
@@ -48,18 +69,58 @@ def page() -> str:
             if reason.error_code is code
         ]
         parts += _table(("What it means", "What to do"), rows)
-        for title, meanings in _SERVICE_ERRORS.items():
-            service_rows = [
-                (
-                    f"`{name}`",
-                    _cell(meaning.remedy) or "See the message of the service.",
-                    "For up to two minutes" if meaning.retryable else "No",
-                )
-                for name, meaning in meanings.items()
-                if meaning.error_code is code
-            ]
-            parts += _table((title, "What to do", "Retried"), service_rows)
+    parts.append(_SERVICES_HEAD)
+    recorded = service_errors.calls()
+    for service, title in _TITLES.items():
+        calls = [call for call in recorded if call.service == service]
+        if calls:
+            parts.append(f"\n### {title}\n")
+            parts += _table(("Error", "Call", "Response", "Retried", "What to do"), _call_rows(calls))
+        if service == SMS:
+            parts.append(_REASONS_HEAD)
+            parts += _table(("Exception", "Reason", "Response", "Retried", "What to do"), _reason_rows(calls))
     return "".join(parts)
+
+
+def _call_rows(calls: list[Call]) -> Iterable[tuple[str, ...]]:
+    """Return a row for each result and its calls. The most frequent result of an error is the last one."""
+    found: dict[str, dict[Result, list[Call]]] = {}
+    for call in calls:
+        for error in service_errors.documented(call):
+            found.setdefault(error, {}).setdefault(service_errors.result(call, error), []).append(call)
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for error, results in sorted(found.items()):
+        for result, made in sorted(results.items(), key=lambda item: len(item[1])):
+            most = made is max(results.values(), key=len) and len(made) > 1
+            named = ("all others" if len(results) > 1 else "all") if most else _named(made)
+            rows.setdefault((named, *_result_cells(result)), []).append(f"`{error}`")
+    for cells, names in sorted(rows.items(), key=lambda row: row[1][0]):
+        yield ", ".join(names), *cells
+
+
+def _named(calls: list[Call]) -> str:
+    requests: dict[str, list[str]] = {}
+    for call in calls:
+        requests.setdefault(call.operation, []).append(call.request)
+    return ", ".join(
+        f"`{operation}`" + (f" ({', '.join(types)})" if types != [service_errors.ANY_REQUEST] else "")
+        for operation, types in requests.items()
+    )
+
+
+def _reason_rows(calls: list[Call]) -> Iterable[tuple[str, ...]]:
+    [call] = [call for call in calls if call.operation == "RequestPhoneNumber" and call.request == "Create"]
+    found: dict[tuple[str, Result], list[str]] = {}
+    for error, reason in service_errors.documented_reasons():
+        found.setdefault((error, service_errors.result(call, error, reason)), []).append(reason)
+    for (error, result), names in sorted(found.items(), key=lambda item: (item[0][0], len(item[1]))):
+        yield f"`{error}`", ", ".join(f"`{name}`" for name in names), *_result_cells(result)
+    for (operation, request, name), result in service_errors.SPECIAL_REASONS.items():
+        yield f"`ConflictException` of `{operation}` ({request})", f"`{name}`", *_result_cells(result)
+
+
+def _result_cells(result: Result) -> tuple[str, str, str]:
+    return f"`{result.answer}`", str(result.retried), _cell(result.remedy)
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:

@@ -179,6 +179,10 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
             "FAILED at once with the service's error code, and a physical ID which shows that no number exists. The "
             "Delete of that ID succeeds without a call.",
         ),
+        "documented error of a service": Fault(
+            "A call fails with an error that the SDK's model of the service lists, once or lastingly.",
+            "The request is answered as errors.md shows. What can pass is retried. Every Reason says what to do.",
+        ),
         "number stays PENDING": Fault(
             "Activation can take days. CloudFormation waits for at most one hour.",
             "SUCCESS with Status PENDING. With WaitForActive: FAILED before the timeout, with the real physical ID; "

@@ -99,7 +99,7 @@ class ClaimExpiredError(HandlerError):
 class UnknownOutcomeError(TelephonyError):
     """The result is unknown, or the request has to wait. The request is continued later.
 
-    at: when, in seconds since the epoch, if that is known.
+    at: when, in seconds since the epoch, if that is known. remedy: what to do if no later invocation succeeds.
     """
 
     def __init__(
@@ -107,11 +107,13 @@ class UnknownOutcomeError(TelephonyError):
         cause: str,
         *,
         error_code: HandlerErrorCode = HandlerErrorCode.INTERNAL_FAILURE,
+        remedy: str = "Redeploy the stack.",
         at: float | None = None,
     ) -> None:
         super().__init__(cause)
         self.error_code = error_code
         self.cause = cause
+        self.remedy = remedy
         self.at = at
         self.physical_id: str | None = None
         """The ID of a resource that exists, if known."""
@@ -120,8 +122,8 @@ class UnknownOutcomeError(TelephonyError):
 class ThrottledError(UnknownOutcomeError):
     """The service throttled the call. The call had no effect."""
 
-    def __init__(self, cause: str) -> None:
-        super().__init__(cause, error_code=HandlerErrorCode.THROTTLING)
+    def __init__(self, cause: str, remedy: str = "Redeploy the stack.") -> None:
+        super().__init__(cause, error_code=HandlerErrorCode.THROTTLING, remedy=remedy)
 
 
 class TagsNotVisibleError(UnknownOutcomeError):

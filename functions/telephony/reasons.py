@@ -6,7 +6,7 @@ aws/errors.py holds the remedies for failures that the services report.
 from collections.abc import Mapping
 
 from telephony.data import data
-from telephony.errors import HandlerError
+from telephony.errors import HandlerError, UnknownOutcomeError
 from telephony.errors import HandlerErrorCode as Code
 
 
@@ -21,6 +21,12 @@ class Reason:
     def failure(self, **values: object) -> HandlerError:
         """Return the failure to raise."""
         return self.as_kind(HandlerError, **values)
+
+    def after(self, error: UnknownOutcomeError, **values: object) -> HandlerError:
+        """Return the failure to raise after the last attempt, with the code, the cause and the remedy of its error."""
+        failure = self.failure(cause=error.cause, remedy=error.remedy, **values)
+        failure.error_code = error.error_code
+        return failure
 
     def as_kind[F: HandlerError](self, kind: type[F], /, **values: object) -> F:
         """Return the failure as a subclass of HandlerError."""
@@ -71,7 +77,7 @@ DELETED_DURING_SETUP = Reason(
 NOT_REQUESTED = Reason(
     Code.INTERNAL_FAILURE,
     "All attempts failed before a {noun} was requested. The last one: {cause}",
-    "Fix the cause, then redeploy the stack.",
+    "{remedy}",
 )
 RESULT_UNKNOWN = Reason(
     Code.INTERNAL_FAILURE,
@@ -88,15 +94,10 @@ RATE_LIMITED = Reason(
     "{cause}",
     "Increase ServiceTimeout, or declare fewer resources per deployment.",
 )
-THROTTLED = Reason(
-    Code.THROTTLING,
-    "{cause} No time is left to repeat the call.",
-    "Redeploy the stack. If this happens often, increase ServiceTimeout, or declare fewer resources per deployment.",
-)
 STILL_UNKNOWN = Reason(
     Code.INTERNAL_FAILURE,
-    "{cause}",
-    "No further attempt will be made. Find the cause in the provider's log, then redeploy the stack.",
+    "{cause} No time is left for another attempt.",
+    "{remedy}",
 )
 DEFECT = Reason(
     Code.INTERNAL_FAILURE,
@@ -127,7 +128,7 @@ NOT_IN_OPERATION = Reason(
     Code.RESOURCE_CONFLICT,
     "The {noun} {id} was not released: CloudFormation reports that no operation of the stack is in progress, so it does not "
     "wait for this Delete.",
-    "If the number is no longer needed, release it by hand. The daily sweep reports it.",
+    "If the {noun} is no longer needed, release it by hand. The daily sweep reports it.",
 )
 ANOTHER_PURCHASE = Reason(
     Code.NOT_FOUND,

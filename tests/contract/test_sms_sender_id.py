@@ -15,9 +15,13 @@ from tests.contract.steps import (
     assert_reason,
     assert_rolled_back,
     create,
+    create_pool,
     delete,
     deploy,
+    fault,
     is_protected,
+    join_pool,
+    protect,
     send_create,
 )
 
@@ -188,3 +192,16 @@ def test_ownership_tags_stay_if_declared_tags_are_removed(harness: Harness) -> N
     stack.deploy(template(ACME | {"Tags": []}, SMS_SENDER_ID))
 
     assert set(tags(harness)) == ownership
+
+
+@pytest.mark.parametrize("call", ["DescribePools", "ListPoolOriginationIdentities"])
+def test_sender_id_is_released_although_a_pool_is_deleted_during_the_search(harness: Harness, call: str) -> None:
+    declared = ACME | {"OnDelete": {"LiftDeletionProtection": True, "LeavePools": True}}
+    physical_id = create(harness, SMS_SENDER_ID, properties=declared)
+    protect(harness, physical_id)
+    join_pool(harness, create_pool(harness), physical_id)
+    fault(harness, f"{SMS}.{call}", "error", code="ResourceNotFoundException", message="The pool does not exist.")
+
+    assert delete(harness, SMS_SENDER_ID, physical_id, properties=declared)["Status"] == "SUCCESS"
+
+    assert physical_id not in harness.ids()

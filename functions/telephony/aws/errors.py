@@ -42,7 +42,7 @@ BY_REASON: Mapping[str, ErrorMeaning] = {
     # ConflictException (enum ConflictExceptionReason of the pinpoint-sms-voice-v2 model)
     "DELETION_PROTECTION_ENABLED": ErrorMeaning(
         Code.RESOURCE_CONFLICT,
-        "Disable deletion protection (DeletionProtectionEnabled: false in an update, or UpdatePhoneNumber or UpdateSenderId if the stack can't be updated) and delete again. To allow this on delete, declare OnDelete: {LiftDeletionProtection: true} beforehand.",
+        "Disable deletion protection (DeletionProtectionEnabled: false in an update, or with the API of the service if the stack can't be updated) and delete again. To allow this on delete, declare OnDelete: {LiftDeletionProtection: true} beforehand.",
     ),
     "PHONE_NUMBER_ASSOCIATED_TO_POOL": ErrorMeaning(
         Code.RESOURCE_CONFLICT,
@@ -64,15 +64,51 @@ BY_REASON: Mapping[str, ErrorMeaning] = {
         Code.RESOURCE_CONFLICT,
         "Wait until the status of the registration is COMPLETE (DescribeRegistrations), then create again.",
     ),
-    "RESOURCE_ALREADY_EXISTS": ErrorMeaning(Code.ALREADY_EXISTS),
+    "PHONE_NUMBER_NOT_ASSOCIATED_TO_POOL": ErrorMeaning(
+        Code.RESOURCE_CONFLICT, "The phone number has left the pool since it was read. Redeploy the stack."
+    ),
+    "PHONE_NUMBER_NOT_IN_REGISTRATION_REGION": ErrorMeaning(
+        Code.RESOURCE_CONFLICT,
+        "Deploy the stack in the Region of the registration, or declare a registration of this Region.",
+    ),
+    "POOL_ASSOCIATED_TO_NOTIFY_CONFIGURATION": ErrorMeaning(
+        Code.RESOURCE_CONFLICT, "Remove the pool from the notify configuration that uses it, then redeploy the stack."
+    ),
+    "NO_ORIGINATION_IDENTITIES_FOUND": ErrorMeaning(
+        Code.RESOURCE_CONFLICT, "Add an origination identity to the pool, then redeploy the stack."
+    ),
+    "REGISTRATION_ALREADY_SUBMITTED": ErrorMeaning(
+        Code.RESOURCE_CONFLICT, "Wait until the review of the registration ends, or discard its submitted version."
+    ),
+    "DISASSOCIATE_REGISTRATION_NOT_ALLOWED": ErrorMeaning(
+        Code.RESOURCE_CONFLICT,
+        "Discard the registration, or wait until its review ends, then delete again. If the service still refuses, contact AWS Support.",
+    ),
+    "RESOURCE_ALREADY_EXISTS": ErrorMeaning(
+        Code.ALREADY_EXISTS, "Declare another name, or delete the existing resource first."
+    ),
+    "RESOURCE_DELETION_NOT_ALLOWED": ErrorMeaning(
+        Code.RESOURCE_CONFLICT,
+        "Remove what the message says still uses the resource, and delete again. If nothing does, contact AWS Support.",
+    ),
+    "RESOURCE_MODIFICATION_NOT_ALLOWED": ErrorMeaning(
+        Code.RESOURCE_CONFLICT,
+        "Revert the change, or wait until the status of the resource is ACTIVE and its registration is not under review.",
+    ),
+    "RESOURCE_NOT_EMPTY": ErrorMeaning(Code.RESOURCE_CONFLICT, "Remove what the resource contains, then delete again."),
     "RESOURCE_NOT_ACTIVE": ErrorMeaning(
         Code.RESOURCE_CONFLICT,
-        "The phone number isn't ACTIVE yet. Declare these settings when its Status is ACTIVE, or set WaitForActive: true.",
+        "The resource isn't ACTIVE yet. Declare these settings when its Status is ACTIVE, or set WaitForActive: true.",
         retryable=True,
     ),
-    "RESOURCE_ALREADY_ASSOCIATED": ErrorMeaning(Code.RESOURCE_CONFLICT, "Remove it from its current pool first."),
+    "RESOURCE_ALREADY_ASSOCIATED": ErrorMeaning(
+        Code.RESOURCE_CONFLICT, "Remove it from its current pool or registration first."
+    ),
     "MESSAGE_TYPE_MISMATCH": ErrorMeaning(
         Code.RESOURCE_CONFLICT, "All identities in a pool must have the MessageType of the pool."
+    ),
+    "NUMBER_CAPABILITIES_MISMATCH": ErrorMeaning(
+        Code.RESOURCE_CONFLICT, "All phone numbers in a pool must have the NumberCapabilities of the pool."
     ),
     "TWO_WAY_CONFIG_MISMATCH": ErrorMeaning(
         Code.RESOURCE_CONFLICT, "All phone numbers in a pool must have the two-way settings of the pool."
@@ -102,6 +138,53 @@ BY_REASON: Mapping[str, ErrorMeaning] = {
     "SENDER_ID_NOT_SUPPORTED": ErrorMeaning(
         Code.INVALID_REQUEST, "This country doesn't support sender IDs. Use a phone number."
     ),
+    "SENDER_ID_NOT_REGISTERED": ErrorMeaning(
+        Code.INVALID_REQUEST, "Register the sender ID for this country, and wait until the registration is COMPLETE."
+    ),
+    "COUNTRY_CODE_MISMATCH": ErrorMeaning(
+        Code.INVALID_REQUEST, "Declare the IsoCountryCode of the resource that the message names."
+    ),
+    "CHANNEL_NOT_ENABLED": ErrorMeaning(
+        Code.INVALID_REQUEST, "Remove the channel from NumberCapabilities, or enable it for the account."
+    ),
+    "VOICE_CAPABILITY_NOT_AVAILABLE": ErrorMeaning(
+        Code.INVALID_REQUEST, "Remove VOICE from NumberCapabilities, or declare another NumberType or IsoCountryCode."
+    ),
+    "INTERNATIONAL_SENDING_NOT_SUPPORTED": ErrorMeaning(
+        Code.INVALID_REQUEST, "Remove InternationalSendingEnabled, or declare a NumberType and country that support it."
+    ),
+    "INVALID_REGISTRATION_ASSOCIATION": ErrorMeaning(
+        Code.INVALID_REQUEST, "Declare the RegistrationId of a registration for this country and type of resource."
+    ),
+    "FIELD_VALIDATION_FAILED": ErrorMeaning(
+        Code.INVALID_REQUEST, "Correct the properties that the message lists, then redeploy the stack."
+    ),
+    "INVALID_ARN": ErrorMeaning(
+        Code.INVALID_REQUEST,
+        "Correct the ARN that the message names. Its resource must exist in this account and Region.",
+    ),
+    "MISSING_PARAMETER": ErrorMeaning(
+        Code.INVALID_REQUEST, "Declare the property that the message names, then redeploy the stack."
+    ),
+    "PARAMETERS_CANNOT_BE_USED_TOGETHER": ErrorMeaning(
+        Code.INVALID_REQUEST, "Remove one of the properties that the message names, then redeploy the stack."
+    ),
+    "UNSPECIFIED_PARAMETER_NOT_SUPPORTED": ErrorMeaning(
+        Code.INVALID_REQUEST, "Declare a value for the property that the message names, then redeploy the stack."
+    ),
+    "TWO_WAY_NOT_ENABLED": ErrorMeaning(Code.INVALID_REQUEST, "Declare TwoWay.Enabled: true, or remove what needs it."),
+    "TWO_WAY_NOT_SUPPORTED_IN_COUNTRY": ErrorMeaning(
+        Code.INVALID_REQUEST, "Remove TwoWay, or declare another IsoCountryCode or NumberType."
+    ),
+    "TWO_WAY_NOT_SUPPORTED_IN_REGION": ErrorMeaning(
+        Code.INVALID_REQUEST, "Remove TwoWay, or deploy the stack in a Region that supports it."
+    ),
+    "TWO_WAY_CHANNEL_NOT_PRESENT": ErrorMeaning(
+        Code.INVALID_REQUEST, "Create the topic or instance that TwoWay.ChannelArn names, or correct the ARN."
+    ),
+    "TWO_WAY_TOPIC_NOT_PRESENT": ErrorMeaning(
+        Code.INVALID_REQUEST, "Create the topic that TwoWay.ChannelArn names, or correct the ARN."
+    ),
     "COUNTRY_NOT_ENABLED": ErrorMeaning(
         Code.INVALID_REQUEST, "Enable the country in the protect configuration of the account."
     ),
@@ -118,6 +201,22 @@ BY_REASON: Mapping[str, ErrorMeaning] = {
     "SENDER_IDS_PER_ACCOUNT": ErrorMeaning(
         Code.SERVICE_LIMIT_EXCEEDED, "Release a sender ID, or request a quota increase in Service Quotas."
     ),
+    "ORIGINATION_IDENTITIES_PER_POOL": ErrorMeaning(
+        Code.SERVICE_LIMIT_EXCEEDED, "Remove a member from the pool, declare another pool, or request a quota increase."
+    ),
+    "ASSOCIATIONS_PER_REGISTRATION": ErrorMeaning(
+        Code.SERVICE_LIMIT_EXCEEDED,
+        "This registration has reached its limit of associations. Use another registration.",
+    ),
+    "KEYWORDS_PER_PHONE_NUMBER": ErrorMeaning(
+        Code.SERVICE_LIMIT_EXCEEDED, "Declare fewer OptionalKeywords, then redeploy the stack."
+    ),
+    "KEYWORDS_PER_POOL": ErrorMeaning(
+        Code.SERVICE_LIMIT_EXCEEDED, "Delete keywords of the pool, then redeploy the stack."
+    ),
+    "TAGS_PER_RESOURCE": ErrorMeaning(
+        Code.SERVICE_LIMIT_EXCEEDED, "Declare fewer Tags. The provider's own tags also count."
+    ),
     # AccessDeniedException (enum AccessDeniedExceptionReason)
     "INSUFFICIENT_ACCOUNT_REPUTATION": ErrorMeaning(
         Code.ACCESS_DENIED, "Contact AWS Support about the reputation of this account."
@@ -125,23 +224,35 @@ BY_REASON: Mapping[str, ErrorMeaning] = {
     "ACCOUNT_DISABLED": ErrorMeaning(Code.ACCESS_DENIED, "Contact AWS Support to enable this account."),
 }
 
+_CORRECT = "Correct the property that the message names, then redeploy the stack."
+_ALLOW = "Allow this action in the provider's role, its permissions boundary and the policies of the account."
+_CREDENTIALS = (
+    "Check that the provider's role exists and that the Region is enabled for the account, then redeploy the stack."
+)
+_IN_PROGRESS = "Another operation uses the resource. Wait until it ends, then redeploy the stack."
+_RESOLVE = "Resolve the conflict that the message names, then redeploy the stack."
+
 BY_CODE: Mapping[str, ErrorMeaning] = {
-    "ValidationException": ErrorMeaning(Code.INVALID_REQUEST),
-    "InvalidParameterException": ErrorMeaning(Code.INVALID_REQUEST),
-    "InvalidRequestException": ErrorMeaning(Code.INVALID_REQUEST),
-    "AccessDeniedException": ErrorMeaning(
-        Code.ACCESS_DENIED,
-        "Allow this action in the provider's role, its permissions boundary and the policies of the account.",
+    "ValidationException": ErrorMeaning(Code.INVALID_REQUEST, _CORRECT),
+    "InvalidParameterException": ErrorMeaning(Code.INVALID_REQUEST, _CORRECT),
+    "InvalidRequestException": ErrorMeaning(Code.INVALID_REQUEST, _CORRECT),
+    "AccessDeniedException": ErrorMeaning(Code.ACCESS_DENIED, _ALLOW),
+    "AccessDenied": ErrorMeaning(Code.ACCESS_DENIED, _ALLOW),
+    "NotAuthorized": ErrorMeaning(Code.ACCESS_DENIED, _ALLOW),
+    "OptInRequired": ErrorMeaning(Code.ACCESS_DENIED, "Enable the service or the Region for the account."),
+    "UnrecognizedClientException": ErrorMeaning(Code.ACCESS_DENIED, _CREDENTIALS),
+    "ExpiredTokenException": ErrorMeaning(Code.ACCESS_DENIED, _CREDENTIALS),
+    "ResourceNotFoundException": ErrorMeaning(
+        Code.NOT_FOUND,
+        "Check that what the message names exists in this account and Region, and correct the property that refers to it.",
     ),
-    "AccessDenied": ErrorMeaning(Code.ACCESS_DENIED, "Allow this action in the provider's role."),
-    "UnrecognizedClientException": ErrorMeaning(Code.ACCESS_DENIED),
-    "ExpiredTokenException": ErrorMeaning(Code.ACCESS_DENIED),
-    "ResourceNotFoundException": ErrorMeaning(Code.NOT_FOUND),
     # Concurrent operations on one resource (pinpoint-sms-voice-v2, ConflictException without Reason).
-    "ConflictException": ErrorMeaning(Code.RESOURCE_CONFLICT, retryable=True),
-    "ResourceInUseException": ErrorMeaning(Code.RESOURCE_CONFLICT, retryable=True),
-    "ResourceConflictException": ErrorMeaning(Code.RESOURCE_CONFLICT, retryable=True),
-    "IdempotencyException": ErrorMeaning(Code.RESOURCE_CONFLICT),
+    "ConflictException": ErrorMeaning(Code.RESOURCE_CONFLICT, _IN_PROGRESS, retryable=True),
+    "ResourceInUseException": ErrorMeaning(Code.RESOURCE_CONFLICT, _IN_PROGRESS, retryable=True),
+    "ResourceConflictException": ErrorMeaning(Code.RESOURCE_CONFLICT, _IN_PROGRESS, retryable=True),
+    "IdempotencyException": ErrorMeaning(
+        Code.RESOURCE_CONFLICT, "Redeploy the stack. Each deployment uses a new token."
+    ),
     "ServiceQuotaExceededException": ErrorMeaning(
         Code.SERVICE_LIMIT_EXCEEDED, "Request a quota increase in Service Quotas."
     ),
@@ -152,6 +263,14 @@ BY_CODE: Mapping[str, ErrorMeaning] = {
         "the last 180 days also count against the quota.",
     ),
 }
+
+THROTTLED = (
+    "Redeploy the stack. If this happens often, increase ServiceTimeout, or declare fewer resources per deployment."
+)
+INTERNAL_ERROR = "Check the AWS Health Dashboard for this service. When it has recovered, redeploy the stack."
+UNREACHABLE = "Check that the provider's functions can reach this service: VPC, endpoints, proxy and DNS. Then redeploy the stack."
+STATE_TABLE = "Check that the provider's state table exists and is not throttled, and that the provider's roles allow its use. Then redeploy the stack."
+"""Remedies for errors after which the request is retried."""
 
 # Source: botocore.retries.standard, ThrottledRetryableChecker. It also lists LimitExceededException, which is a quota.
 _THROTTLES = frozenset(
@@ -194,14 +313,16 @@ def from_client_error(error: ClientError | BotoCoreError, operation: str) -> Tel
         )
     if isinstance(error, NoCredentialsError):
         return UnknownOutcomeError(
-            f"{operation} was not sent: the function has no credentials.", error_code=Code.ACCESS_DENIED
+            f"{operation} was not sent: the function has no credentials.",
+            error_code=Code.ACCESS_DENIED,
+            remedy=_CREDENTIALS,
         )
     if isinstance(error, (EndpointConnectionError, ConnectTimeoutError)):
-        return UnknownOutcomeError(f"{operation} could not connect to the service.", error_code=Code.NETWORK_FAILURE)
+        cause = f"{operation} could not connect to the service."
+        return UnknownOutcomeError(cause, error_code=Code.NETWORK_FAILURE, remedy=UNREACHABLE)
     # Only the class: the text of a connection error may hold a whole request.
-    return UnknownOutcomeError(
-        f"{operation} received no response ({type(error).__name__}).", error_code=Code.NETWORK_FAILURE
-    )
+    cause = f"{operation} received no response ({type(error).__name__})."
+    return UnknownOutcomeError(cause, error_code=Code.NETWORK_FAILURE, remedy=UNREACHABLE)
 
 
 def _from_response(error: ClientError, operation: str) -> TelephonyError:
@@ -210,23 +331,27 @@ def _from_response(error: ClientError, operation: str) -> TelephonyError:
     reason = str(error.response.get("Reason") or "")
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if code in _THROTTLES or (status == _TOO_MANY_REQUESTS and code not in BY_CODE):
-        return ThrottledError(f"{operation} was throttled.")
+        return ThrottledError(f"{operation} was throttled.", THROTTLED)
     meaning = BY_REASON.get(reason) or BY_CODE.get(code)
     refused = _BAD_REQUEST <= status < _INTERNAL_SERVER_ERROR and status != _REQUEST_TIMEOUT
     if code in _INTERNAL_ERRORS or not (refused or (meaning is not None and not status)):
         return UnknownOutcomeError(
             f"{operation} failed with an internal error of the service ({code or status}).",
             error_code=Code.SERVICE_INTERNAL_ERROR,
+            remedy=INTERNAL_ERROR,
         )
-    meaning = meaning or ErrorMeaning(Code.INVALID_REQUEST)
+    meaning = meaning or ErrorMeaning(Code.INVALID_REQUEST, _CORRECT)
     if code == "ConflictException" and reason and reason not in BY_REASON:
-        meaning = ErrorMeaning(Code.RESOURCE_CONFLICT)
+        meaning = ErrorMeaning(Code.RESOURCE_CONFLICT, _RESOLVE)
     kind: type[HandlerError] = RetryableError if meaning.retryable else HandlerError
     if meaning.error_code is Code.NOT_FOUND:
         kind = NotFoundError
     # CloudFormation has no error code for a stack that does not exist.
     if code == "ValidationError" and "does not exist" in message:
-        kind, meaning = NotFoundError, ErrorMeaning(Code.NOT_FOUND)
+        kind, meaning = (
+            NotFoundError,
+            ErrorMeaning(Code.NOT_FOUND, "Check that the stack exists in this account and Region."),
+        )
     # Connect has no error code for a number that another caller claimed first (terraform-provider-aws#45572).
     if operation == "ClaimPhoneNumber" and "not available" in message.lower():
         kind, meaning = NumberUnavailableError, ErrorMeaning(Code.RESOURCE_CONFLICT)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from telephony import clock
 from telephony.aws import clients
-from telephony.aws.errors import CALL_ERRORS
+from telephony.aws.errors import CALL_ERRORS, STATE_TABLE
 from telephony.errors import UnknownOutcomeError
 from telephony.settings import settings
 
@@ -110,8 +110,8 @@ def _write(operation: str, failed: list[Item] | None = None, /, **parameters: An
         except clients.dynamodb().exceptions.TransactionConflictException:
             wait_for_conflict(attempt)
         except CALL_ERRORS as error:
-            raise _unavailable(error) from None
-    raise UnknownOutcomeError("The state table is unavailable (TransactionConflictException).")
+            raise unavailable(error) from None
+    raise UnknownOutcomeError("The state table is unavailable (TransactionConflictException).", remedy=STATE_TABLE)
 
 
 def wait_for_conflict(attempt: int) -> None:
@@ -164,10 +164,10 @@ def transact_write(*writes: TransactWriteItemTypeDef) -> Mapping[int, str]:
         codes = [reason.get("Code", "None") for reason in error.response.get("CancellationReasons", [])]
         failed = {position: code for position, code in enumerate(codes) if code != "None"}
         if not failed or not set(failed.values()) <= {"ConditionalCheckFailed", CONFLICT}:
-            raise _unavailable(error) from None
+            raise unavailable(error) from None
         return failed
     except CALL_ERRORS as error:
-        raise _unavailable(error) from None
+        raise unavailable(error) from None
     return {}
 
 
@@ -186,17 +186,17 @@ def _call(operation: str, **parameters: Any) -> Any:
     try:
         return getattr(clients.dynamodb(), operation)(TableName=settings().state_table, **parameters)
     except CALL_ERRORS as error:
-        raise _unavailable(error) from None
+        raise unavailable(error) from None
 
 
 def _call_batch(requested: Mapping[str, Any]) -> Any:
     try:
         return clients.dynamodb().batch_get_item(RequestItems=requested)
     except CALL_ERRORS as error:
-        raise _unavailable(error) from None
+        raise unavailable(error) from None
 
 
-def _unavailable(error: Exception) -> UnknownOutcomeError:
+def unavailable(error: BaseException) -> UnknownOutcomeError:
     """Every error of the table stops the request: without the table nothing may be purchased or answered."""
     code = getattr(error, "response", {}).get("Error", {}).get("Code") or type(error).__name__
-    return UnknownOutcomeError(f"The state table is unavailable ({code}).")
+    return UnknownOutcomeError(f"The state table is unavailable ({code}).", remedy=STATE_TABLE)

@@ -25,7 +25,7 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 )
 
 from telephony import clock, reasons
-from telephony.aws import clients
+from telephony.aws import clients, state_table
 from telephony.cloudformation.response import Outcome
 from telephony.errors import HandlerError, UnknownOutcomeError
 from telephony.lifecycle.invocation import Backoff, Invocation
@@ -52,16 +52,14 @@ def execute_once(invocation: Invocation, operation: Operation) -> Outcome:
     while True:
         try:
             return _cached(invocation, operation)
-        except IdempotencyAlreadyInProgressError:
+        # The state is inconsistent if the record expired between two reads.
+        except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError):
             if not invocation.wait(backoff):
                 raise UnknownOutcomeError("Another invocation of this request is still in progress.") from None
-        except IdempotencyInconsistentStateError:
-            continue  # The record expired between two reads.
         except IdempotencyPersistenceLayerError as error:
             if isinstance(error.__cause__, clients.dynamodb().exceptions.ConditionalCheckFailedException):
                 continue  # Another invocation has written its outcome, which is the response.
-            cause = type(error.__cause__ or error).__name__
-            raise UnknownOutcomeError(f"The state table is unavailable ({cause}).") from None
+            raise state_table.unavailable(error.__cause__ or error) from None
 
 
 class _WriteOnceLayer(DynamoDBPersistenceLayer):
@@ -185,9 +183,8 @@ def _execute(invocation: Invocation, operation: Operation) -> Outcome:
     except UnknownOutcomeError as error:
         if not invocation.final:
             raise
-        unknown = reasons.STILL_UNKNOWN.failure(cause=error.cause)
         created = error.physical_id if request.request_type == "Create" else None
-        return Outcome("FAILED", created or default_id, reason=f"{error.error_code}: {unknown.cause} {unknown.remedy}")
+        return Outcome("FAILED", created or default_id, reason=str(reasons.STILL_UNKNOWN.after(error)))
     if observed is None:
         return Outcome("SUCCESS", default_id)
     return Outcome("SUCCESS", observed.physical_id, data=observed.attributes)

@@ -72,7 +72,7 @@ def handle(
         extra = {"error": error.error_code, "cause": str(error), "seconds": round(due_at - clock.now(), 1)}
         logger.info("Request will be continued", extra=extra)
         count("RequestsContinued", **dimensions)
-        _save(invocation, due_at, error.cause)
+        _save(invocation, due_at, error)
         return due_at
     finally:
         logger.remove_keys(["physical_resource_id"])
@@ -102,7 +102,7 @@ def _start(request: Request, saved: Progress, ends_at: float, received_at: float
         received_at=received_at or round(now, 3),
         continued=received_at is not None,
         noticed=dict(saved.noticed),
-        last_cause=saved.cause,
+        last_error=saved.error,
         earlier_defects=saved.defects,
     )
     share = _CONTINUED_REQUEST_WAITS if invocation.continued else _NEW_REQUEST_WAITS
@@ -131,7 +131,7 @@ def _answer(invocation: Invocation, *, known_version: bool) -> tuple[str, bytes]
         half_margin = (invocation.service_deadline - invocation.respond_by) / 2
         if clock.now() + settings().retry_delay < invocation.respond_by + half_margin:
             raise
-        error = reasons.STILL_UNKNOWN.failure(cause=unknown.cause)
+        error = reasons.STILL_UNKNOWN.after(unknown)
     except Exception as defect:  # noqa: BLE001 - every request is answered
         error = invocation.defect(defect)
     if not isinstance(error, HandlerError):
@@ -149,18 +149,18 @@ def _load(request: Request) -> Progress | None:
         return None
 
 
-def _save(invocation: Invocation, due_at: float, cause: str) -> None:
+def _save(invocation: Invocation, due_at: float, error: UnknownOutcomeError) -> None:
     saved = Progress(
         due_at=due_at,
         slots=rate_limiter.unused_slots(),
         noticed=invocation.noticed,
         defects=invocation.defects,
-        cause=cause,
+        error=error,
     )
     try:
         progress.save(invocation.request, saved)
-    except UnknownOutcomeError as error:  # The request starts without it, and waits longer than necessary.
-        logger.warning("Could not save the progress of the request", extra={"cause": str(error)})
+    except UnknownOutcomeError as unsaved:  # The request starts without it, and waits longer than necessary.
+        logger.warning("Could not save the progress of the request", extra={"cause": str(unsaved)})
 
 
 def _return_unused(request: Request, saved: Progress | None) -> None:

@@ -21,6 +21,7 @@ from telephony.errors import (
     ThrottledError,
     UnknownOutcomeError,
 )
+from telephony.lifecycle.progress import Progress
 from telephony.model.tags import Owner
 from telephony.observability import count, log_defect
 from telephony.settings import settings
@@ -154,7 +155,7 @@ class Invocation(Retrier):
     key: str = attrs.field(factory=lambda: uuid.uuid4().hex)
     """Identifies this invocation as the holder of a lease."""
     noticed: dict[str, float] = attrs.field(factory=dict)
-    last_cause: str = ""
+    last_error: UnknownOutcomeError = attrs.field(factory=lambda: Progress().error)
     """What prevented the last invocation from completing the request."""
     earlier_defects: int = 0
     """Unexpected exceptions of earlier invocations."""
@@ -228,7 +229,8 @@ class Invocation(Retrier):
         failure = reasons.DEFECT.failure(error=type(error).__name__)
         if self.defects >= _MAX_DEFECTS or self.must_respond:
             return failure
-        return UnknownOutcomeError(failure.cause, at=clock.now() + settings().retry_delay * _MAX_DELAY_FACTOR)
+        at = clock.now() + settings().retry_delay * _MAX_DELAY_FACTOR
+        return UnknownOutcomeError(failure.cause, remedy=failure.remedy, at=at)
 
     def deferred(self, error: DeferredError) -> HandlerError | DeferredError:
         """Return what to raise for a deferred call: a failure if no later invocation can make it in time."""
@@ -238,11 +240,13 @@ class Invocation(Retrier):
 
     def throttled(self, error: ThrottledError) -> HandlerError | UnknownOutcomeError:
         """Return a failure if the response is due, else the error."""
-        return reasons.THROTTLED.failure(cause=error.cause) if self.must_respond else error
+        return reasons.STILL_UNKNOWN.after(error) if self.must_respond else error
 
     def timed_out(self, failure: HandlerError) -> HandlerError | UnknownOutcomeError:
         """Return what to raise when this invocation can't wait: the failure if the response is due, else an error."""
-        return failure if self.must_respond else UnknownOutcomeError(failure.cause, error_code=failure.error_code)
+        if self.must_respond:
+            return failure
+        return UnknownOutcomeError(failure.cause, error_code=failure.error_code, remedy=failure.remedy)
 
 
 class Backoff:

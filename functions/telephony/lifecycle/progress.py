@@ -16,6 +16,7 @@ import attrs
 from telephony.aws import rate_limiter, state_table
 from telephony.cloudformation.request import Request
 from telephony.data import data
+from telephony.errors import HandlerErrorCode, UnknownOutcomeError
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -36,7 +37,7 @@ class Progress:
     """When conditions that the request waits for were first seen."""
     defects: int = 0
     """Unexpected exceptions."""
-    cause: str = ""
+    error: UnknownOutcomeError = attrs.field(factory=lambda: _error(None))
     """What prevented the last step, without declared values."""
 
 
@@ -49,13 +50,14 @@ def load(request: Request) -> Progress:
 def save(request: Request, progress: Progress) -> None:
     """Save the progress of a request that will be continued. Raises UnknownOutcomeError if that fails."""
     slots = {name: {"L": [state_table.number(at) for at in times]} for name, times in progress.slots.items() if times}
+    error = progress.error
     item: dict[str, Any] = {
         **_key(_resource(request), request.request_id, request.time),
         "due_at": state_table.number(progress.due_at),
         "slots": {"M": slots},
         "noticed": {"M": {name: state_table.number(at) for name, at in progress.noticed.items()}},
         "defects": state_table.number(progress.defects),
-        "cause": {"S": progress.cause},
+        "error": {"M": {"cause": {"S": error.cause}, "code": {"S": error.error_code}, "remedy": {"S": error.remedy}}},
         "expiration": state_table.number(int(progress.due_at) + _EXPIRES_AFTER),
     }
     state_table.replace(item)
@@ -98,5 +100,12 @@ def _progress(item: Mapping[str, Any]) -> Progress:
         slots={name: [float(at["N"]) for at in times["L"]] for name, times in slots.items()},
         noticed={name: float(at["N"]) for name, at in noticed.items()},
         defects=int(item.get("defects", {}).get("N", 0)),
-        cause=item.get("cause", {}).get("S", ""),
+        error=_error(item.get("error", {}).get("M")),
     )
+
+
+def _error(saved: Mapping[str, Any] | None) -> UnknownOutcomeError:
+    if saved is None:
+        return UnknownOutcomeError("It left no cause, such as an invocation that ran out of time.")
+    code = HandlerErrorCode(saved["code"]["S"])
+    return UnknownOutcomeError(saved["cause"]["S"], error_code=code, remedy=saved["remedy"]["S"])

@@ -143,8 +143,7 @@ class Purchaser:
             return self._purchased(found)
         if self.invocation.final:
             unknown = self.unknown_since is not None
-            refused = reasons.RESULT_UNKNOWN if unknown else reasons.NOT_REQUESTED
-            raise self._close(refused.failure(noun=self.resource.display_name, cause=_last_cause(self.invocation)))
+            raise self._close(self._result_unknown() if unknown else _not_requested(self.invocation, self.resource))
         if not self.leased:
             self._acquire_lease()
         self.leased = False
@@ -192,10 +191,11 @@ class Purchaser:
         self.attempted = True
         try:
             return self.resource.acquire(self.desired, self.record.identity)
-        except ThrottledError:
+        except ThrottledError as throttled:
             self.attempts -= 1
             self.attempted = False
-            self._wait(f"Requests for a {self.resource.display_name} are throttled in this account.")
+            if not self.invocation.wait(self.backoff):
+                self._stop(self.invocation.throttled(throttled))
         except UnknownOutcomeError as error:
             if isinstance(error, DeferredError) and self.calls[0] in error.calls:
                 self.attempted = False
@@ -282,14 +282,21 @@ class Purchaser:
     def _check_deadline(self) -> None:
         """Start no attempt after the deadline."""
         if clock.now() > self.invocation.call_deadline:
-            self._stop("There was no time left for the purchase.")
+            self._stop(self._out_of_time("There was no time left for the purchase."))
 
     def _wait(self, cause: str) -> None:
         if not self.invocation.wait(self.backoff):
-            self._stop(cause)
+            self._stop(self._out_of_time(cause))
 
-    def _stop(self, cause: str) -> NoReturn:
+    def _out_of_time(self, cause: str) -> HandlerError | UnknownOutcomeError:
         error = self.invocation.timed_out(reasons.OUT_OF_TIME.failure(cause=cause))
+        unknown = isinstance(error, HandlerError) and self.unknown_since is not None
+        return self._result_unknown() if unknown else error
+
+    def _result_unknown(self) -> HandlerError:
+        return reasons.RESULT_UNKNOWN.failure(noun=self.resource.display_name)
+
+    def _stop(self, error: HandlerError | UnknownOutcomeError) -> NoReturn:
         holds_lease = self.record.lease_owner == self.invocation.key
         raise self._close(error) if isinstance(error, HandlerError) and holds_lease else error
 
@@ -314,9 +321,9 @@ def purchase(
         opened_at=clock.now(),
         deadline=invocation.service_deadline,
     )
-    refused = reasons.NOT_REQUESTED if invocation.final else reasons.SUPERSEDED
-    values = {"noun": resource.display_name, "cause": _last_cause(invocation)}
-    error: HandlerError | UnknownOutcomeError = refused.failure(**values)
+    error: HandlerError | UnknownOutcomeError = reasons.SUPERSEDED.failure(noun=resource.display_name)
+    if invocation.final:
+        error = _not_requested(invocation, resource)
     purchaser, opened = Purchaser(invocation, resource, desired, record), False
     if history is None and invocation.continued:
         history = ledger.history(key)
@@ -339,8 +346,8 @@ def purchase(
     return purchaser.run()
 
 
-def _last_cause(invocation: Invocation) -> str:
-    return invocation.last_cause or "It left no cause, such as an invocation that ran out of time."
+def _not_requested(invocation: Invocation, resource: Resource[Any]) -> HandlerError:
+    return reasons.NOT_REQUESTED.after(invocation.last_error, noun=resource.display_name)
 
 
 def _is_newest(invocation: Invocation, history: History) -> bool:

@@ -61,22 +61,27 @@ class SmsResource[P: Properties](Resource[P]):
 
     def release(self, physical_id: str, policy: ReleasePolicy) -> None:
         """Release it. If protection or a pool prevents that, remove the blocker first, if the policy allows it."""
-        with suppress(NotFoundError):
+        try:
+            self._call_release(physical_id)
+        except HandlerError as refused:
+            if refused.aws_reason == _NOT_ACTIVE and self.read(physical_id) is None:
+                return  # An earlier call has started the release.
+            if refused.aws_reason not in _RELEASE_BLOCKERS:
+                raise
             try:
-                self.call_release(physical_id)
-            except HandlerError as refused:
-                if refused.aws_reason == _NOT_ACTIVE and self.read(physical_id) is None:
-                    return  # An earlier call has started the release.
-                if refused.aws_reason not in _RELEASE_BLOCKERS:
-                    raise
-                try:
+                # Whether the resource itself does not exist, the next call shows.
+                with suppress(NotFoundError):
                     self._remove_release_blockers(physical_id, policy, refused)
-                    self.call_release(physical_id)
-                except HandlerError as still:
-                    if still is refused or still.aws_reason not in _RELEASE_BLOCKERS:
-                        raise
-                    # The service sees the removal with a delay.
-                    raise still.as_kind(RetryableError) from None
+                self._call_release(physical_id)
+            except HandlerError as still:
+                if still is refused or still.aws_reason not in _RELEASE_BLOCKERS:
+                    raise
+                # The service sees the removal with a delay.
+                raise still.as_kind(RetryableError) from None
+
+    def _call_release(self, physical_id: str) -> None:
+        with suppress(NotFoundError):
+            self.call_release(physical_id)
 
     def _remove_release_blockers(self, physical_id: str, policy: ReleasePolicy, refused: HandlerError) -> None:
         observed = self.read(physical_id)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Literal, Self
+from typing import Any, Self
 from urllib.parse import parse_qs
 from uuid import uuid4
 from xml.sax.saxutils import escape
@@ -25,7 +25,8 @@ _STACK_NAME = "[a-zA-Z][-a-zA-Z0-9]*|arn:[-a-zA-Z0-9:/._+]*"
 RESOURCE_TYPE, STACK_TYPE = "Custom::Resource", "AWS::CloudFormation::Stack"
 _CALLER = "arn:aws:sts::123456789012:assumed-role/provider/provider"
 
-Refusal = Literal["AccessDenied", "Throttling", "InternalFailure", "does not exist"]
+Refusal = str
+"""`does not exist`, or the code of an error."""
 Answer = tuple[int, str]
 
 
@@ -49,6 +50,7 @@ class _Refusal:
     times: float
     after: int
     action: str
+    status: int
 
     def applies(self, action: str) -> bool:
         """Count the call. Return True if it is to be refused."""
@@ -67,16 +69,21 @@ class _Refusals:
     def __init__(self) -> None:
         self._refusals: list[_Refusal] = []
 
-    def refuse(self, kind: Refusal, *, times: float = float("inf"), after: int = 0, action: str = "") -> None:
-        """Make the next calls fail, or those of one action, after the first `after` of them."""
-        self._refusals.append(_Refusal(kind, times, after, action))
+    def refuse(
+        self, kind: Refusal, *, times: float = float("inf"), after: int = 0, action: str = "", status: int = 400
+    ) -> None:
+        """Make the next calls fail, or those of one action, after the first `after` of them.
+
+        status: the HTTP status of an error without a message of its own.
+        """
+        self._refusals.append(_Refusal(kind, times, after, action, status))
 
     def allow(self) -> None:
         """End all refusals."""
         self._refusals.clear()
 
-    def refusal(self, action: str) -> Refusal | None:
-        return next((one.kind for one in list(self._refusals) if one.applies(action)), None)
+    def refusal(self, action: str) -> _Refusal | None:
+        return next((one for one in list(self._refusals) if one.applies(action)), None)
 
 
 class KnownStack(_Refusals):
@@ -237,11 +244,11 @@ class StacksApi(_Refusals, ThreadingHTTPServer):
             return _error("ValidationError", f"1 validation error detected: {problem} pattern: {_STACK_NAME}")
         stack = self._find(name)
         refusal = self.refusal(action) or (stack.refusal(action) if stack else None)
-        if refusal in _REFUSALS:
-            status, code, message = _REFUSALS[refusal]
-            return _error(code, message.format(action=action, name=name), status)
-        if stack is None or refusal:
+        if stack is None or (refusal and refusal.kind == "does not exist"):
             return _error("ValidationError", _NOT_FOUND[action].format(name))
+        if refusal:
+            status, code, message = _REFUSALS.get(refusal.kind, (refusal.status, refusal.kind, refusal.kind))
+            return _error(code, message.format(action=action, name=name), status)
         result = _ACTIONS[action](self, stack, asked)
         if isinstance(result, str):
             return _error("ValidationError", result)
@@ -305,7 +312,7 @@ _ACTIONS: dict[str, Callable[[StacksApi, KnownStack, dict[str, str]], dict[str, 
     "DescribeStackResources": StacksApi._describe_stack_resources,
     "ListStackResources": StacksApi._list_stack_resources,
 }
-_REFUSALS: dict[Refusal | None, tuple[int, str, str]] = {
+_REFUSALS: dict[Refusal, tuple[int, str, str]] = {
     # sst issue 3006
     "AccessDenied": (
         403,
