@@ -414,15 +414,10 @@ class LedgerMachine(RuleBasedStateMachine):
         due_at = FAR_FUTURE + self.clock
         progress.save(request, Progress(due_at=due_at, slots={"service.Operation": [due_at]}))
         key = _waiting(record)
-        self.others[key] = {
-            **state_table.key(*key),
-            "due_at": {"N": f"{due_at}"},
-            "slots": {"M": {"service.Operation": {"L": [{"N": f"{due_at}"}]}}},
-            "noticed": {"M": {}},
-            "defects": {"N": "0"},
-            "cause": {"S": ""},
-            "expiration": {"N": f"{due_at + 86_400}"},
-        }
+        item = state_table.get(state_table.key(*key))
+        assert item is not None
+        assert item["slots"] == {"M": {"service.Operation": {"L": [{"N": f"{due_at}"}]}}}
+        self.others[key] = item
 
     @_step(State.BOUGHT, unless=_ended)
     def complete(self, slot: int) -> None:
