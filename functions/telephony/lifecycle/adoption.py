@@ -12,6 +12,7 @@ from telephony.errors import HandlerError, UnknownOutcomeError
 from telephony.lifecycle import ledger
 from telephony.lifecycle.invocation import Backoff, Invocation
 from telephony.lifecycle.ledger import Holder, OpenResult, PurchaseRecord, PurchaseState
+from telephony.lifecycle.purchase import is_newest
 from telephony.model.adoption import MAX_TAGS
 from telephony.model.properties import Properties
 from telephony.model.resource import Observed, Resource
@@ -53,16 +54,16 @@ class _Adoption:
 
     def _open(self, observed: Observed) -> PurchaseRecord:
         """Write the record, unless the resource differs from the declaration or belongs to another one."""
-        backoff = Backoff()
+        backoff, again = Backoff(), False
         while True:
             former = self._check(observed)
             record = self._record(observed)
-            result = ledger.open_adoption(record, former)
-            if result is OpenResult.WRITTEN:
+            if ledger.open_adoption(record, former, again=again) is OpenResult.WRITTEN:
                 return record
             if (own := self._own()) is not None:
                 return own
-            if ledger.history(self.key).updated_at >= self.invocation.issued_at:
+            again = is_newest(self.invocation, ledger.history(self.key))
+            if not again:
                 raise self._failure(reasons.SUPERSEDED)
             if not self.invocation.wait(backoff):
                 raise UnknownOutcomeError(_BUSY)
@@ -97,8 +98,8 @@ class _Adoption:
         former = ledger.holder(observed.physical_id)
         owner = Owner.of(tags) if former is None else Owner(*former.resource.rsplit("|", 1))
         if owner is not None and self._holds(owner, former, observed):
-            values = {"logical_id": owner.logical_resource_id, "stack_id": owner.stack_id}
-            raise self._failure(reasons.HELD_BY_ANOTHER, id=observed.physical_id, **values)
+            names = {"logical_id": owner.logical_resource_id, "stack_id": owner.stack_id}
+            raise self._failure(reasons.HELD_BY_ANOTHER, id=observed.physical_id, **names)
         if clock.now() >= self.invocation.service_deadline:
             raise self._failure(reasons.TOO_LATE)
         return former

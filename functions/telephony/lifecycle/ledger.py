@@ -298,18 +298,20 @@ def holder(physical_id: str) -> Holder | None:
     return Holder(resource, purchase, None if found is None else _record(found))
 
 
-def open_adoption(record: PurchaseRecord, former: Holder | None) -> OpenResult:
+def open_adoption(record: PurchaseRecord, former: Holder | None, *, again: bool = False) -> OpenResult:
     """Write the record of an adoption, and that it holds the number.
 
-    former: what holds it now. The number does not belong to it any more: CloudFormation has retained it.
+    former: what holds it now. The number does not belong to it any more: CloudFormation has retained it. again: see
+    `open_purchase`.
     """
-    free, values = "attribute_not_exists(pk)", None
+    free = "attribute_not_exists(pk)"
+    values: dict[str, Any] = {}
     if former is not None:
         free = f"{free} OR (holder_of = :resource AND purchase = :purchase)"
         values = {":resource": {"S": former.resource}, ":purchase": {"S": former.purchase}}
     writes = [
         state_table.conditional_put(_item(record), "attribute_not_exists(pk)"),
-        _newest(record, again=False),
+        _newest(record, again=again),
         state_table.conditional_put(_holder(record), free, values),
     ]
     if former is not None and former.record is not None and former.record.state is not PurchaseState.CLOSED:
