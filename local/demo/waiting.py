@@ -72,5 +72,5 @@ def request_log(aws: LocalAws, stacks: Stacks, provider: str, name: str) -> list
 
 def _line(function: str, logged: dict[str, Any]) -> LogLine:
     details = {name: logged[name] for name in ("cause", "seconds", "status") if name in logged}
-    at = datetime.strptime(logged["timestamp"], "%Y-%m-%d %H:%M:%S,%f%z")
+    at = datetime.fromisoformat(logged["timestamp"])
     return LogLine(at, function, logged["message"], ", ".join(f"{name}: {value}" for name, value in details.items()))

@@ -202,6 +202,8 @@ class Purchaser:
                 raise
             self._notice_unknown()
             if self.attempts >= _MAX_ATTEMPTS:
+                if self.invocation.must_respond:
+                    self._stop(self._result_unknown())
                 raise
             self._wait("The result of the last purchase attempt is unknown.")
         except HandlerError as refused:
