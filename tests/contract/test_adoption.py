@@ -400,3 +400,25 @@ def test_delete_after_refused_tags_releases_nothing(harness: Harness, kind: Kind
 
     assert harness.ids() == [physical_id]
     assert update(harness, kind, physical_id, kind.properties)["Status"] == "FAILED"
+
+
+def test_delete_succeeds_if_the_tags_are_removed_already(harness: Harness, kind: Kind) -> None:
+    """IAM allows the call by the tag that it removes, so it denies the repetition of a call whose response was lost."""
+    stack, physical_id = adopted(harness, kind)
+    fault(harness, f"{kind.service}.UntagResource", "lose_answer")
+    fault(harness, f"{kind.service}.UntagResource", "error", times=99, **DENIED)
+
+    assert stack.delete() == "DELETE_COMPLETE", stack.reasons("Number")
+
+    assert harness.ids() == [physical_id]
+
+
+def test_delete_fails_if_the_tags_can_not_be_removed(harness: Harness, kind: Kind) -> None:
+    stack, physical_id = adopted(harness, kind)
+    fault(harness, f"{kind.service}.UntagResource", "error", times=99, **DENIED)
+
+    assert stack.delete() == "DELETE_FAILED"
+
+    harness.telecom.clear_faults()
+    assert stack.delete() == "DELETE_COMPLETE"
+    assert harness.ids() == [physical_id]

@@ -29,12 +29,13 @@ from tests.contract.iam.calls import PREFIXES, arn, authorizations, request
 from tests.contract.iam.evaluation import Request
 from tests.contract.iam.template import Principal, Template
 from tests.contract.steps import DENIED, GENERATED_ID, environment, fault
+from tests.contract.test_adoption import existing
 from tests.contract.test_sms_phone_number import ROLE, TOLL_FREE, TOPIC
 from tests.contract.test_sweep import RETAINED, interrupted_delete, late_purchase, later, run
 
 TYPES = resources.type_names()
 RELEASABLE: dict[str, Any] = {"OnDelete": {"LeavePools": True, "LiftDeletionProtection": True}}
-WIDEST = Template(TwoWayChannelRoleArns=ROLE, AllowSweepRelease="true")
+WIDEST = Template(TwoWayChannelRoleArns=ROLE, AllowSweepRelease="true", AllowAdoption="true")
 """The template with the parameters that allow most. The other parameters restrict nothing by default."""
 FUNCTIONS = {"provider": "ProviderRole", "continuation": "ContinuationRole", "sweep": "SweepRole"}
 """The role of each function, by its module in telephony.handlers."""
@@ -163,6 +164,8 @@ def _every_type(harness: Harness, kind: Kind) -> None:
     fault(harness, kind.releases, "lose_answer")
     assert harness.send("Delete", logical_id="Twice", physical_id=twice, **declared)["Status"] == "SUCCESS"
 
+    _adopt(harness, kind)
+
     # With an empty state table, the tags alone identify the owner.
     kept = harness.send("Create", **declared)["PhysicalResourceId"]
     assert harness.send("Delete", logical_id="Other", physical_id=kept, **declared)["Status"] == "SUCCESS"
@@ -172,7 +175,24 @@ def _every_type(harness: Harness, kind: Kind) -> None:
     assert harness.send("Delete", physical_id=kept, **declared)["Status"] == "SUCCESS"
 
 
+def _adopt(harness: Harness, kind: Kind, **settings: Any) -> None:
+    """Adopt a resource that was acquired by hand, change it, and leave it. settings: those that it has already."""
+    physical_id, declared = existing(harness, kind)
+    stack = harness.cloudformation.stack("adopts")
+    with environment(ALLOW_ADOPTION="true"):
+        _deploy(stack, template(declared, kind), "CREATE_COMPLETE")
+        changed = declared | kind.in_place | settings | {"Tags": [{"Key": "team", "Value": "billing"}]}
+        _deploy(stack, template(changed, kind), "UPDATE_COMPLETE")
+        _deploy(stack, template(changed | {"Tags": []}, kind), "UPDATE_COMPLETE")
+        _delete(stack)
+    if kind is SMS_SENDER_ID:
+        harness.sms.update_sender_id(SenderId="ACME", IsoCountryCode="GB", DeletionProtectionEnabled=False)
+    _release(harness, kind, physical_id)
+
+
 def _sms_phone_number(harness: Harness) -> None:
+    keywords = [{"Keyword": "JOIN", "Message": "Welcome.", "Action": "OPT_IN"}]
+    _adopt(harness, SMS_PHONE_NUMBER, OptionalKeywords=keywords)
     harness.sms.create_opt_out_list(OptOutListName="own")
     first, second = (_pool(harness, TOLL_FREE) for _ in range(2))
     stack = harness.cloudformation.stack("numbers")

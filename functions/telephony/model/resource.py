@@ -183,9 +183,9 @@ class Resource[P: Properties](abc.ABC):
         desired narrows the search. It is None on delete, where the declaration may have changed.
         """
 
-    @abc.abstractmethod
     def locate(self, desired: P) -> Observed | None:
-        """Read the existing resource that the declaration adopts. None if there is none."""
+        """Read the existing resource that the declaration adopts, or None. Called only if `Adopt` is declared."""
+        raise NotImplementedError
 
     @abc.abstractmethod
     def read(self, physical_id: str) -> Observed | None:
