@@ -348,6 +348,7 @@ def test_number_retained_by_its_own_stack_is_adopted_by_the_same_logical_id(harn
     assert stack.physical_ids["Number"] == physical_id
 
 
+@pytest.mark.shows("two resources adopt one number")
 def test_of_two_stacks_that_adopt_at_once_one_does(harness: Harness, kind: Kind) -> None:
     """Both have read that the number has no owner, before either writes."""
     physical_id, declared = existing(harness, kind)
@@ -380,6 +381,7 @@ def test_repeated_create_adopts_once(harness: Harness, kind: Kind) -> None:
     assert len([row for row in harness.purchases() if row["purchase_state"]["S"] == "READY"]) == 1
 
 
+@pytest.mark.shows("adoption interrupted")
 def test_adoption_is_completed_if_the_tags_could_not_be_set_at_first(harness: Harness, kind: Kind) -> None:
     physical_id, declared = existing(harness, kind)
     fault(harness, f"{kind.service}.TagResource", "error", times=2, code="InternalServerException", status=500)
@@ -402,6 +404,7 @@ def test_delete_after_refused_tags_releases_nothing(harness: Harness, kind: Kind
     assert update(harness, kind, physical_id, kind.properties)["Status"] == "FAILED"
 
 
+@pytest.mark.shows("adoption interrupted")
 def test_delete_succeeds_if_the_tags_are_removed_already(harness: Harness, kind: Kind) -> None:
     """IAM allows the call by the tag that it removes, so it denies the repetition of a call whose response was lost."""
     stack, physical_id = adopted(harness, kind)
