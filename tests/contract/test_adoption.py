@@ -425,3 +425,36 @@ def test_delete_fails_if_the_tags_can_not_be_removed(harness: Harness, kind: Kin
     harness.telecom.clear_faults()
     assert stack.delete() == "DELETE_COMPLETE"
     assert harness.ids() == [physical_id]
+
+
+def test_adoption_that_failed_can_be_repeated_without_a_delete(harness: Harness, kind: Kind) -> None:
+    physical_id, declared = existing(harness, kind)
+    fault(harness, f"{kind.service}.TagResource", "error", times=99, **DENIED)
+    assert_reason(send_create(harness, kind, properties=declared), "AccessDenied")
+    harness.telecom.clear_faults()
+    stack = harness.stacks.know(STACK_ID, "CREATE_IN_PROGRESS")
+    stack.add("Number", "CREATE_FAILED", "not-created:1")
+
+    assert create(harness, kind, properties=declared) == physical_id
+
+
+def test_resource_of_a_provider_with_another_table_is_refused(harness: Harness, kind: Kind) -> None:
+    physical_id, declared = existing(
+        harness, kind, **{"cfn-telephony:stack-id": OTHER_STACK, "cfn-telephony:logical-id": "Theirs"}
+    )
+    harness.stacks.know(OTHER_STACK, "UPDATE_COMPLETE", resources={"Theirs": (physical_id, "CREATE_COMPLETE")})
+
+    assert_reason(send_create(harness, kind, properties=declared), "AlreadyExists", OTHER_STACK)
+
+    assert OWN_TAG not in tags_of(harness, kind)
+
+
+def test_adoption_that_a_delete_has_overtaken_is_refused(harness: Harness, kind: Kind) -> None:
+    physical_id, declared = existing(harness, kind)
+    issued = time.time()
+    assert delete(harness, kind, GENERATED_ID, properties=declared, issued_at=issued + 60)["Status"] == "SUCCESS"
+
+    assert_reason(send_create(harness, kind, properties=declared, issued_at=issued), "ResourceConflict")
+
+    assert harness.ids() == [physical_id]
+    assert OWN_TAG not in tags_of(harness, kind)

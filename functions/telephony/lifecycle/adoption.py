@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 from telephony import clock, reasons
@@ -11,7 +12,7 @@ from telephony.cloudformation.stacks import Activity, Knowledge
 from telephony.errors import HandlerError, UnknownOutcomeError
 from telephony.lifecycle import ledger
 from telephony.lifecycle.invocation import Backoff, Invocation
-from telephony.lifecycle.ledger import Holder, OpenResult, PurchaseRecord, PurchaseState
+from telephony.lifecycle.ledger import Closed, Holder, OpenResult, PurchaseRecord, PurchaseState
 from telephony.lifecycle.purchase import is_newest
 from telephony.model.adoption import MAX_TAGS
 from telephony.model.properties import Properties
@@ -58,14 +59,16 @@ class _Adoption:
         while True:
             former = self._check(observed)
             record = self._record(observed)
-            if ledger.open_adoption(record, former, again=again) is OpenResult.WRITTEN:
+            opened = ledger.open_adoption(record, former, again=again)
+            if opened is OpenResult.WRITTEN:
                 return record
             if (own := self._own()) is not None:
                 return own
-            again = is_newest(self.invocation, ledger.history(self.key))
-            if not again:
-                raise self._failure(reasons.SUPERSEDED)
-            if not self.invocation.wait(backoff):
+            if opened is OpenResult.REFUSED:
+                if again or not is_newest(self.invocation, ledger.history(self.key)):
+                    raise self._failure(reasons.SUPERSEDED)
+                again = True  # Unless the number has another holder by now.
+            elif not self.invocation.wait(backoff):
                 raise UnknownOutcomeError(_BUSY)
 
     def _record(self, observed: Observed) -> PurchaseRecord:
@@ -96,30 +99,34 @@ class _Adoption:
             values = {"count": len(tags), "added": len(added), "maximum": MAX_TAGS}
             raise self._failure(reasons.NO_ROOM_FOR_TAGS, id=observed.physical_id, **values)
         former = ledger.holder(observed.physical_id)
-        owner = Owner.of(tags) if former is None else Owner(*former.resource.rsplit("|", 1))
-        if owner is not None and self._holds(owner, former, observed):
+        if (owner := self._owner(former, tags, observed)) is not None:
             names = {"logical_id": owner.logical_resource_id, "stack_id": owner.stack_id}
             raise self._failure(reasons.HELD_BY_ANOTHER, id=observed.physical_id, **names)
         if clock.now() >= self.invocation.service_deadline:
             raise self._failure(reasons.TOO_LATE)
         return former
 
-    def _holds(self, owner: Owner, former: Holder | None, observed: Observed) -> bool:
+    def _owner(self, former: Holder | None, tags: Mapping[str, str], observed: Observed) -> Owner | None:
+        """Return the resource that may still use what is to be adopted, or None."""
         record = None if former is None else former.record
-        if former is not None and (record is None or record.state is PurchaseState.CLOSED):
-            return False
-        if record is not None and record.state is not PurchaseState.READY:
-            return True  # A request purchases or releases it.
-        return self._names(owner, observed, 0 if record is None else record.opened_at)
+        if record is not None and record.closed is Closed.RETAINED:
+            return None
+        if record is None or record.state is PurchaseState.CLOSED:
+            # The tags can be those of a provider with another state table.
+            owner, held, since = Owner.of(tags), False, 0.0
+        else:
+            # A request purchases or releases what is not READY.
+            owner, held, since = record.identity.owner, record.state is not PurchaseState.READY, record.opened_at
+        return owner if owner is not None and (held or self._names(owner, observed, since)) else None
 
     def _names(self, owner: Owner, observed: Observed, since: float) -> bool:
         """Return whether the owner's stack may still use the resource: it names it, or is in an operation."""
         own = self.invocation.request
         ids = (owner.stack_id, owner.logical_resource_id)
         if ids == (own.stack_id, own.logical_resource_id):
-            # This stack is in an operation. Its events show whether a policy retained the resource.
+            # This stack is in an operation. Its events show what became of the resource.
             known = self.invocation.retry(lambda: stacks.knowledge(*ids, observed.physical_id, since=since))
-            return known is not Knowledge.RETAINED
+            return known not in {Knowledge.RETAINED, Knowledge.NEVER_NAMED}
         activity = self.invocation.retry(lambda: stacks.activity(owner.stack_id))
         if activity is not Activity.AT_REST and owner.stack_id != own.stack_id:
             return activity is not Activity.DELETED
