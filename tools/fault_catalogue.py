@@ -354,6 +354,17 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
             "releases the number, however old it is.",
             ("*/create/kill*/retained-by-rollback", "*/delete/kill*/retained-after-timeout"),
         ),
+        "adoption interrupted": Fault(
+            "An invocation is killed, or a call fails, while a resource adopts an existing number or gives it up.",
+            "The record says that the number is adopted before the first tag is set. A retry sets the tags, and a "
+            "Delete removes them. No request, rollback or sweep releases the number or changes its settings.",
+            ("*-adopted/create/kill*/*", "*-adopted/delete/kill*/*"),
+        ),
+        "two resources adopt one number": Fault(
+            "Two Creates read at the same time that no resource holds the number.",
+            "The holder item is written in the same transaction as the record, on the condition that it is as it was "
+            "read. One Create is FAILED with AlreadyExists and changes nothing.",
+        ),
         "events or stacks not readable": Fault(
             "DescribeStacks or DescribeStackEvents is denied, throttled, fails or shows an old state; or the events do "
             "not reach back to the purchase.",

@@ -185,6 +185,37 @@ SENDER_ID_EXISTS = Reason(
     "The sender ID {sender_id} already exists in {country} and does not belong to this resource.",
     "Choose another SenderId, or release the existing one first.",
 )
+ADOPTION_NOT_ALLOWED = Reason(
+    Code.ACCESS_DENIED,
+    "This provider does not adopt existing resources. The {noun} was not changed.",
+    "Set the parameter AllowAdoption of the provider to true.",
+)
+NOTHING_TO_ADOPT = Reason(
+    Code.NOT_FOUND,
+    "The {noun} that Adopt names does not exist in this account and Region.",
+    "Correct Adopt, or remove it to purchase a new {noun}.",
+)
+ADOPTION_CONFLICT = Reason(
+    Code.NOT_UPDATABLE,
+    "The {noun} {id} was not adopted and not changed. It differs from the declaration: {changes}.",
+    "Declare its current settings, or omit them. A later update can change them.",
+)
+HELD_BY_ANOTHER = Reason(
+    Code.ALREADY_EXISTS,
+    "The {noun} {id} was not adopted and not changed. It belongs to the resource {logical_id} of the stack {stack_id}.",
+    "Remove it from that stack with DeletionPolicy: Retain, then adopt it in a later deployment.",
+)
+NO_ROOM_FOR_TAGS = Reason(
+    Code.SERVICE_LIMIT_EXCEEDED,
+    "The {noun} {id} was not adopted and not changed. It has {count} tags, and the provider adds {added}. {maximum} are "
+    "allowed.",
+    "Remove tags from it.",
+)
+ADOPT_IN_UPDATE = Reason(
+    Code.NOT_UPDATABLE,
+    "{changes} of {id} can't be changed in place, and Adopt applies on creation only.",
+    "Remove Adopt, or declare the {noun} to adopt with another logical ID.",
+)
 NONE_AVAILABLE = Reason(
     Code.NOT_FOUND,
     "No {type} number in {country}{prefix} is available for {target}.",

@@ -35,6 +35,8 @@ class Settings:
     """How long the account's listings must not show a number, before an attempt of unknown result counts as refused."""
     stack_status_period: float
     """How long a stack must be shown without an operation, before that is believed."""
+    allow_adoption: bool
+    """Whether existing numbers can be adopted."""
     account_id: str
     """The account of the provider."""
     stack_accounts: frozenset[str]
@@ -71,6 +73,7 @@ class Settings:
             retry_period=seconds("RETRY_PERIOD", 120),
             unknown_result_period=seconds("UNKNOWN_RESULT_PERIOD", 300),
             stack_status_period=seconds("STACK_STATUS_PERIOD", 10),
+            allow_adoption=os.environ.get("ALLOW_ADOPTION") == "true",
             account_id=os.environ["ACCOUNT_ID"],
             stack_accounts=_names(os.environ.get("STACK_ACCOUNTS", "")),
             response_margin=seconds("RESPONSE_MARGIN", 15),

@@ -29,12 +29,13 @@ from tests.contract.iam.calls import PREFIXES, arn, authorizations, request
 from tests.contract.iam.evaluation import Request
 from tests.contract.iam.template import Principal, Template
 from tests.contract.steps import DENIED, GENERATED_ID, environment, fault
+from tests.contract.test_adoption import existing
 from tests.contract.test_sms_phone_number import ROLE, TOLL_FREE, TOPIC
 from tests.contract.test_sweep import RETAINED, interrupted_delete, late_purchase, later, run
 
 TYPES = resources.type_names()
 RELEASABLE: dict[str, Any] = {"OnDelete": {"LeavePools": True, "LiftDeletionProtection": True}}
-WIDEST = Template(TwoWayChannelRoleArns=ROLE, AllowSweepRelease="true")
+WIDEST = Template(TwoWayChannelRoleArns=ROLE, AllowSweepRelease="true", AllowAdoption="true")
 """The template with the parameters that allow most. The other parameters restrict nothing by default."""
 FUNCTIONS = {"provider": "ProviderRole", "continuation": "ContinuationRole", "sweep": "SweepRole"}
 """The role of each function, by its module in telephony.handlers."""
@@ -172,7 +173,27 @@ def _every_type(harness: Harness, kind: Kind) -> None:
     assert harness.send("Delete", physical_id=kept, **declared)["Status"] == "SUCCESS"
 
 
+def _adopt(harness: Harness, kind: Kind, *updates: dict[str, Any]) -> None:
+    """Adopt a resource that was acquired by hand, change it, and leave it."""
+    physical_id, declared = existing(harness, kind)
+    stack = harness.cloudformation.stack("adopts")
+    with environment(ALLOW_ADOPTION="true"):
+        _deploy(stack, template(declared, kind), "CREATE_COMPLETE")
+        for changed in (kind.in_place, {"Tags": [{"Key": "team", "Value": "sms"}]}, {"Tags": []}, *updates):
+            declared = declared | changed
+            _deploy(stack, template(declared, kind), "UPDATE_COMPLETE")
+        _delete(stack)
+    if kind is SMS_SENDER_ID:
+        harness.sms.update_sender_id(SenderId="ACME", IsoCountryCode="GB", DeletionProtectionEnabled=False)
+    if "PoolId" not in declared:
+        _release(harness, kind, physical_id)
+
+
 def _sms_phone_number(harness: Harness) -> None:
+    keywords = [{"Keyword": "JOIN", "Message": "Welcome.", "Action": "OPT_IN"}]
+    pools = ({"PoolId": _pool(harness, SIMULATOR)} for _ in range(2))
+    settings = SMS_PHONE_NUMBER.properties | dict.fromkeys(SMS_PHONE_NUMBER.in_place, False)
+    _adopt(harness, SMS_PHONE_NUMBER, {"OptionalKeywords": keywords}, {"OptionalKeywords": []}, settings, *pools)
     harness.sms.create_opt_out_list(OptOutListName="own")
     first, second = (_pool(harness, TOLL_FREE) for _ in range(2))
     stack = harness.cloudformation.stack("numbers")
@@ -195,6 +216,7 @@ def _sms_phone_number(harness: Harness) -> None:
 
 
 def _sms_sender_id(harness: Harness) -> None:
+    _adopt(harness, SMS_SENDER_ID)
     stack = harness.cloudformation.stack("senders")
     declared = SMS_SENDER_ID.properties | SMS_SENDER_ID.in_place | RELEASABLE
     _deploy(stack, template(declared, SMS_SENDER_ID), "CREATE_COMPLETE")
@@ -204,6 +226,7 @@ def _sms_sender_id(harness: Harness) -> None:
 
 def _connect_phone_number(harness: Harness) -> None:
     kind = connect_phone_number(connect_instance(harness))
+    _adopt(harness, kind, {"TargetArn": connect_instance(harness)})
     stack = harness.cloudformation.stack("connect")
     _deploy(stack, template(kind.properties, kind), "CREATE_COMPLETE")
     instance = connect_instance(harness)

@@ -16,6 +16,7 @@ from tests.contract.test_sms_phone_number import ROLE as PASSED
 ROLES = [*FUNCTIONS.values()]
 PURCHASING = {"ProviderRole", "ContinuationRole"}
 OWN = {"cfn-telephony:managed-by": "cfn-telephony"}
+ADOPTED = {"cfn-telephony:managed-by": "cfn-telephony-adopted"}
 OTHER = {"cfn-telephony:managed-by": "another"}
 NUMBERS = [
     arn("sms-voice", "phone-number/phone-1"),
@@ -102,6 +103,25 @@ def test_number_keeps_its_ownership_tags(role: str, number: str) -> None:
     assert not allowed("TagResource", tag_keys("RequestTag", OTHER))
     assert not allowed("UntagResource", {"aws:TagKeys": ("team", "cfn-telephony:managed-by")})
     assert not allowed("UntagResource", {"aws:TagKeys": ("cfn-telephony:request-id",)})
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("number", NUMBERS)
+def test_adopted_number_can_be_changed_and_never_released(role: str, number: str) -> None:
+    adopted = changes(WIDEST.roles()[role], number, ADOPTED)
+
+    assert not [action for action in adopted if "Release" in action]
+    assert bool(adopted - {JOIN_POOL}) == (role in PURCHASING)
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("number", NUMBERS)
+def test_number_can_be_adopted_only_if_parameter_allows_it(role: str, number: str) -> None:
+    tag = f"{number.split(':')[2]}:TagResource"
+
+    assert (tag in changes(WIDEST.roles()[role], number, {}, ADOPTED)) == (role in PURCHASING)
+    assert tag not in changes(Template().roles()[role], number, {}, ADOPTED)
+    assert changes(Template().roles()[role], number, ADOPTED) <= {JOIN_POOL}
 
 
 @pytest.mark.parametrize("role", ROLES)

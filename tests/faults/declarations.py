@@ -34,6 +34,8 @@ class ScenarioContext:
     instance_arns: list[str]
     source_number: Callable[[int], str]
     """Returns the ARN of a number to import; the same one for the same index."""
+    existing_number: Callable[[], str]
+    """Returns the ARN of the number to adopt, which no request may change or release."""
 
 
 type Declare = Callable[[ScenarioContext], Properties]
@@ -52,6 +54,8 @@ class Variant:
     """`create` enables deletion protection, which prevents a replacement."""
     named: bool = False
     """The declaration contains the ID, which another stack can request after it is released."""
+    adopted: bool = False
+    """The resource exists already. It is created and deleted only."""
     type_name: str = ""
     """From the event file, as `properties`."""
     properties: str = ""
@@ -119,6 +123,15 @@ _PHONE_NUMBER = {
         },
         replace=lambda _: _CAPABILITIES,
         protected=True,
+    ),
+    "sms-phone-number-adopted": Variant(
+        create=lambda context: {
+            "Adopt": context.existing_number(),
+            "NumberType": "TOLL_FREE",
+            "NumberCapabilities": ["VOICE"],
+            "Tags": None,
+        },
+        adopted=True,
     ),
 }
 _PROTECTED = {"DeletionProtectionEnabled": True, "OnDelete": _LIFT_PROTECTION}

@@ -75,6 +75,8 @@ class RecordingServer(TelecomServer):
             """By physical ID."""
             self.violations: list[tuple[str, str]] = []
             self.checks_changes = True
+            self.adopted = set[str]()
+            """Physical IDs of numbers that existed before. Only ownership tags of them may change."""
             self.protected_by_hand = set[str]()
             """Physical IDs whose deletion protection nothing that is declared may disable."""
             self._settings = {physical_id: settings for physical_id, settings, _ in self._resources()}
@@ -116,10 +118,16 @@ class RecordingServer(TelecomServer):
         """Return the physical ID, the settings and the tags of everything that is held."""
         everything = self.held()
         return [
-            (form.format_map(held), {name: held.get(name) for name in _SETTINGS}, held["tags"])
+            (form.format_map(held), self._settings_of(form.format_map(held), held), held["tags"])
             for kind, form in _PHYSICAL_IDS.items()
             for held in everything[kind]
         ]
+
+    def _settings_of(self, physical_id: str, held: dict[str, Any]) -> dict[str, Any]:
+        settings = {name: held.get(name) for name in _SETTINGS}
+        if physical_id in self.adopted:
+            settings["tags"] = {key: tag for key, tag in held["tags"].items() if not key.startswith("cfn-telephony:")}
+        return settings
 
     def release_by_hand(self, physical_id: str) -> None:
         """Release a number as an operator does in the console."""
@@ -241,6 +249,17 @@ class EnvironmentServer:
             sms = telecom.world.store(pinpointsmsvoicev2_backends)[_ACCOUNT][_REGION]
             number = sms.request_phone_number({**request, "NumberType": "TOLL_FREE"})
             telecom._settings[number["PhoneNumberId"]] = {}
+        return str(number["PhoneNumberArn"])
+
+    def create_existing_number(self) -> str:
+        """Request a number as an operator does. Returns its ARN."""
+        request = {"IsoCountryCode": "US", "MessageType": "TRANSACTIONAL", "NumberCapabilities": ["VOICE"]}
+        telecom = self._telecom
+        with telecom._lock, world.entered(telecom.world):
+            sms = telecom.world.store(pinpointsmsvoicev2_backends)[_ACCOUNT][_REGION]
+            number = sms.request_phone_number({**request, "NumberType": "TOLL_FREE"})
+            telecom.adopted.add(number["PhoneNumberId"])
+        telecom.observe(by_hand=True)
         return str(number["PhoneNumberArn"])
 
     def create_response_url(self, stack_id: str, logical_id: str, request_id: str, issued_at: float) -> str:

@@ -59,6 +59,7 @@ _SETTINGS = {
     "POWERTOOLS_SERVICE_NAME": "cfn-telephony",
     "POWERTOOLS_LOG_LEVEL": "DEBUG",
     "ALLOW_SWEEP_RELEASE": "true",
+    "ALLOW_ADOPTION": "true",
     "CALL_RATES": "*=2",
 }
 _REAL_TIME_SETTINGS = {

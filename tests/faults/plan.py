@@ -76,6 +76,7 @@ def requests() -> list[RecordedRequest]:
         for name, variant in VARIANTS.items()
         if name in STANDARD or kind not in {"cleanup", "rollback"}
         if variant.replace or kind not in {"replace", "cleanup", "rollback"}
+        if not variant.adopted or kind in {"create", "delete"}
     ]
     return [*found, *_waiting_requests()]
 

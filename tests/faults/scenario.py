@@ -130,6 +130,7 @@ class ScenarioRunner:
             sender_id=f"S{self._begun}",
             instance_arns=self._instance_arns,
             source_number=functools.cache(lambda _: server.create_source_number()),
+            existing_number=functools.cache(server.create_existing_number),
         )
         return StackSimulation(Audit(self._environment, context.secret, mutation), variant, context, **more)
 

@@ -9,13 +9,13 @@ from telephony.aws import services
 from telephony.errors import HandlerError
 
 
-def read(resource_type: str, key: str, value: str) -> Mapping[str, Mapping[str, str]] | None:
-    """Return the tags of the resources of a type that have one tag, by ARN.
+def read(resource_type: str, key: str, *values: str) -> Mapping[str, Mapping[str, str]] | None:
+    """Return the tags of the resources of a type that have one tag with one of these values, by ARN.
 
     Returns None if the service does not know the type, or if it shows no resource of the type at all.
     """
     get = services.tagging().get_resources
-    filters = [{"Key": key, "Values": [value]}]
+    filters = [{"Key": key, "Values": [*values]}]
     listed = services.paginate(
         get,
         "ResourceTagMappingList",

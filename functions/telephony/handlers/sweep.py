@@ -26,7 +26,7 @@ from telephony.lifecycle.checks import Check, Finding
 from telephony.lifecycle.ledger import PurchaseKey
 from telephony.lifecycle.sweep_round import Round
 from telephony.model.resource import Resource
-from telephony.model.tags import MANAGED_BY, Owner
+from telephony.model.tags import ADOPTED, MANAGED_BY, Owner
 from telephony.observability import count, log_defect, logger, measure
 from telephony.settings import settings
 
@@ -130,7 +130,7 @@ class _Sweep:
         check = self._begin(self._list_seconds)
         try:
             listed = check.retry(lambda: list(resource.list_all()))
-            tags = check.retry(lambda: tag_index.read(resource.tagging_type, *MANAGED_BY))
+            tags = check.retry(lambda: tag_index.read(resource.tagging_type, *MANAGED_BY, ADOPTED))
             owners = {arn: Owner.of(each) for arn, each in (tags or {}).items()}
             held = ledger.holders(each.physical_id for each in listed if owners.get(each.arn) is None)
         except TelephonyError as error:

@@ -146,6 +146,8 @@ class Check(Retrier):
         self, resource: Resource[Any], record: PurchaseRecord, policy: ReleasePolicy = ALLOW_ALL
     ) -> Finding:
         owner = record.identity.owner
+        if record.adopted:
+            return Finding.NOT_REFERENCED
 
         def check() -> None:
             """Raise UnknownOutcomeError if a request has continued the purchase, or if one may name its number now."""

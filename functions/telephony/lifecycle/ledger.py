@@ -28,7 +28,7 @@ from telephony.data import data
 from telephony.errors import UnknownOutcomeError
 from telephony.lifecycle import progress
 from telephony.model.resource import Observed, Purchase
-from telephony.model.tags import TAG_PREFIX, Owner
+from telephony.model.tags import ADOPTED, MANAGED_BY, TAG_PREFIX, Owner
 from telephony.settings import settings
 
 if TYPE_CHECKING:
@@ -74,6 +74,8 @@ class Closed(StrEnum):
     """Released outside of the stack, or without the tags of the purchase: another owner may have the ID now."""
     RETAINED = "RETAINED"
     """CloudFormation retained the number because of a DeletionPolicy."""
+    ADOPTION_ENDED = "ADOPTION_ENDED"
+    """An adopted number was left in the account, without the ownership tags."""
 
 
 @data
@@ -109,6 +111,8 @@ class PurchaseRecord:
     arn: str | None = None
     claimed: bool = False
     """The service has reported the number as usable. A failure after that is one of a change."""
+    adopted: bool = False
+    """The number existed before. It is never released."""
     failed: bool = False
     """Its request failed or was rolled back, so that nothing blocks the release of its number."""
     protecting_until: float | None = None
@@ -143,6 +147,7 @@ class PurchaseRecord:
             opened_at=self.opened_at,
             attempt=self.attempt,
             candidate=self.candidate,
+            adopted=self.adopted,
             is_held_by_another=partial(_is_held_by_another, self),
         )
 
@@ -265,9 +270,68 @@ def open_purchase(
     visible here or sees the record. again: no purchase with the same RequestId can be continued, and no newer request
     was issued in the same second.
     """
+    put = state_table.conditional_put(_item(record), "attribute_not_exists(pk)")
+    failed = state_table.transact_write(
+        put, _newest(record, again=again), *([] if reservation is None else [reservation])
+    )
+    return _open_result(failed, {0, 1})
+
+
+@data
+class Holder:
+    """Which purchase holds a number."""
+
+    resource: str
+    purchase: str
+    """The sort key of the purchase."""
+    record: PurchaseRecord | None
+    """None if it has expired."""
+
+
+def holder(physical_id: str) -> Holder | None:
+    """Return what holds a number."""
+    item = state_table.get(state_table.key(f"{_HOLDER}{physical_id}", "holder"))
+    if item is None or "holder_of" not in item:
+        return None
+    resource, purchase = item["holder_of"]["S"], item["purchase"]["S"]
+    found = state_table.get(state_table.key(resource, purchase))
+    return Holder(resource, purchase, None if found is None else _record(found))
+
+
+def open_adoption(record: PurchaseRecord, former: Holder | None, *, again: bool = False) -> OpenResult:
+    """Write the record of an adoption, and that it holds the number.
+
+    former: what holds it now. The number does not belong to it any more: CloudFormation has retained it. again: see
+    `open_purchase`.
+    """
+    free = "attribute_not_exists(pk)"
+    values: dict[str, Any] = {}
+    if former is not None:
+        free = f"{free} OR (holder_of = :resource AND purchase = :purchase)"
+        values = {":resource": {"S": former.resource}, ":purchase": {"S": former.purchase}}
+    writes = [
+        state_table.conditional_put(_item(record), "attribute_not_exists(pk)"),
+        _newest(record, again=again),
+        state_table.conditional_put(_holder(record), free, values),
+    ]
+    if former is not None and former.record is not None and former.record.state is not PurchaseState.CLOSED:
+        writes.append(write_with(former.record, state=PurchaseState.CLOSED, closed=Closed.RETAINED))
+    return _open_result(state_table.transact_write(*writes), set(range(len(writes))))
+
+
+def _open_result(failed: Mapping[int, str], conditions: set[int]) -> OpenResult:
+    """conditions: the positions of the writes whose conditions refuse the transaction, unlike a busy item."""
+    if not failed:
+        return OpenResult.WRITTEN
+    refused = {position for position, code in failed.items() if code != state_table.CONFLICT}
+    return OpenResult.REFUSED if refused & conditions else OpenResult.BUSY
+
+
+def _newest(record: PurchaseRecord, *, again: bool) -> TransactWriteItemTypeDef:
+    """Return the write that makes a request the newest of its resource."""
     newer = "updated_at < :issued AND updated_by <> :request"
     same = "updated_at = :issued AND updated_by = :request"
-    newest = state_table.conditional_update(
+    return state_table.conditional_update(
         state_table.key(record.resource, _LATEST),
         f"SET updated_at = :issued, updated_by = :request, {_EXPIRES}",
         "(attribute_not_exists(deleted_at) OR deleted_at < :issued)"
@@ -275,12 +339,6 @@ def open_purchase(
         f" AND (attribute_not_exists(updated_at) OR {'updated_at <= :issued' if again else f'({newer}) OR ({same})'})",
         {**_expiration(), ":issued": state_table.number(record.issued_at), ":request": {"S": record.request_id}},
     )
-    put = state_table.conditional_put(_item(record), "attribute_not_exists(pk)")
-    failed = state_table.transact_write(put, newest, *([] if reservation is None else [reservation]))
-    if not failed:
-        return OpenResult.WRITTEN
-    refused = {position for position, code in failed.items() if code != state_table.CONFLICT}
-    return OpenResult.REFUSED if refused & {0, 1} else OpenResult.BUSY
 
 
 def with_lease(record: PurchaseRecord, owner: str) -> PurchaseRecord:
@@ -377,6 +435,7 @@ def record_of_tags(resource: str, resource_type: str, observed: Observed, tags: 
         state=PurchaseState.READY,
         physical_id=observed.physical_id,
         arn=observed.arn,
+        adopted=tags.get(MANAGED_BY[0]) == ADOPTED,
     )
 
 

@@ -24,6 +24,7 @@ from telephony.errors import (
     UnknownOutcomeError,
 )
 from telephony.lifecycle import ledger
+from telephony.lifecycle.adoption import adopt
 from telephony.lifecycle.invocation import Backoff, Invocation
 from telephony.lifecycle.ledger import Closed, History, PurchaseRecord, PurchaseState
 from telephony.lifecycle.purchase import purchase, read_existing
@@ -88,6 +89,8 @@ class _Operation:
         desired = self._desired()
         self._refuse_late_request()
         try:
+            if getattr(desired, "adopt", None):
+                return adopt(self.invocation, self.resource, desired)
             record, observed = purchase(self.invocation, self.resource, desired)
             return self._complete(desired, record, observed)
         except Exception as error:  # noqa: BLE001 - `_failure` returns the error to raise
@@ -123,6 +126,9 @@ class _Operation:
             return self._update_in_place(desired, current, observed)
         existing = self._existing_replacement(history, desired, current)
         if existing is None:
+            if getattr(desired, "adopt", None):
+                values = {"changes": ", ".join(map(str, changes)), "id": self.physical_id}
+                raise reasons.ADOPT_IN_UPDATE.failure(noun=self.resource.display_name, **values)
             self._check_replacement(desired, observed, changes)
             existing = purchase(self.invocation, self.resource, desired, history)
         record, replacement = existing

@@ -335,7 +335,7 @@ def purchase(
         if not opened and earlier is None:
             history = ledger.history(key)
             earlier = history.by_request(request.request_id, request.time)
-            if earlier is None and not invocation.final and _is_newest(invocation, history):
+            if earlier is None and not invocation.final and is_newest(invocation, history):
                 opened = purchaser.open(again=True)
     except (HandlerError, UnknownOutcomeError) as failure:
         error = failure
@@ -352,7 +352,7 @@ def _not_requested(invocation: Invocation, resource: Resource[Any]) -> HandlerEr
     return reasons.NOT_REQUESTED.after(invocation.last_error, noun=resource.display_name)
 
 
-def _is_newest(invocation: Invocation, history: History) -> bool:
+def is_newest(invocation: Invocation, history: History) -> bool:
     """Return whether no newer Create or Update was processed.
 
     Of two requests in the same second, the one that CloudFormation waits for is newer: the one of an operation that is

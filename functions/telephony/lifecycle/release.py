@@ -9,7 +9,7 @@ from typing import Any
 
 from telephony import clock, resources
 from telephony.aws import rate_limiter
-from telephony.errors import DeferredError, HandlerError, HandlerErrorCode, UnknownOutcomeError
+from telephony.errors import DeferredError, HandlerError, HandlerErrorCode, NotFoundError, UnknownOutcomeError
 from telephony.lifecycle import ledger
 from telephony.lifecycle.invocation import Backoff, Retrier
 from telephony.lifecycle.ledger import Closed, PurchaseRecord, PurchaseState
@@ -39,11 +39,13 @@ def release(
 ) -> None:
     """Release the number that a purchase holds, and close the purchase with `finish`.
 
+    An adopted number is never released: the ownership tags are removed, and it stays in the account.
+
     issued_at: when a Delete was issued. check: raises HandlerError if the release is not justified; it is called when
     the call is reserved, directly before the decision is written. A release that the service refuses returns to the
     state before. One that runs out of time remains RELEASING, and another request or the sweep can continue it.
     """
-    late = _reserve(retrier, resource)
+    late = None if record.adopted else _reserve(retrier, resource)
     check()
     record = record if record.state is PurchaseState.RELEASING else _decide(record, issued_at)
     if record.state is not PurchaseState.RELEASING:
@@ -57,6 +59,9 @@ def release(
         # Before every attempt: another owner can have the ID since the last one.
         gone = resource.reusable_ids and read_own_tags(retrier, resource, record, record.arn or "") is None
         if gone:
+            return
+        if record.adopted:
+            _remove_own_tags(resource, record)
             return
         try:
             resource.release(physical_id, policy)
@@ -72,8 +77,24 @@ def release(
         if failure.aws_code:
             ledger.write(record, state=record.releasing_from, releasing_from=None)
         raise
-    finish(record, Closed.GONE if gone else Closed.RELEASED)
-    logger.info("Released a number", extra={"physical_resource_id": physical_id, "gone": gone})
+    done = Closed.ADOPTION_ENDED if record.adopted else Closed.RELEASED
+    finish(record, Closed.GONE if gone else done)
+    message = "Left an adopted number in the account" if record.adopted else "Released a number"
+    logger.info(message, extra={"physical_resource_id": physical_id, "gone": gone})
+
+
+def _remove_own_tags(resource: Resource[Any], record: PurchaseRecord) -> None:
+    """End an adoption. A number that has no tags of the purchase, or does not exist, is a success."""
+    try:
+        resource.remove_tags(record.arn or "", record.identity.ownership_tags)
+    except NotFoundError:
+        return
+    except HandlerError as refused:
+        # IAM allows the call by the tag that it removes, so it denies a repetition.
+        observed = resource.read(record.physical_id or "")
+        owned = observed is not None and record.identity.matches(resource.read_tags(observed))
+        if owned or refused.error_code is not HandlerErrorCode.ACCESS_DENIED:
+            raise
 
 
 def _reserve(retrier: Retrier, resource: Resource[Any]) -> HandlerError | None:

@@ -20,7 +20,7 @@ import attrs
 
 from telephony.data import data
 from telephony.model.properties import Properties, Tag, fields, iter_declared, property_name
-from telephony.model.tags import MANAGED_BY, TAG_PREFIX, Owner
+from telephony.model.tags import ADOPTED, MANAGED_BY, TAG_PREFIX, Owner, tag_changes
 from telephony.model.validation import parse_lenient, shows_value
 
 _NAMESPACE = uuid.UUID("6d8b2f0e-5f6e-5b0c-9a44-3c0a8c1f7b52")
@@ -88,6 +88,8 @@ class Purchase:
     attempt: int
     candidate: str | None
     """Connect: the E.164 number to claim. It is recorded before the claim."""
+    adopted: bool = False
+    """The resource existed before, and is never released."""
     is_held_by_another: Callable[[str], bool] = lambda _: False
     """Returns whether another purchase holds a physical ID that is never used again, so that `find` can skip it."""
 
@@ -105,7 +107,7 @@ class Purchase:
     def ownership_tags(self) -> dict[str, str]:
         """The tags that identify the purchase. `find` uses them if the response was lost."""
         return {
-            MANAGED_BY[0]: MANAGED_BY[1],
+            MANAGED_BY[0]: ADOPTED if self.adopted else MANAGED_BY[1],
             f"{TAG_PREFIX}stack-id": self.owner.stack_id,
             f"{TAG_PREFIX}logical-id": self.owner.logical_resource_id,
             f"{TAG_PREFIX}request-id": self.request_id,
@@ -181,6 +183,10 @@ class Resource[P: Properties](abc.ABC):
         desired narrows the search. It is None on delete, where the declaration may have changed.
         """
 
+    def locate(self, desired: P) -> Observed | None:
+        """Read the existing resource that the declaration adopts, or None. Called only if `Adopt` is declared."""
+        raise NotImplementedError
+
     @abc.abstractmethod
     def read(self, physical_id: str) -> Observed | None:
         """Read the current state. None if the resource is deleted or being deleted."""
@@ -192,6 +198,23 @@ class Resource[P: Properties](abc.ABC):
     @abc.abstractmethod
     def read_tags(self, observed: Observed) -> Mapping[str, str]:
         """Return the tags. Makes a call only if `observed` does not contain them."""
+
+    @abc.abstractmethod
+    def add_tags(self, arn: str, tags: Mapping[str, str]) -> None:
+        """Set tags."""
+
+    @abc.abstractmethod
+    def remove_tags(self, arn: str, keys: Iterable[str]) -> None:
+        """Remove tags. Those that are not set are ignored."""
+
+    def conflicts(self, observed: Observed, desired: P) -> list[str]:
+        """Return what differs between an existing resource and its declaration, for a message."""
+        differing = [
+            *differences(observed, desired, create_only=True),
+            *differences(observed, desired, create_only=False),
+        ]
+        changed = desired.tags is not None and any(tag_changes(self.read_tags(observed), desired.tags))
+        return [*map(str, differing), *(["Tags"] if changed else [])]
 
     def read_tags_by_arn(self, arn: str) -> Mapping[str, str] | None:
         """Return the tags, or None if the resource does not exist. Called only if `reusable_ids` is True."""

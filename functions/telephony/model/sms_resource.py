@@ -55,9 +55,17 @@ class SmsResource[P: Properties](Resource[P]):
             return
         to_set, to_remove = tag_changes(self.read_tags(observed), desired)
         if to_set:
-            services.sms_voice().tag_resource(ResourceArn=observed.arn, Tags=api_tags(to_set))
+            self.add_tags(observed.arn, to_set)
         if to_remove:
-            services.sms_voice().untag_resource(ResourceArn=observed.arn, TagKeys=to_remove)
+            self.remove_tags(observed.arn, to_remove)
+
+    def add_tags(self, arn: str, tags: Mapping[str, str]) -> None:
+        """TagResource."""
+        services.sms_voice().tag_resource(ResourceArn=arn, Tags=api_tags(tags))
+
+    def remove_tags(self, arn: str, keys: Iterable[str]) -> None:
+        """UntagResource."""
+        services.sms_voice().untag_resource(ResourceArn=arn, TagKeys=list(keys))
 
     def release(self, physical_id: str, policy: ReleasePolicy) -> None:
         """Release it. If protection or a pool prevents that, remove the blocker first, if the policy allows it."""

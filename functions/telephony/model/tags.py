@@ -9,6 +9,8 @@ TAG_PREFIX = "cfn-telephony:"
 """Prefix of the ownership tags."""
 MANAGED_BY = (f"{TAG_PREFIX}managed-by", "cfn-telephony")
 """The tag of everything that this provider purchased."""
+ADOPTED = "cfn-telephony-adopted"
+"""The value of this tag on what the provider has adopted. It has no permission to release that."""
 
 
 @data

@@ -11,7 +11,7 @@ Source: Amazon Connect API Reference, "ClaimPhoneNumber", "ReleasePhoneNumber" a
 
 import copy
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 from typing import Any, ClassVar, Literal
@@ -20,6 +20,7 @@ from telephony import reasons, redaction
 from telephony.aws import services
 from telephony.data import data
 from telephony.errors import NotFoundError, NumberUnavailableError, TagsNotVisibleError
+from telephony.model.adoption import adopt_number_property
 from telephony.model.properties import Properties, Rule, country_code_property, prop
 from telephony.model.resource import Listed, Observed, Purchase, ReleasePolicy, Resource, Stability, differences, text
 from telephony.model.tags import TAG_PREFIX, tag_changes
@@ -45,9 +46,12 @@ class ConnectPhoneNumberProperties(Properties):
     rules = (
         Rule(
             "CountryCode",
-            "and Type are required unless PhoneNumber or SourcePhoneNumberArn is declared.",
+            "and Type are required unless PhoneNumber, SourcePhoneNumberArn or Adopt is declared.",
             lambda declared: (
-                all(name in declared and declared[name] is None for name in ("phone_number", "source_phone_number_arn"))
+                all(
+                    name in declared and declared[name] is None
+                    for name in ("phone_number", "source_phone_number_arn", "adopt")
+                )
                 and any(name in declared and declared[name] is None for name in ("country_code", "type"))
             ),
         ),
@@ -100,6 +104,7 @@ class ConnectPhoneNumberProperties(Properties):
         maximum=256,
     )
     description: str | None = prop("The description of the phone number.", maximum=500)
+    adopt: str | None = adopt_number_property(id_pattern + "|[-0-9a-f]{36}")
 
 
 class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
@@ -224,6 +229,27 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
             return None
         return _observed(response["ClaimedPhoneNumberSummary"])
 
+    def locate(self, desired: ConnectPhoneNumberProperties) -> Observed | None:
+        """DescribePhoneNumber, for a number in E.164 format after ListPhoneNumbersV2."""
+        reference = desired.adopt or ""
+        if not reference.startswith("+"):
+            return self.read(reference)
+        listed = services.paginate(
+            services.connect().list_phone_numbers_v2,
+            "ListPhoneNumbersSummaryList",
+            PhoneNumberPrefix=reference[:_MAX_PREFIX],
+        )
+        found = next((item for item in listed if item["PhoneNumber"] == reference), None)
+        return None if found is None else self.read(found["PhoneNumberArn"])
+
+    def add_tags(self, arn: str, tags: Mapping[str, str]) -> None:
+        """TagResource."""
+        services.connect().tag_resource(resourceArn=arn, tags=tags)
+
+    def remove_tags(self, arn: str, keys: Iterable[str]) -> None:
+        """UntagResource."""
+        services.connect().untag_resource(resourceArn=arn, tagKeys=list(keys))
+
     def read_tags(self, observed: Observed) -> Mapping[str, str]:
         """Return the tags that DescribePhoneNumber returned."""
         return observed.tags or {}
@@ -243,9 +269,9 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
         if desired.tags is not None:
             to_set, to_remove = tag_changes(self.read_tags(observed), desired.tags)
             if to_set:
-                services.connect().tag_resource(resourceArn=observed.arn, tags=to_set)
+                self.add_tags(observed.arn, to_set)
             if to_remove:
-                services.connect().untag_resource(resourceArn=observed.arn, tagKeys=to_remove)
+                self.remove_tags(observed.arn, to_remove)
         differing = {difference.property_name for difference in differences(observed, desired, create_only=False)}
         if "TargetArn" in differing:
             services.connect().update_phone_number(PhoneNumberId=observed.physical_id, TargetArn=desired.target_arn)

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal
 from telephony.aws import services
 from telephony.data import data
 from telephony.errors import NotFoundError, RetryableError
+from telephony.model.adoption import adopt_number_property
 from telephony.model.deletion_protection import deletion_protection_property, lift_deletion_protection_property
 from telephony.model.pools import leave_pools, leave_pools_property
 from telephony.model.properties import Nested, Properties, Rule, country_code_property, prop
@@ -209,6 +210,7 @@ class SmsPhoneNumberProperties(Properties):
         "Additional keywords. Keywords that aren't declared are deleted. If you omit this property, keywords don't change.",
         maximum=28,
     )
+    adopt: str | None = adopt_number_property(r"(arn:\S+/)?phone-[-a-zA-Z0-9]+")
     on_delete: OnDelete = prop(
         "The actions that are allowed on delete if deletion protection or a pool prevents the release.",
         default=OnDelete(),
@@ -307,6 +309,34 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
                 return copy.replace(observed, tags=tags)
         return None
 
+    def locate(self, desired: SmsPhoneNumberProperties) -> Observed | None:
+        """DescribePhoneNumbers. It can't filter by the number."""
+        reference = desired.adopt or ""
+        if not reference.startswith("+"):
+            return self.read(resource_id(reference) or "")
+        numbers = services.paginate(
+            services.sms_voice().describe_phone_numbers, "PhoneNumbers", Owner="SELF", MaxResults=100
+        )
+        held = (number for number in numbers if number["Status"] not in _RELEASED)
+        return next((_observed(number) for number in held if number["PhoneNumber"] == reference), None)
+
+    def conflicts(self, observed: Observed, desired: SmsPhoneNumberProperties) -> list[str]:
+        """Return also keywords, two-way messaging and the pool."""
+        found = super().conflicts(observed, desired)
+        if _moves(observed, desired):
+            found.append("PoolId")
+        if two_way_changes(observed.live["two_way_settings"], desired.two_way):
+            found.append("TwoWay")
+        live, declared = self._read_keywords(observed, desired), _declared_keywords(desired)
+        changed = {keyword for keyword, settings in declared.items() if live.get(keyword) != settings}
+        if desired.optional_keywords is not None:
+            changed |= live.keys() - declared.keys() - set(_MANDATORY)
+        if changed & set(_MANDATORY):
+            found.append("MandatoryKeywords")
+        if changed - set(_MANDATORY):
+            found.append("OptionalKeywords")
+        return found
+
     def read(self, physical_id: str) -> Observed | None:
         """DescribePhoneNumbers. The call fails if the ID does not exist."""
         try:
@@ -376,17 +406,7 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
         services.sms_voice().update_phone_number(PhoneNumberId=observed.physical_id, DeletionProtectionEnabled=False)
 
     def _converge_keywords(self, observed: Observed, desired: SmsPhoneNumberProperties) -> None:
-        if desired.mandatory_keywords is None and desired.optional_keywords is None:
-            return
-        live: dict[str, _Keyword] = {}
-        if not observed.newly_purchased:
-            keywords = services.paginate(
-                services.sms_voice().describe_keywords,
-                "Keywords",
-                OriginationIdentity=observed.physical_id,
-                MaxResults=100,
-            )
-            live = {item["Keyword"].upper(): _settings(item) for item in keywords}
+        live = self._read_keywords(observed, desired)
         declared = _declared_keywords(desired)
         for keyword, settings in declared.items():
             if live.get(keyword) != settings:
@@ -395,6 +415,18 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
         if desired.optional_keywords is not None:
             for keyword in sorted(live.keys() - declared.keys() - set(_MANDATORY)):
                 services.sms_voice().delete_keyword(OriginationIdentity=observed.physical_id, Keyword=keyword)
+
+    def _read_keywords(self, observed: Observed, desired: SmsPhoneNumberProperties) -> dict[str, _Keyword]:
+        """DescribeKeywords, if any are declared. A new number has none."""
+        if observed.newly_purchased or (desired.mandatory_keywords is None and desired.optional_keywords is None):
+            return {}
+        keywords = services.paginate(
+            services.sms_voice().describe_keywords,
+            "Keywords",
+            OriginationIdentity=observed.physical_id,
+            MaxResults=100,
+        )
+        return {item["Keyword"].upper(): _settings(item) for item in keywords}
 
 
 def _settings(keyword: Mapping[str, Any]) -> _Keyword:

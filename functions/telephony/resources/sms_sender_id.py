@@ -16,6 +16,7 @@ from telephony import reasons
 from telephony.aws import services
 from telephony.data import data
 from telephony.errors import HandlerError, HandlerErrorCode, NotFoundError
+from telephony.model.adoption import adopt_property
 from telephony.model.deletion_protection import deletion_protection_property, lift_deletion_protection_property
 from telephony.model.pools import leave_pools, leave_pools_property
 from telephony.model.properties import Nested, Properties, Rule, country_code_property, prop
@@ -65,6 +66,7 @@ class SmsSenderIdProperties(Properties):
         normalize=normalize_values,
     )
     deletion_protection_enabled: bool | None = deletion_protection_property("sender ID")
+    adopt: bool = adopt_property("sender ID")
     on_delete: OnDelete = prop(
         "The actions that are allowed on delete if deletion protection or a pool prevents the release.",
         default=OnDelete(),
@@ -144,6 +146,10 @@ class SmsSenderId(SmsResource[SmsSenderIdProperties]):
         """DescribeSenderIds."""
         for item in self._describe_all():
             yield Listed(f"{item['IsoCountryCode']}|{item['SenderId'].upper()}", item["SenderIdArn"])
+
+    def locate(self, desired: SmsSenderIdProperties) -> Observed | None:
+        """DescribeSenderIds."""
+        return self.read(f"{desired.iso_country_code}|{desired.sender_id.upper()}")
 
     def read(self, physical_id: str) -> Observed | None:
         """DescribeSenderIds. The call fails if the sender ID does not exist."""
