@@ -275,6 +275,12 @@ class _Listener(ThreadingHTTPServer):
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
+    @property
+    def has_connections(self) -> bool:
+        """Whether any connection is open."""
+        with self._guard:
+            return bool(self._open)
+
     def close_connections(self) -> None:
         """Close all connections, which ends the threads that wait for requests."""
         with self._guard:

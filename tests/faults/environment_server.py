@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -30,6 +31,8 @@ _ACCOUNT, _REGION = "123456789012", "us-east-1"
 _TABLE = "state"
 _SERVICES = ("PINPOINT_SMS_VOICE_V2", "CONNECT", "RESOURCE_GROUPS_TAGGING_API", "DYNAMODB")
 """Served by the telecom server."""
+_LONGEST_REQUEST = 5.0
+"""Seconds of real time. A request takes milliseconds, unless the machine is overloaded."""
 _IDENTITY_TAGS = ("cfn-telephony:stack-id", "cfn-telephony:request-id", "cfn-telephony:issued-at")
 _LATER = DynamoType({"S": "LATER"})
 """A state of a purchase that this version of the provider does not know."""
@@ -66,6 +69,13 @@ class RecordingServer(TelecomServer):
             answer = super().serve(request)
             self.observe()
             return answer
+
+    def finish_requests(self) -> None:
+        """Wait until the requests of invocations that were killed have taken effect."""
+        self._http.close_connections()
+        until = time.monotonic() + _LONGEST_REQUEST
+        while self._http.has_connections and time.monotonic() < until:
+            time.sleep(0.001)
 
     def forget(self) -> None:
         """Start a new record: resources that are held now do not count as purchases."""
@@ -229,6 +239,7 @@ class EnvironmentServer:
 
     def begin(self, *, stacks_lag: float = 0, **options: Any) -> None:
         """Begin a scenario with these options of the services, high quotas and an empty state table."""
+        self._telecom.finish_requests()
         self._telecom.options = Options().changed(QUOTAS | options)
         self._telecom.clear_faults()
         self._stacks.begin(stacks_lag)
