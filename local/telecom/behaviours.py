@@ -29,7 +29,7 @@ _TABLE: tuple[tuple[str, Evidence, str] | tuple[str, Evidence, str, bool], ...] 
     # Every call
     ("any.input", "modelled", "[API] constraints of each operation's input shape"),
     ("any.next_token", "modelled", "[API] ValidationException Reason INVALID_NEXT_TOKEN; Connect InvalidParameter"),
-    ("any.not_implemented", "inferred", "an operation that is not implemented returns an error that it models"),
+    ("any.unsupported", "inferred", "an operation that the provider never calls returns an error of its model"),
     ("any.fault", "documented", "an injected error, in AWS's wire format"),
     ("any.malformed", "documented", "awsJson1_0 and restJson1 protocols: SerializationException"),
     ("any.rate", "documented", "[UG] quotas: 1 request per second for most operations; [AG] 2 per second, burst 5"),

@@ -31,13 +31,13 @@ class ModelledResponse(BaseResponse):  # type: ignore[misc]
         """Return the service's error for invalid input."""
         raise NotImplementedError
 
-    def not_implemented(self, operation: str) -> ModelledError:
-        """Return a modelled error for an operation that the local service does not implement."""
+    def unsupported(self, operation: str) -> ModelledError:
+        """Return a modelled error for an operation that the local service does not support."""
         raise NotImplementedError
 
-    def not_implemented_message(self, operation: str) -> str:
-        """Return the message of the error for an operation that is not implemented."""
-        return f"The operation {operation} is not implemented in the local {self.service} service."
+    def unsupported_message(self, operation: str) -> str:
+        """Return the message of the error for an operation that is not supported."""
+        return f"The operation {operation} is not supported by the local {self.service} service."
 
     def perform(self, operation: OperationModel, parameters: dict[str, Any]) -> Any:
         """Execute the operation. Returns its output in botocore's form, or a finished moto response."""
@@ -48,7 +48,7 @@ class ModelledResponse(BaseResponse):  # type: ignore[misc]
         name = self._get_action()
         model = get_service_model(self.service)
         if name not in model.operation_names:
-            return self._failed(OperationModel({}, model), self.not_implemented(str(name)))
+            return self._failed(OperationModel({}, model), self.unsupported(str(name)))
         operation = model.operation_model(name)
         try:
             output = self._execute(operation)

@@ -20,7 +20,7 @@ from local.telecom.validation import Violation
 _BACKENDS = (pinpointsmsvoicev2_backends, telecomconnect_backends)
 _TOKEN_LIFETIME = 900.0
 _MAXIMUM_PAGE, _DEFAULT_PAGE = 100, 50
-_IMPLEMENTED = {"TagFilters", "ResourceTypeFilters", "ResourcesPerPage", "PaginationToken"}
+_SUPPORTED = {"TagFilters", "ResourceTypeFilters", "ResourcesPerPage", "PaginationToken"}
 
 
 class InvalidParameter(ModelledError):
@@ -52,9 +52,9 @@ class TaggingResponse(ModelledResponse):
 
     def perform(self, operation: OperationModel, parameters: dict[str, Any]) -> Json:
         """Return a page of GetResources. All pages show the first call's result; the last has an empty token."""
-        missing = [name for name in parameters if name not in _IMPLEMENTED]
+        missing = [name for name in parameters if name not in _SUPPORTED]
         if operation.name != "GetResources" or missing:
-            raise self.not_implemented(" ".join([str(operation.name), *missing]))
+            raise self.unsupported(" ".join([str(operation.name), *missing]))
         size, token = parameters.get("ResourcesPerPage", _DEFAULT_PAGE), parameters.get("PaginationToken")
         if not 1 <= size <= _MAXIMUM_PAGE:
             raise InvalidParameter("tagging.page", "ResourcesPerPage must be between 1 and 100")
@@ -101,9 +101,9 @@ class TaggingResponse(ModelledResponse):
         del operation, found
         return InvalidParameter("any.input", message)
 
-    def not_implemented(self, operation: str) -> ModelledError:
+    def unsupported(self, operation: str) -> ModelledError:
         """Return InvalidParameterException, which every operation models."""
-        return InvalidParameter("any.not_implemented", self.not_implemented_message(operation))
+        return InvalidParameter("any.unsupported", self.unsupported_message(operation))
 
 
 def _read(pages: Mapping[str, tuple[float, list[Json]]], token: str, now: float) -> list[Json]:

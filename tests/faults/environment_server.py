@@ -254,24 +254,23 @@ class EnvironmentServer:
 
     def create_source_number(self) -> str:
         """Create a number that Connect can import, without recording a purchase. Returns its ARN."""
-        request = {"IsoCountryCode": "US", "MessageType": "TRANSACTIONAL", "NumberCapabilities": ["VOICE"]}
-        telecom = self._telecom
-        with telecom._lock, world.entered(telecom.world):
-            sms = telecom.world.store(pinpointsmsvoicev2_backends)[_ACCOUNT][_REGION]
-            number = sms.request_phone_number({**request, "NumberType": "TOLL_FREE"})
-            telecom._settings[number["PhoneNumberId"]] = {}
+        number = self._request_number()
+        self._telecom._settings[number["PhoneNumberId"]] = {}
         return str(number["PhoneNumberArn"])
 
     def create_existing_number(self) -> str:
         """Request a number as an operator does. Returns its ARN."""
+        number = self._request_number()
+        self._telecom.adopted.add(number["PhoneNumberId"])
+        self._telecom.observe(by_hand=True)
+        return str(number["PhoneNumberArn"])
+
+    def _request_number(self) -> dict[str, Any]:
         request = {"IsoCountryCode": "US", "MessageType": "TRANSACTIONAL", "NumberCapabilities": ["VOICE"]}
         telecom = self._telecom
         with telecom._lock, world.entered(telecom.world):
             sms = telecom.world.store(pinpointsmsvoicev2_backends)[_ACCOUNT][_REGION]
-            number = sms.request_phone_number({**request, "NumberType": "TOLL_FREE"})
-            telecom.adopted.add(number["PhoneNumberId"])
-        telecom.observe(by_hand=True)
-        return str(number["PhoneNumberArn"])
+            return dict(sms.request_phone_number({**request, "NumberType": "TOLL_FREE"}))
 
     def create_response_url(self, stack_id: str, logical_id: str, request_id: str, issued_at: float) -> str:
         return self._sink.url_for(stack_id, logical_id, request_id, datetime.fromtimestamp(issued_at, UTC))

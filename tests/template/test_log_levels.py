@@ -15,11 +15,11 @@ import pytest
 
 from tests.conftest import SMS, STACK_ID, Harness
 from tests.contract.cloudformation import event
+from tests.contract.cloudformation.intrinsics import Deployment
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER
 from tests.contract.steps import GENERATED_ID, OTHER_STACK, SERVER_ERROR, fault, request_number
 from tests.contract.test_sweep import late_purchase, ownership
 from tests.template.conftest import ROOT
-from tests.template.intrinsics import Deployment
 from tests.template.test_operations import own_metrics
 
 LAMBDA_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")

@@ -12,8 +12,9 @@ from telephony.handlers import sweep
 from telephony.lifecycle import release
 from telephony.model.resource import Resource
 from telephony.settings import _parse_rates
+from tests.contract.cloudformation.events import ACCOUNT
+from tests.contract.cloudformation.intrinsics import Deployment
 from tests.template.conftest import ROOT, sam
-from tests.template.intrinsics import ACCOUNT, Deployment
 
 ROLE = "AWS::IAM::Role"
 FROZEN = {"ProviderFunction", "RequestQueue", "DeadLetterQueue", "StateTable"}

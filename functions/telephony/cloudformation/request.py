@@ -23,7 +23,7 @@ MAX_SERVICE_TIMEOUT = 3600
 NOT_CREATED = "not-created:"
 """Prefix of the PhysicalResourceId of a Create that purchased nothing. The RequestId follows."""
 
-_SERVICE_TIMEOUT = "ServiceTimeout"
+SERVICE_TIMEOUT = "ServiceTimeout"
 _URL_LIFETIME = 7200
 """Seconds for which CloudFormation signs a ResponseURL. Converts an `Expires` parameter into the time of issue."""
 
@@ -105,9 +105,9 @@ def parse(event: object, *, allowed_hosts: frozenset[str]) -> Request:
     properties = event.get("ResourceProperties", {})
     if not isinstance(properties, Mapping):
         raise NotARequestError("ResourceProperties is not a JSON object.")
-    if event.get(_SERVICE_TIMEOUT) is not None:
+    if event.get(SERVICE_TIMEOUT) is not None:
         # Events in public repositories have it at the top level, with or without a copy in ResourceProperties.
-        properties = {_SERVICE_TIMEOUT: event[_SERVICE_TIMEOUT], **properties}
+        properties = {SERVICE_TIMEOUT: event[SERVICE_TIMEOUT], **properties}
     old_properties = event.get("OldResourceProperties", {})
     _check_host(url, fields["StackId"], allowed_hosts)
     return Request(
@@ -121,7 +121,7 @@ def parse(event: object, *, allowed_hosts: frozenset[str]) -> Request:
         properties=properties,
         old_properties=old_properties if isinstance(old_properties, Mapping) else {},
         issued_at=_issued_at(url),
-        service_timeout=_service_timeout(properties.get(_SERVICE_TIMEOUT)),
+        service_timeout=_service_timeout(properties.get(SERVICE_TIMEOUT)),
     )
 
 

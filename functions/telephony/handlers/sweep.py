@@ -9,7 +9,8 @@ from __future__ import annotations
 import copy
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +63,7 @@ def handler(event: Any, context: LambdaContext) -> dict[str, int]:
         rate_limiter.start_invocation(first_until=float("inf"), wait_until=float("inf"))
         ends_at = now + context.get_remaining_time_in_millis() / 1000 - settings().response_margin
         last = _Sweep(sweep_round.begin(last, now), ends_at).run()
-    measure("SweepAge", clock.now() - (last.completed_at or last.first_started_at))
+    measure("SweepAge", clock.now() - last.completed_at)
     return last.totals(Finding.__members__)
 
 
@@ -154,10 +155,10 @@ class _Sweep:
 
     def _check_stack(self, stack_id: str, numbers: list[_Number]) -> None:
         """Check the numbers that the stack does not reference."""
-        try:
-            referenced = self._begin(self._check_seconds).retry(lambda: stacks.physical_resource_ids(stack_id))
-        except TelephonyError:
-            referenced = {}  # Each check reads the stack again, and reports what is wrong.
+        referenced: Mapping[str, str] = {}
+        if not stacks.is_trusted(stack_id):  # It belongs to another account.
+            with suppress(TelephonyError):  # Each check reads the stack again, and reports what is wrong.
+                referenced = self._begin(self._check_seconds).retry(lambda: stacks.physical_resource_ids(stack_id))
         for number in numbers:
             if number.owner is None or referenced.get(number.owner.logical_resource_id) != number.physical_id:
                 self._check_number(number)

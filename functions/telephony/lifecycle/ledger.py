@@ -42,7 +42,7 @@ _UNFINISHED = "unfinished"
 _IN_INDEX = "1"
 _EXPIRES = "expiration = :expiration"
 _CONFLICT_ATTEMPTS = 8
-KEPT_FOR = 200 * 86_400
+_KEPT_FOR = 200 * 86_400
 """Seconds for which a closed purchase is kept: longer than the 180 days in which Amazon Connect counts releases."""
 
 
@@ -537,7 +537,7 @@ def _is_unfinished(record: PurchaseRecord) -> bool:
 
 def _expiration() -> dict[str, Any]:
     """Return the value that `_EXPIRES` uses."""
-    return {":expiration": state_table.number(int(clock.now()) + KEPT_FOR)}
+    return {":expiration": state_table.number(int(clock.now()) + _KEPT_FOR)}
 
 
 def _attribute(value: str | float | bool) -> Any:

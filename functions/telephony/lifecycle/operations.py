@@ -29,6 +29,7 @@ from telephony.lifecycle.invocation import Backoff, Invocation
 from telephony.lifecycle.ledger import Closed, History, PurchaseRecord, PurchaseState
 from telephony.lifecycle.purchase import purchase, read_existing
 from telephony.lifecycle.release import close, end, read_own_tags, release
+from telephony.model.adoption import adopts
 from telephony.model.properties import Properties
 from telephony.model.resource import ALLOW_ALL, Difference, Observed, Resource, Stability, differences
 from telephony.model.validation import disable_removed_switches, parse
@@ -89,7 +90,7 @@ class _Operation:
         desired = self._desired()
         self._refuse_late_request()
         try:
-            if getattr(desired, "adopt", None):
+            if adopts(desired):
                 return adopt(self.invocation, self.resource, desired)
             record, observed = purchase(self.invocation, self.resource, desired)
             return self._complete(desired, record, observed)
@@ -126,7 +127,7 @@ class _Operation:
             return self._update_in_place(desired, current, observed)
         existing = self._existing_replacement(history, desired, current)
         if existing is None:
-            if getattr(desired, "adopt", None):
+            if adopts(desired):
                 values = {"changes": ", ".join(map(str, changes)), "id": self.physical_id}
                 raise reasons.ADOPT_IN_UPDATE.failure(noun=self.resource.display_name, **values)
             self._check_replacement(desired, observed, changes)

@@ -23,10 +23,8 @@ class Round:
     """The round in progress, or the last one. Times are in seconds since the epoch."""
 
     started_at: float
-    first_started_at: float
-    """When the first round began."""
-    completed_at: float = 0
-    """When the last complete round ended, or 0."""
+    completed_at: float
+    """When the last complete round ended. Before the first one, when it began."""
     in_progress: bool = True
     after: str = ""
     """The last check that was made. Checks are made in the order of their names."""
@@ -41,7 +39,7 @@ def begin(last: Round | None, now: float) -> Round:
     """Return the round in progress, or else a new one."""
     if last is None:
         return Round(now, now)
-    return last if last.in_progress else Round(now, last.first_started_at, last.completed_at)
+    return last if last.in_progress else Round(now, last.completed_at)
 
 
 def load() -> Round | None:
@@ -52,7 +50,6 @@ def load() -> Round | None:
     return Round(
         started_at=float(item["started_at"]["N"]),
         completed_at=float(item["completed_at"]["N"]),
-        first_started_at=float(item["first_started_at"]["N"]),
         in_progress=item["in_progress"]["BOOL"],
         after=item["after"]["S"],
         findings=Counter({name: int(value["N"]) for name, value in item["findings"]["M"].items()}),
@@ -65,7 +62,6 @@ def save(current: Round) -> None:
         **_KEY,
         "started_at": state_table.number(current.started_at),
         "completed_at": state_table.number(current.completed_at),
-        "first_started_at": state_table.number(current.first_started_at),
         "in_progress": {"BOOL": current.in_progress},
         "after": {"S": current.after},
         "findings": {"M": {name: state_table.number(total) for name, total in current.findings.items()}},

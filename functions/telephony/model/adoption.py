@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from telephony.model.properties import prop
+from telephony.model.properties import Properties, prop
 
 MAX_TAGS = 50
 """Tags that a resource can have (AWS General Reference, "Tag naming limits and requirements")."""
@@ -12,6 +12,11 @@ _NEVER_RELEASED = (
     "{noun}; if the resource is deleted, the {noun} stays in the account. Applies on creation; later changes have no "
     "effect."
 )
+
+
+def adopts(desired: Properties) -> bool:
+    """Return whether a declaration adopts an existing resource. Not every type has the property."""
+    return bool(getattr(desired, "adopt", None))
 
 
 def adopt_number_property(id_pattern: str) -> Any:

@@ -14,12 +14,11 @@ from typing import Any, Literal
 import attrs
 
 from telephony import reasons
-from telephony.cloudformation.request import MAX_SERVICE_TIMEOUT
+from telephony.cloudformation.request import MAX_SERVICE_TIMEOUT, SERVICE_TIMEOUT
 from telephony.data import data
 from telephony.model.properties import Anything, Properties, PropertyInfo, ReplacementPermission, fields
 
-_SERVICE_TIMEOUT = "ServiceTimeout"
-PROTOCOL_PROPERTIES = frozenset({"ServiceToken", _SERVICE_TIMEOUT})
+PROTOCOL_PROPERTIES = frozenset({"ServiceToken", SERVICE_TIMEOUT})
 """CloudFormation includes them in ResourceProperties."""
 
 _MAX_SHOWN = 60
@@ -51,9 +50,9 @@ def parse[P: Properties](cls: type[P], raw: Mapping[str, Any], *, min_service_ti
     """
     violations: list[Violation] = []
     parsed = _structure(cls, {name: raw[name] for name in raw if name not in PROTOCOL_PROPERTIES}, "", violations)
-    if raw.get(_SERVICE_TIMEOUT) is not None:
+    if raw.get(SERVICE_TIMEOUT) is not None:
         limits = PropertyInfo("", minimum=int(min_service_timeout), maximum=MAX_SERVICE_TIMEOUT)
-        _value(int, raw[_SERVICE_TIMEOUT], _SERVICE_TIMEOUT, limits, violations)
+        _value(int, raw[SERVICE_TIMEOUT], SERVICE_TIMEOUT, limits, violations)
     if violations:
         count = f"{len(violations)} properties are" if len(violations) > 1 else "1 property is"
         lines = "\n".join(f"- {violation}" for violation in violations)

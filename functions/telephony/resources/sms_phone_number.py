@@ -9,7 +9,7 @@ User Guide, "Request a phone number".
 """
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from telephony.aws import services
@@ -294,11 +294,7 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
         if desired is not None:
             filters.append({"Name": "iso-country-code", "Values": [desired.iso_country_code]})
             filters.append({"Name": "number-type", "Values": [desired.number_type]})
-        for number in services.paginate(
-            services.sms_voice().describe_phone_numbers, "PhoneNumbers", Owner="SELF", Filters=filters, MaxResults=100
-        ):
-            if number["Status"] in _RELEASED:
-                continue
+        for number in self._describe(filters):
             if number["CreatedTimestamp"].timestamp() < purchase.opened_at - _CLOCK_SKEW:
                 continue
             if purchase.is_held_by_another(number["PhoneNumberId"]):
@@ -314,11 +310,7 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
         reference = desired.adopt or ""
         if not reference.startswith("+"):
             return self.read(resource_id(reference) or "")
-        numbers = services.paginate(
-            services.sms_voice().describe_phone_numbers, "PhoneNumbers", Owner="SELF", MaxResults=100
-        )
-        held = (number for number in numbers if number["Status"] not in _RELEASED)
-        return next((_observed(number) for number in held if number["PhoneNumber"] == reference), None)
+        return next((_observed(number) for number in self._describe() if number["PhoneNumber"] == reference), None)
 
     def conflicts(self, observed: Observed, desired: SmsPhoneNumberProperties) -> list[str]:
         """Return also keywords, two-way messaging and the pool."""
@@ -347,11 +339,8 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
 
     def list_all(self) -> Iterator[Listed]:
         """DescribePhoneNumbers."""
-        for number in services.paginate(
-            services.sms_voice().describe_phone_numbers, "PhoneNumbers", Owner="SELF", MaxResults=100
-        ):
-            if number["Status"] not in _RELEASED:
-                yield Listed(number["PhoneNumberId"], number["PhoneNumberArn"])
+        for number in self._describe():
+            yield Listed(number["PhoneNumberId"], number["PhoneNumberArn"])
 
     def prepare(self, observed: Observed, desired: SmsPhoneNumberProperties) -> None:
         """PutKeyword, unless the service refuses it for a number that is not ACTIVE."""
@@ -404,6 +393,13 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
     def disable_protection(self, observed: Observed) -> None:
         """UpdatePhoneNumber, for deletion protection only."""
         services.sms_voice().update_phone_number(PhoneNumberId=observed.physical_id, DeletionProtectionEnabled=False)
+
+    def _describe(self, filters: Sequence[Any] = ()) -> Iterator[Mapping[str, Any]]:
+        """Yield the numbers of the account that are not released."""
+        numbers = services.paginate(
+            services.sms_voice().describe_phone_numbers, "PhoneNumbers", Owner="SELF", Filters=filters, MaxResults=100
+        )
+        return (number for number in numbers if number["Status"] not in _RELEASED)
 
     def _converge_keywords(self, observed: Observed, desired: SmsPhoneNumberProperties) -> None:
         live = self._read_keywords(observed, desired)

@@ -132,7 +132,7 @@ class SmsSenderId(SmsResource[SmsSenderIdProperties]):
     def find(self, desired: SmsSenderIdProperties | None, purchase: Purchase) -> Observed | None:
         """Read the declared sender ID, or without a declaration the tags of all sender IDs."""
         if desired is not None:
-            one = self.read(f"{desired.iso_country_code}|{desired.sender_id.upper()}")
+            one = self.locate(desired)
             candidates: Iterable[Observed] = [one] if one is not None else []
         else:
             candidates = map(_observed, self._describe_all())

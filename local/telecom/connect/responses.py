@@ -38,7 +38,7 @@ class TelecomConnectResponse(ModelledResponse, ConnectResponse):  # type: ignore
             return getattr(self.connect_backend, name)(parameters)
         if hasattr(ConnectResponse, name):
             return super(ModelledResponse, self).call_action()
-        raise self.not_implemented(operation.name)
+        raise self.unsupported(operation.name)
 
     def invalid_input(self, operation: OperationModel, found: list[Violation], message: str) -> ModelledError:
         """Return InvalidParameterException, or InvalidRequestException if only that is modelled."""
@@ -46,11 +46,11 @@ class TelecomConnectResponse(ModelledResponse, ConnectResponse):  # type: ignore
         modelled = "InvalidParameterException" in [shape.name for shape in operation.error_shapes]
         return (InvalidParameter if modelled else InvalidRequest)("any.input", message)
 
-    def not_implemented(self, operation: str) -> ModelledError:
+    def unsupported(self, operation: str) -> ModelledError:
         """Return InvalidRequestException, or InvalidParameterException if only that is modelled."""
-        message, model = self.not_implemented_message(operation), get_service_model(self.service)
+        message, model = self.unsupported_message(operation), get_service_model(self.service)
         if operation in model.operation_names:
             names = [shape.name for shape in model.operation_model(operation).error_shapes]
             if "InvalidRequestException" not in names and "InvalidParameterException" in names:
-                return InvalidParameter("any.not_implemented", message)
-        return InvalidRequest("any.not_implemented", message)
+                return InvalidParameter("any.unsupported", message)
+        return InvalidRequest("any.unsupported", message)

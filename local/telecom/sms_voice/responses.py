@@ -30,7 +30,7 @@ class SmsVoiceResponse(ModelledResponse):
         """Call the backend's method of that name."""
         method = getattr(self.backend, method_name(operation), None)
         if method is None:
-            raise self.not_implemented(operation.name)
+            raise self.unsupported(operation.name)
         return method(parameters)
 
     def invalid_input(self, operation: OperationModel, found: list[Violation], message: str) -> ModelledError:
@@ -39,6 +39,6 @@ class SmsVoiceResponse(ModelledResponse):
         fields = [(item.path or "input", item.rule) for item in found]
         return Validation("any.input", "FIELD_VALIDATION_FAILED", *fields, message=message)
 
-    def not_implemented(self, operation: str) -> ModelledError:
+    def unsupported(self, operation: str) -> ModelledError:
         """Return ValidationException, which every operation models."""
-        return Validation("any.not_implemented", "UNKNOWN_OPERATION", message=self.not_implemented_message(operation))
+        return Validation("any.unsupported", "UNKNOWN_OPERATION", message=self.unsupported_message(operation))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from typing import Any
 
@@ -10,17 +9,11 @@ import attrs
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 
 from tests.contract.cloudformation.events import ACCOUNT, REGION
+from tests.contract.cloudformation.intrinsics import NO_VALUE, Deployment
 from tests.contract.cloudformation.queue import QUEUE_ARN
 from tests.contract.iam.evaluation import Decision, Request, Statement, decide
 from tools.types import ROOT
 
-NO_VALUE = object()
-PSEUDO_PARAMETERS = {
-    "AWS::Partition": "aws",
-    "AWS::Region": REGION,
-    "AWS::AccountId": ACCOUNT,
-    "AWS::NoValue": NO_VALUE,
-}
 NAMES = {"RequestQueue": QUEUE_ARN.split(":")[5], "StateTable": "state"}
 """The names of resources in the recorded calls, by logical ID. All others have their logical IDs as names."""
 ARNS = {
@@ -46,16 +39,27 @@ class Principal:
         return decide(attrs.evolve(request, context=context), self.statements)
 
 
+class _Recorded(Deployment):
+    """Names resources as the recorded calls do. Ref of a resource is its logical ID."""
+
+    def _generated(self, name: str) -> str:
+        return name
+
+    def _getatt(self, target: list[str]) -> str:
+        logical_id, attribute = target
+        assert attribute == "Arn"
+        kind = self.template["Resources"][logical_id]["Type"]
+        return ARNS[kind].format(NAMES.get(logical_id, logical_id))
+
+
 class Template:
     """The template with these parameters."""
 
     def __init__(self, **parameters: str) -> None:
         loaded = _load()
-        self._resources: dict[str, Any] = loaded["Resources"]
-        self._conditions: dict[str, Any] = loaded["Conditions"]
         assert parameters.keys() <= loaded["Parameters"].keys()
-        defaults = {name: one.get("Default") for name, one in loaded["Parameters"].items()}
-        self._values: dict[str, Any] = defaults | PSEUDO_PARAMETERS | parameters
+        self._resources: dict[str, Any] = loaded["Resources"]
+        self._deployment = _Recorded(loaded, parameters)
 
     def roles(self) -> dict[str, Principal]:
         """The roles, by logical ID."""
@@ -74,8 +78,10 @@ class Template:
         return tuple(found)
 
     def arn(self, logical_id: str) -> str:
-        name = NAMES.get(logical_id, logical_id)
-        return ARNS[self._resources[logical_id]["Type"]].format(name)
+        return str(self._resolve({"Fn::GetAtt": [logical_id, "Arn"]}))
+
+    def _resolve(self, value: Any) -> Any:
+        return self._deployment.resolve(value)
 
     def _identity_policies(self, role: str) -> tuple[Statement, ...]:
         properties = self._resources[role]["Properties"]
@@ -91,47 +97,6 @@ class Template:
         resolved = self._resolve(document)
         assert resolved["Version"] == "2012-10-17"
         return [Statement.parse(policy, statement) for statement in resolved["Statement"]]
-
-    def _resolve(self, value: Any) -> Any:
-        """Resolve intrinsic functions, and remove what is AWS::NoValue. Ref of a resource is its logical ID."""
-        if isinstance(value, list):
-            return [one for one in map(self._resolve, value) if one is not NO_VALUE]
-        if not isinstance(value, dict):
-            return value
-        if len(value) == 1:
-            ((function, argument),) = value.items()
-            if function == "Ref":
-                return argument if argument in self._resources else self._values[argument]
-            if function.startswith("Fn::"):
-                return self._call(function, argument)
-        members = {key: self._resolve(one) for key, one in value.items()}
-        return {key: one for key, one in members.items() if one is not NO_VALUE}
-
-    def _call(self, function: str, argument: Any) -> Any:
-        match function:
-            case "Fn::GetAtt":
-                logical_id, attribute = argument
-                assert attribute == "Arn"
-                return self.arn(logical_id)
-            case "Fn::Sub":
-                return re.sub(r"\$\{([^}]+)\}", lambda found: self._substitute(found[1]), argument)
-            case "Fn::If":
-                condition, met, not_met = argument
-                return self._resolve(met if self._resolve(self._conditions[condition]) else not_met)
-            case "Fn::Split":
-                separator, text = argument
-                return self._resolve(text).split(separator)
-            case "Fn::Equals":
-                first, second = self._resolve(argument)
-                return first == second
-            case "Fn::Not":
-                (condition,) = self._resolve(argument)
-                return not condition
-        raise NotImplementedError(function)
-
-    def _substitute(self, name: str) -> str:
-        logical_id, _, attribute = name.partition(".")
-        return str(self._resolve({"Fn::GetAtt": [logical_id, attribute]} if attribute else {"Ref": name}))
 
 
 @cache

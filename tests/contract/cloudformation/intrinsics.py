@@ -5,8 +5,9 @@ from typing import Any
 
 import attrs
 
-ACCOUNT = "123456789012"
-_NO_VALUE = object()
+from tests.contract.cloudformation.events import ACCOUNT, REGION
+
+NO_VALUE = object()
 
 
 @attrs.frozen
@@ -20,19 +21,19 @@ class Deployment:
     template: dict[str, Any]
     parameters: dict[str, str] = attrs.Factory(dict)
     stack_name: str = "cfn-telephony"
-    region: str = "us-east-1"
+    region: str = REGION
 
     def resolve(self, value: Any) -> Any:
         """Resolve every function in a value. Raises AttributeError for a function that this class does not know."""
         if isinstance(value, list):
-            return [member for member in map(self.resolve, value) if member is not _NO_VALUE]
+            return [member for member in map(self.resolve, value) if member is not NO_VALUE]
         if not isinstance(value, dict):
             return value
         for name, argument in value.items():
             if name == "Ref" or name.startswith("Fn::"):
                 return getattr(self, f"_{name.removeprefix('Fn::').lower()}")(argument)
         resolved = {name: self.resolve(member) for name, member in value.items()}
-        return {name: member for name, member in resolved.items() if member is not _NO_VALUE}
+        return {name: member for name, member in resolved.items() if member is not NO_VALUE}
 
     def holds(self, condition: Any) -> bool:
         """Whether a condition is true, by its name or its definition."""
@@ -40,7 +41,7 @@ class Deployment:
 
     def _ref(self, name: str) -> Any:
         pseudo = {
-            "AWS::NoValue": _NO_VALUE,
+            "AWS::NoValue": NO_VALUE,
             "AWS::AccountId": ACCOUNT,
             "AWS::Partition": "aws",
             "AWS::Region": self.region,
@@ -61,7 +62,10 @@ class Deployment:
         return f"arn:aws:{service}:{self.region}:{ACCOUNT}:{kind}/{self._generated(name)}"
 
     def _sub(self, text: str) -> str:
-        return re.sub(r"\$\{([\w:]+)\}", lambda found: str(self._ref(found[1])), text)
+        return re.sub(r"\$\{([\w:.]+)\}", lambda found: self._substitute(found[1]), text)
+
+    def _substitute(self, name: str) -> str:
+        return self._getatt(name.split(".")) if "." in name else str(self._ref(name))
 
     def _if(self, arguments: list[Any]) -> Any:
         condition, if_true, if_false = arguments
