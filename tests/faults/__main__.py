@@ -114,7 +114,9 @@ class _PlanRun:
         return not report.wrong and complete
 
     def print_wrong(self) -> None:
-        """Print the names of the wrong scenarios again, as the last lines of a long log."""
+        """Print one wrong scenario and the names of all again, as the last lines of a long log."""
+        for result in self._report.wrong[:1]:
+            _console.print(str(result))
         for result in self._report.wrong:
             _console.print(f"wrong: {result.name}: {result.defect or result.findings.nonzero}")
 

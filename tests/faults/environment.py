@@ -7,6 +7,7 @@ and none of the services' modules: a fork takes longer the more memory the proce
 from __future__ import annotations
 
 import importlib
+import math
 import mmap
 import tempfile
 import time
@@ -46,9 +47,13 @@ class VirtualClock:
         """Move the clock. Not atomic: only one process may do this at a time."""
         self._seconds[1] += seconds
 
+    def align(self) -> None:
+        """Move to the next full second, so that a scenario does not depend on what ran before it."""
+        self._seconds[1] = math.ceil(self._seconds[1])
+
     def reset(self) -> None:
-        """Set the clock to machine time. Not for processes that patch `time.time`."""
-        self._seconds[0], self._seconds[1] = time.time(), 0
+        """Set the clock to machine time in full seconds. Not for processes that patch `time.time`."""
+        self._seconds[0], self._seconds[1] = int(time.time()), 0
 
 
 @attrs.frozen

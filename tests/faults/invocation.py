@@ -18,6 +18,7 @@ import pkgutil
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -165,6 +166,7 @@ class _ProcessClock:
         self._traveller = time_machine.travel(clock.now(), tick=concurrent).start()
         if not concurrent:
             time.sleep = self.sleep
+            _extend_socket_timeouts()
 
     def resume(self) -> None:
         """Continue after a pause. Lambda would have ended a process that was paused for too long."""
@@ -180,6 +182,16 @@ class _ProcessClock:
             os.kill(os.getpid(), signal.SIGKILL if self._paused else signal.SIGALRM)
         self._clock.advance(float(seconds))
         self.synchronize()
+
+
+def _extend_socket_timeouts() -> None:
+    """Let no call time out because the machine is slow: no injected fault is a slow response."""
+    settimeout = socket.socket.settimeout
+
+    def extended(self: socket.socket, value: float | None) -> None:
+        settimeout(self, value if value is None else max(value, float(_REAL_TIMEOUT)))
+
+    socket.socket.settimeout = extended  # type: ignore[assignment, method-assign]
 
 
 class FaultInjector:

@@ -124,6 +124,7 @@ class ScenarioRunner:
             self._environment.clock.reset()
             self._instance_arns = server.reset()
         self._begun += 1
+        self._environment.clock.align()
         server.begin(**SERVICE_BEHAVIORS.get(behavior, {}))
         context = ScenarioContext(
             secret=f"swordfish{secrets.token_hex(8)}",

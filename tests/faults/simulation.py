@@ -224,7 +224,7 @@ class StackSimulation(RequestDelivery):
 
     def _issue(self, request: dict[str, Any], *, may_purchase: bool) -> SentRequest:
         """Send a request with a new ResponseURL."""
-        request_id, issued_at = request["RequestId"], self.clock.now()
+        request_id, issued_at = request["RequestId"], round(self.clock.now(), 3)
         url = self.server.create_response_url(self.stack_id, _LOGICAL_ID, request_id, issued_at)
         request = request | {"ResponseURL": url}
         timeout = float(request["ResourceProperties"].get("ServiceTimeout", DEFAULT_SERVICE_TIMEOUT))
