@@ -94,6 +94,16 @@ def test_parameters_restrict_permissions(aws: LocalAws, build: Path) -> None:
     assert by_sid["JoinPools"]["Resource"] == "arn:aws:sms-voice:us-east-1:123456789012:pool/*"
 
 
+def test_dashboard_is_created_with_the_stack_and_deleted_with_it(aws: LocalAws, build: Path) -> None:
+    def dashboards() -> list[str]:
+        return [one["DashboardName"] for one in aws.client("cloudwatch").list_dashboards()["DashboardEntries"]]
+
+    deploy(aws, build, Dashboard="true")
+    assert dashboards() == ["cfn-telephony-provider-us-east-1"]
+    delete(aws)
+    assert dashboards() == []
+
+
 def test_sweep_can_release_only_if_parameter_allows_it(aws: LocalAws, build: Path) -> None:
     def policies() -> list[str]:
         role = aws.client("lambda").get_function_configuration(FunctionName=SWEEP)["Role"].rsplit("/", 1)[1]

@@ -83,6 +83,8 @@ def release(
     finish(record, Closed.GONE if gone else _CLOSED[effect])
     extra = {"physical_resource_id": record.physical_id, "effect": effect, "gone": gone}
     logger.info("Ended the use of a number", extra=extra)
+    if effect is Effect.RELEASED and not gone:
+        count("NumbersReleased", ResourceType=record.resource_type)
 
 
 def _release(resource: Resource[Any], record: PurchaseRecord, policy: ReleasePolicy) -> bool:
@@ -217,7 +219,10 @@ def end_surplus(retrier: Retrier, record: PurchaseRecord, observed: Observed) ->
 def bought(record: PurchaseRecord, observed: Observed, **changes: Any) -> PurchaseRecord | None:
     """Record the number of a purchase, as BOUGHT if not changed. Returns None as `ledger.write` does."""
     number = {"physical_id": observed.physical_id, "arn": observed.arn}
-    return ledger.write_holder(record, **{"state": PurchaseState.BOUGHT, **number, **changes})
+    written = ledger.write_holder(record, **{"state": PurchaseState.BOUGHT, **number, **changes})
+    if written is not None:
+        count("NumbersPurchased", ResourceType=record.resource_type)
+    return written
 
 
 def report_unknown(record: PurchaseRecord) -> None:
