@@ -1,6 +1,7 @@
 import inspect
 import json
 import re
+import tomllib
 from typing import Any
 from uuid import UUID
 
@@ -98,6 +99,15 @@ def needs(type_name: str) -> tuple[set[str], set[str]]:
 
 def test_sam_and_cfn_lint_report_no_errors() -> None:
     assert "is a valid SAM Template" in sam("validate", "--lint")
+
+
+def test_each_stack_has_its_own_prefix_in_the_artifact_bucket() -> None:
+    """`sam delete` deletes everything below the prefix, or without one each artifact, which stacks can share."""
+    environments = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    environments.pop("version")
+    stacks = {name: one["global"]["parameters"]["stack_name"] for name, one in environments.items()}
+    assert {name: one["deploy"]["parameters"]["s3_prefix"] for name, one in environments.items()} == stacks
+    assert stacks["dev"] != stacks["prod"]
 
 
 def test_service_token_is_unqualified_arn_of_explicitly_named_function(template: dict[str, Any]) -> None:
