@@ -4,6 +4,7 @@ import copy
 import json
 import re
 import traceback
+import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -146,7 +147,7 @@ def fault_response(service: Service, operation: str, fault: Fault) -> Answer:
     status, headers, body = error_response(
         service.name, known, error, fault.status or _status(service.name, error.code)
     )
-    return status, headers, body.encode()
+    return status, {**headers, **_request_id()}, body.encode()
 
 
 @behaves("sms.token.in_progress", "connect.token.in_progress")
@@ -162,7 +163,12 @@ def in_progress_response(service: Service, operation: str) -> Answer:
 def refusal(code: str, message: str, status: int = HTTPStatus.BAD_REQUEST) -> Answer:
     """Return an error that no service models."""
     body = json.dumps({"__type": code, "Message": message, "message": message}).encode()
-    return status, {"Content-Type": "application/json", "x-amzn-ErrorType": code}, body
+    return status, {"Content-Type": "application/json", "x-amzn-ErrorType": code, **_request_id()}, body
+
+
+def _request_id() -> dict[str, str]:
+    """Return the header that every response of AWS has."""
+    return {"x-amzn-RequestId": str(uuid.uuid4())}
 
 
 def error_code(status: int, headers: Mapping[str, Any], body: bytes) -> str | None:

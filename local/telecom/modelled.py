@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cache
 from http import HTTPStatus
 from typing import Any
@@ -57,7 +58,7 @@ class ModelledResponse(BaseResponse):  # type: ignore[misc]
         except ModelBroken as broken:
             body = json.dumps({"__type": "ModelBroken", "Message": str(broken)})
             return 500, {"Content-Type": "application/json"}, body
-        if isinstance(output, tuple):  # moto's own operation, serialized by moto
+        if isinstance(output, tuple):  # an error of moto's own operation, serialized by moto
             return output
         return self._finished(self.serialized(ActionResult(output)))
 
@@ -78,10 +79,12 @@ class ModelledResponse(BaseResponse):  # type: ignore[misc]
             message = f"{len(found)} validation error(s) detected in {name}: {rules}"
             raise self.invalid_input(operation, found, message)
         output = self.perform(operation, parameters)
-        if not isinstance(output, tuple):
-            check_output(self.service, operation, output)
-        elif output[0] < HTTPStatus.BAD_REQUEST:
-            check_output(self.service, operation, json.loads(output[2] or "{}"))
+        if isinstance(output, tuple):  # moto's own operation
+            status, _, body = output
+            if status >= HTTPStatus.BAD_REQUEST:
+                return output
+            output = as_modelled(operation.output_shape, json.loads(body or "{}"))
+        check_output(self.service, operation, output)
         return output
 
     def backend_in(self, shared: Any) -> Any:
@@ -113,6 +116,20 @@ class ModelledResponse(BaseResponse):  # type: ignore[misc]
         status, headers, body = response
         headers, body = self._enrich_response(headers | self.response_headers, body)
         return status, headers, body
+
+
+def as_modelled(shape: Any, value: Any) -> Any:
+    """Return a response of moto's own operation in botocore's form.
+
+    moto sends some timestamps as text, which SDKs other than botocore refuse, and members that the model does not have.
+    """
+    if shape is None:
+        return {}
+    if shape.type_name == "structure":
+        return {name: as_modelled(member, value[name]) for name, member in shape.members.items() if name in value}
+    if shape.type_name == "list":
+        return [as_modelled(shape.member, member) for member in value]
+    return datetime.fromisoformat(value) if shape.type_name == "timestamp" and isinstance(value, str) else value
 
 
 def check_output(service: str, operation: OperationModel, output: Any) -> None:

@@ -1,8 +1,9 @@
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
 from local.telecom import TelecomServer
 from tests.unit.telecom.calls import client, create_instance, describe, error_of, request
@@ -155,3 +156,20 @@ def test_error_after_execution_keeps_effect(server: TelecomServer, sms: Any) -> 
     assert error_of(request, sms=sms)["Code"] == "ConflictException"
     assert len(server.held()["phone_numbers"]) == 1
     assert server.log()[0]["ok"] is False
+
+
+def test_every_error_has_a_request_id(server: TelecomServer, sms: Any, connect: Any) -> None:
+    def request_id(call: Callable[..., Any], **parameters: Any) -> str:
+        with pytest.raises(ClientError) as caught:
+            call(**parameters)
+        return str(caught.value.response["ResponseMetadata"].get("RequestId", ""))
+
+    server.fault(SMS, "DescribePools", "throttle")
+    server.fault("connect", "ListInstances", "error", code="InternalServiceException", status=500)
+    found = [request_id(sms.describe_pools), request_id(connect.list_instances)]
+    found += [
+        request_id(sms.describe_pools, PoolIds=["nowhere"]),
+        request_id(client(server.url, "ssm").describe_parameters),
+    ]
+    assert all(found)
+    assert len(set(found)) == len(found)
