@@ -37,6 +37,8 @@ class Settings:
     """How long a stack must be shown without an operation, before that is believed."""
     allow_adoption: bool
     """Whether existing numbers can be adopted."""
+    recovery_window_days: int
+    """For how many days a deleted number is pending release, if its declaration does not say."""
     account_id: str
     """The account of the provider."""
     stack_accounts: frozenset[str]
@@ -74,6 +76,7 @@ class Settings:
             unknown_result_period=seconds("UNKNOWN_RESULT_PERIOD", 300),
             stack_status_period=seconds("STACK_STATUS_PERIOD", 10),
             allow_adoption=os.environ.get("ALLOW_ADOPTION") == "true",
+            recovery_window_days=int(os.environ.get("RECOVERY_WINDOW_IN_DAYS") or 0),
             account_id=os.environ["ACCOUNT_ID"],
             stack_accounts=_names(os.environ.get("STACK_ACCOUNTS", "")),
             response_margin=seconds("RESPONSE_MARGIN", 15),
