@@ -1,11 +1,13 @@
-# `make` lists the targets. Requires Python 3.13, make and openssl; uv and everything else is downloaded.
+# `make` lists the targets. Requires make, openssl and Python 3; uv, Python 3.13 and everything else is downloaded.
 PYTHON ?= $(shell for python in python3.13 python3; do \
-	$$python -c 'import ensurepip, sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null && echo $$python && break; done)
+	$$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null && echo $$python && break; done)
 UV_VERSION = 0.13.8
 uv = .uv/bin/uv
-sync = UV_PROJECT_ENVIRONMENT=$(@D) $(uv) sync --quiet --locked --python .uv/bin/python
+# If PYTHON is no Python 3.13, uv searches for one, and otherwise downloads it.
+python3.13 = $(shell test -e .uv/bin/python3.13 && echo .uv/bin/python3.13 || echo 3.13)
+sync = UV_PROJECT_ENVIRONMENT=$(@D) $(uv) sync --quiet --locked --python $(python3.13)
 export UV_COMPILE_BYTECODE = 1
-export UV_PYTHON_DOWNLOADS = never
+export UV_PYTHON_INSTALL_DIR = $(CURDIR)/.uv/python
 
 .DEFAULT_GOAL = help
 .PHONY: help setup check test faults bench demo demo-down security build generate clean
@@ -40,7 +42,7 @@ demo-down: setup  ## stop a demo that was left running
 	.venv/bin/python -m local.demo --down
 
 security: setup  ## run checkov on template.yaml
-	$(uv) tool run --quiet --python .uv/bin/python checkov@3.3.30 -f template.yaml --framework cloudformation --skip-download --compact --quiet
+	$(uv) tool run --quiet --python $(python3.13) checkov@3.3.30 -f template.yaml --framework cloudformation --skip-download --compact --quiet
 
 build: setup  ## run sam build
 	PATH="$(CURDIR)/.venv-sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 sam build
@@ -54,7 +56,7 @@ clean:  ## remove everything that these targets created
 	rm -rf .uv .venv .venv-bench .venv-sam .venv-local .aws-sam build
 
 $(uv): | .python-version
-	@test -n "$(PYTHON)" || { echo 'Python 3.13 was not found. Install it, or run make PYTHON=/path/to/python3.13' >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo 'Python 3.8 or later with venv was not found. Install it, or run make PYTHON=/path/to/python3' >&2; exit 1; }
 	$(PYTHON) -m venv .uv && .uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 .venv/.synced: $(uv) uv.lock
