@@ -71,7 +71,9 @@ class LocalAws:
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,  # AWS_DEFAULT_REGION is for the AWS CLI and boto3 only
             "AWS_CA_BUNDLE": certificate,
+            "NODE_EXTRA_CA_CERTS": certificate,
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",

@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.aws import ROOT, StartError, processes, stop
+from local.aws import REGION, ROOT, LocalAws, StartError, processes, stop
 from local.demo import background
 from local.demo.display import Display
 from local.demo.expectations import StepFailed
@@ -102,7 +102,15 @@ def run_step(step: Step, demo: Demo, display: Display) -> bool:
     return row.passed
 
 
+def _bootstrap_cdk(aws: LocalAws) -> None:
+    """Create what the AWS CDK needs to deploy a stack; `cdk bootstrap` also needs services that are not local."""
+    account = aws.client("sts").get_caller_identity()["Account"]
+    aws.client("ssm").put_parameter(Name="/cdk-bootstrap/hnb659fds/version", Value="30", Type="String")
+    aws.client("s3").create_bucket(Bucket=f"cdk-hnb659fds-assets-{account}-{REGION}")
+
+
 def _print_instructions(demo: Demo, display: Display) -> None:
+    _bootstrap_cdk(demo.aws)
     exports = background.exports(demo.aws)
     environment = demo.into / background.ENVIRONMENT
     environment.write_text(exports)
@@ -113,6 +121,20 @@ def _print_instructions(demo: Demo, display: Display) -> None:
     ]
     display.lines(f"The demo runs until `make demo-down`. To use it in a shell, run `. {environment}`:", exports)
     display.lines("To change an example, edit it and deploy it:", shlex.join(deploy))
+    built = demo.into / "own"
+    own = [
+        ("sam", "build", "--template-file", str(ROOT / "template.yaml"), "--build-dir", str(built)),
+        (
+            *("sam", "deploy", "--template-file", str(built / "template.yaml")),
+            *("--config-file", str(ROOT / "samconfig.toml"), "--config-env", "dev", "--parameter-overrides"),
+            # These replace all overrides in samconfig.toml.
+            *("FunctionName=cfn-telephony-dev-provider", f"AllowedResponseHosts={demo.aws.response_host}"),
+        ),
+    ]
+    display.lines(
+        "To build and deploy a provider of your own (AllowedResponseHosts allows it to respond):",
+        " && ".join(map(shlex.join, own)),
+    )
     display.lines("To show the resources and the API calls:", f'curl --cacert "$AWS_CA_BUNDLE" {demo.aws.status_url}')
 
 

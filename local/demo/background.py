@@ -35,6 +35,6 @@ def forget(into: Path) -> None:
 
 def exports(aws: LocalAws) -> str:
     """Return shell commands that set the environment of the local AWS and unset conflicting AWS settings."""
-    lines = ["unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN AWS_REGION"]
+    lines = ["unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in aws.env.items() if name != "PATH"]
     return "\n".join([*lines, f'export PATH={shlex.quote(str(ROOT / ".venv-sam/bin"))}:"$PATH"']) + "\n"

@@ -152,6 +152,8 @@ def start(demo: Demo) -> str:
     demo.resources.callback(background.forget, demo.into)
     demo.aws = demo.resources.enter_context(LocalAws())
     background.record(demo.aws, demo.into)
+    # Ten times the default: every claim counts for 180 days, and a kept demo is used for longer than its steps.
+    demo.aws.configure(connect_numbers=50)
     demo.stacks = Stacks(demo.aws)
     certificate = demo.aws.directory / "server"
     demo.responses = demo.resources.enter_context(ResponseServer(f"{certificate}.crt", f"{certificate}.key"))

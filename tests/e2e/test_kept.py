@@ -79,7 +79,7 @@ def test_examples_stay_deployed_and_environment_is_printed(shell: Shell) -> None
 
 def test_changed_example_can_be_deployed(shell: Shell, tmp_path: Path) -> None:
     changed = edited(tmp_path, "contact-center", "HELP: {Message: Call us for help.}", "HELP: {Message: Ask us.}")
-    (command,) = re.findall(r"^sam deploy .*$", shell.printed, re.MULTILINE)
+    [command] = re.findall(r"^sam deploy .*$", shell.printed, re.MULTILINE)
     before = shell.page()["held"]["phone_numbers"]
     ran = shell.run(command.replace(str(ROOT / "examples/contact-center.yaml"), str(changed)))
     assert ran.returncode == 0, ran.stdout
@@ -93,6 +93,43 @@ def test_changed_example_can_be_deployed(shell: Shell, tmp_path: Path) -> None:
         "for keyword in sms.describe_keywords(OriginationIdentity=number['PhoneNumberId'])['Keywords']), sep='\\n')"
     )
     assert "Ask us." in shell.run(f"python -c {shlex.quote(program)}").stdout.splitlines()
+
+
+def test_provider_of_ones_own_can_be_built_and_deployed(shell: Shell, tmp_path: Path) -> None:
+    (command,) = re.findall(r"^sam build .*$", shell.printed, re.MULTILINE)
+    # `sam build` does not delete its temporary directories.
+    ran = shell.run(f"export TMPDIR={shlex.quote(str(tmp_path))}; {command}")
+    assert ran.returncode == 0, ran.stdout
+    assert "Successfully created/updated stack - cfn-telephony-dev" in ran.stdout
+    declared = f"--config-file {shlex.quote(str(ROOT / 'samconfig.toml'))} --stack-name own"
+    parameters = "--parameter-overrides ProviderStackName=cfn-telephony-dev"
+    ran = shell.run(f"sam deploy --template-file examples/sms-phone-number.yaml {declared} {parameters}")
+    assert ran.returncode == 0, ran.stdout
+    program = "import boto3; print(boto3.client('cloudformation').delete_stack(StackName='own'))"
+    assert shell.run(f"python -c {shlex.quote(program)}").returncode == 0
+
+
+def test_environment_is_sufficient_for_other_sdks(shell: Shell) -> None:
+    printed = shell.run('echo "$AWS_REGION $AWS_DEFAULT_REGION"; cat "$NODE_EXTRA_CA_CERTS"').stdout
+    assert printed.startswith("us-east-1 us-east-1\n-----BEGIN CERTIFICATE-----")
+
+
+def test_cdk_finds_its_bootstrap_version_and_asset_bucket(shell: Shell) -> None:
+    """The parameter and the bucket have the names that the CDK's DefaultStackSynthesizer uses."""
+    program = (
+        "import boto3; account = boto3.client('sts').get_caller_identity()['Account']; "
+        "print(boto3.client('ssm').get_parameter(Name='/cdk-bootstrap/hnb659fds/version')['Parameter']['Value']); "
+        "boto3.client('s3').put_object(Bucket=f'cdk-hnb659fds-assets-{account}-us-east-1', Key='template.json')"
+    )
+    ran = shell.run(f"python -c {shlex.quote(program)}")
+    assert ran.returncode == 0, ran.stdout
+    assert int(ran.stdout) >= 6  # what aws-cdk-lib requires
+
+
+def test_many_numbers_can_be_claimed(shell: Shell) -> None:
+    [command] = re.findall(r"^curl .*$", shell.printed, re.MULTILINE)
+    options = json.loads(shell.run(f"{command}/options --silent --show-error").stdout)
+    assert options["connect_numbers"] * options["claim_release_limit"] >= 100
 
 
 def test_invalid_example_fails_with_reason(shell: Shell, tmp_path: Path) -> None:
