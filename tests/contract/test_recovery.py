@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any, cast
 
 import attrs
 import pytest
 
+from telephony import clock
 from telephony.handlers import sweep
-from tests.conftest import CONNECT, STACK_ID, Configure, Context, Harness, connect_instance
+from tests.conftest import CONNECT, SMS, STACK_ID, Configure, Context, Harness, connect_instance
 from tests.contract.cloudformation import Stack
 from tests.contract.declarations import (
     SIMULATOR,
@@ -397,6 +399,20 @@ def send(harness: Harness, kind: Kind, stack: str) -> Any:
     return harness.post("Create", resource_type=kind.type, properties=kind.properties, stack_id=stack)
 
 
+def cancel(harness: Harness, kind: Kind, stack: str) -> Any:
+    """Send the Delete of a Create that CloudFormation has canceled."""
+    made_up = {"physical_id": "numbers-Number-ABCDEFGHIJKL", "stack_id": stack}
+    return harness.post("Delete", resource_type=kind.type, properties=kind.properties, **made_up)
+
+
+def answer(harness: Harness, request_id: Any) -> dict[str, Any]:
+    """Wait for the response to a request while another one is held."""
+    until = time.monotonic() + 10
+    while not (answers := harness.sink.responses(request_id)) and time.monotonic() < until:
+        time.sleep(0.01)
+    return answers[0]
+
+
 def test_due_release_loses_against_a_taker(harness: Harness, number: Kind) -> None:
     harness.stacks.default = None
     physical_id = pending(harness, number)
@@ -467,6 +483,54 @@ def test_take_is_completed_after_a_crash(harness: Harness, number: Kind) -> None
 
     assert again == physical_id
     assert RELEASE_AFTER not in tags_of(harness, number, physical_id)
+
+
+@pytest.mark.parametrize("operation", ["TagResource", "UntagResource"])
+def test_tags_are_those_of_the_last_taker(harness: Harness, number: Kind, operation: str) -> None:
+    """The first taker is deleted while it sets the tags, and its call takes effect after those of the second."""
+    physical_id = pending(harness, number)
+    service = SMS if number is SMS_PHONE_NUMBER else CONNECT
+    with hold_call(harness, f"{service}.{operation}", "before") as tagging:
+        request = send(harness, number, stack_id(1))
+        tagging.wait()
+        assert answer(harness, cancel(harness, number, stack_id(1)))["Status"] == "SUCCESS"
+        second = answer(harness, send(harness, number, stack_id(2)))
+        tagging.release()
+        first = harness.response(request)
+
+    assert (first["Status"], second["PhysicalResourceId"]) == ("FAILED", physical_id)
+    tags = tags_of(harness, number, physical_id)
+    assert (tags["cfn-telephony:stack-id"], RELEASE_AFTER in tags) == (stack_id(2), False)
+
+
+def test_due_date_is_tagged_again_if_a_canceled_taker_removes_it(harness: Harness, number: Kind) -> None:
+    physical_id = pending(harness, number)
+    due = tags_of(harness, number, physical_id)[RELEASE_AFTER]
+    service = SMS if number is SMS_PHONE_NUMBER else CONNECT
+    with hold_call(harness, f"{service}.UntagResource", "before") as tagging:
+        request = send(harness, number, stack_id(1))
+        tagging.wait()
+        assert answer(harness, cancel(harness, number, stack_id(1)))["Status"] == "SUCCESS"
+        tagging.release()
+        assert harness.response(request)["Status"] == "FAILED"
+
+    assert states(harness)[physical_id] == "PENDING_RELEASE"
+    assert tags_of(harness, number, physical_id)[RELEASE_AFTER] == due
+
+
+def test_number_of_a_taker_whose_response_was_ignored_is_pending_release(harness: Harness, number: Kind) -> None:
+    """CloudFormation canceled the Create, and deletes the resource by a generated ID."""
+    harness.stacks.default = None
+    physical_id = pending(harness, number)
+    due = tags_of(harness, number, physical_id)[RELEASE_AFTER]
+    harness.stacks.know(stack_id(1), "CREATE_IN_PROGRESS").add("Number", "CREATE_FAILED", "", reason="cancelled")
+    assert harness.response(send(harness, number, stack_id(1)))["PhysicalResourceId"] == physical_id
+    harness.stacks.stacks[stack_id(1)].move("ROLLBACK_IN_PROGRESS")
+
+    assert harness.response(cancel(harness, number, stack_id(1)))["Status"] == "SUCCESS"
+
+    assert states(harness)[physical_id] == "PENDING_RELEASE"
+    assert tags_of(harness, number, physical_id)[RELEASE_AFTER] == due
 
 
 # -- reuse -------------------------------------------------------------------------------------------------------------
@@ -595,3 +659,38 @@ def test_update_that_names_a_number_pending_release_uses_it_again(harness: Harne
     assert states(harness) == {physical_id: "READY"}
     assert RELEASE_AFTER not in tags_of(harness, number, physical_id)
     assert sweep_at(DUE)["RELEASED_WHEN_DUE"] == 0
+
+
+def test_update_issued_before_the_delete_does_not_use_its_number_again(harness: Harness, number: Kind) -> None:
+    """Another resource failed, the stack was deleted without a rollback, and Lambda retries the Update after that."""
+    declared = number.properties | WINDOW
+    physical_id = create(harness, number, properties=declared)
+    issued = clock.now()
+    with later(10):
+        assert delete(harness, number, physical_id, properties=declared)["Status"] == "SUCCESS"
+
+    response = harness.send(
+        "Update",
+        resource_type=number.type,
+        physical_id=physical_id,
+        properties=declared | number.in_place,
+        old_properties=declared,
+        issued_at=issued,
+    )
+
+    assert_reason(response, "ResourceConflict", "A Delete or a newer Update of this resource was processed")
+    assert states(harness) == {physical_id: "PENDING_RELEASE"}
+
+
+def test_number_that_cloudformation_retained_after_its_delete_is_not_released(harness: Harness, number: Kind) -> None:
+    """It did not receive the response. The stack was deleted again, and retained the resource."""
+    harness.stacks.default = None
+    physical_id = pending(harness, number)
+    [stack] = harness.stacks.stacks.values()
+    stack.add("Number", "DELETE_SKIPPED", physical_id)
+
+    assert sweep_at(DUE) == NOTHING | {"RETAINED": 1}
+
+    assert harness.ids() == [physical_id]
+    assert RELEASE_AFTER not in tags_of(harness, number, physical_id)
+    assert sweep_at(DUE + DAY) == NOTHING | {"RETAINED": 1}

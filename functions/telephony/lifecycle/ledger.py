@@ -370,8 +370,8 @@ def pending_release(name: str) -> list[str]:
 def take(record: PurchaseRecord, former: PurchaseRecord, *, again: bool = False) -> OpenResult:
     """Write the record of a request that takes a number pending release: it holds the number, and `former` is closed.
 
-    The record keeps when and where the number is pending release until it is READY, so that a request that fails
-    returns it. again: see `open_purchase`.
+    The record keeps when and where the number is pending release, so that a request that fails, or whose number
+    CloudFormation never had, returns it. again: see `open_purchase`.
     """
     holder = _holder(record)
     held = "holder_of = :resource AND purchase = :purchase"
@@ -491,10 +491,19 @@ def hold_with(record: PurchaseRecord) -> list[TransactWriteItemTypeDef]:
     return [state_table.conditional_put(_item(_held(record)), *_seen(record)), *_lists(record, "ADD")]
 
 
-def resume(record: PurchaseRecord) -> PurchaseRecord | None:
-    """Write that a stack uses a number again that is pending release. Returns None as `write` does."""
+def resume(record: PurchaseRecord, issued_at: float) -> OpenResult:
+    """Write that a stack uses a number again that is pending release.
+
+    issued_at: of the Update that names it. Returns REFUSED if the Delete was issued later, BUSY if another invocation
+    has written the record since it was read.
+    """
     after = copy.replace(record, version=record.version + 1, state=PurchaseState.READY, **NOT_HELD)
-    return None if _transact(record, after, *_unlisted(record)) else after
+    newer = state_table.condition_check(
+        state_table.key(record.resource, _LATEST),
+        "attribute_not_exists(released_at) OR released_at <= :issued",
+        {":issued": state_table.number(issued_at)},
+    )
+    return _open_result(_transact(record, after, newer, *_unlisted(record)), {1})
 
 
 def _held(record: PurchaseRecord) -> PurchaseRecord:

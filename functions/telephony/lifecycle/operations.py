@@ -27,7 +27,7 @@ from telephony.lifecycle import ledger
 from telephony.lifecycle.adoption import adopt
 from telephony.lifecycle.effects import Effect, Situation, decide
 from telephony.lifecycle.invocation import Backoff, Invocation
-from telephony.lifecycle.ledger import Closed, History, PurchaseRecord, PurchaseState
+from telephony.lifecycle.ledger import Closed, History, OpenResult, PurchaseRecord, PurchaseState
 from telephony.lifecycle.purchase import purchase, read_existing
 from telephony.lifecycle.recovery import mark_used
 from telephony.lifecycle.release import close, end, read_own_tags, release
@@ -207,11 +207,14 @@ class _Operation:
         observed = self._with_own_tags(record, self._read_existing(self.physical_id, reasons.DOES_NOT_EXIST))
         if record.pending:
             # CloudFormation did not receive the response to the Delete.
-            resumed = ledger.resume(record)
-            if resumed is None:
+            resumed = ledger.resume(record, self.invocation.issued_at)
+            if resumed is OpenResult.REFUSED:
+                raise reasons.SUPERSEDED.failure(noun=self.resource.display_name)
+            if resumed is not OpenResult.WRITTEN:
                 raise UnknownOutcomeError("Another invocation has changed the purchase.")
-            mark_used(self.invocation, self.resource, resumed)
-            return resumed, observed
+            record = ledger.refresh(record)
+            mark_used(self.invocation, self.resource, record)
+            return record, observed
         if record.state is not PurchaseState.READY:
             # A Delete or a rollback did not complete. CloudFormation still uses the number.
             state = {"state": PurchaseState.READY, "ended": False, "releasing_from": None}
@@ -360,12 +363,14 @@ class _Operation:
         if record.state is PurchaseState.READY and observed.newly_purchased:
             return observed  # The purchase was the last step.
         try:
-            if record.taken and not record.reported:
-                mark_used(self.invocation, self.resource, record)
-            record, observed = self._configure(desired, record, observed)
+            if not record.taken or record.reported or mark_used(self.invocation, self.resource, record):
+                record, observed = self._configure(desired, record, observed)
+            else:
+                record = ledger.refresh(record)
         except (HandlerError, UnknownOutcomeError) as failure:
             failure.physical_id = observed.physical_id
-            if isinstance(failure, HandlerError) and not isinstance(failure, ClaimExpiredError) and not record.reported:
+            expired, used = isinstance(failure, ClaimExpiredError), record.reported or record.taken
+            if isinstance(failure, HandlerError) and not expired and not used:
                 self._disable_protection(observed.physical_id)
             raise
         while record.owns_number:
@@ -374,7 +379,8 @@ class _Operation:
             if clock.now() >= self.invocation.service_deadline:
                 raise reasons.TOO_LATE.failure()
             done = {"state": PurchaseState.READY, "failed": False, "incomplete": False, "claimed": True}
-            ready = ledger.write(record, **done, **ledger.NOT_HELD)
+            # If CloudFormation never has a number that was taken, it becomes pending release again.
+            ready = ledger.write(record, **done, **({} if record.taken else ledger.NOT_HELD))
             record = ready or ledger.refresh(record)
         end(self.invocation, record)
         raise reasons.DELETED_DURING_SETUP.failure(noun=self.resource.display_name)
