@@ -257,6 +257,7 @@ def test_sweep_without_permission_releases_nothing(
     assert harness.ids() == [physical_id]
 
 
+@pytest.mark.shows("number pending release wanted twice")
 @pytest.mark.parametrize("blocker", ["protection", "pool"])
 def test_due_number_that_was_protected_by_hand_is_not_released(harness: Harness, blocker: str) -> None:
     harness.stacks.default = None
@@ -363,6 +364,7 @@ def test_ambiguity_is_refused_and_not_guessed(harness: Harness, number: Kind) ->
     assert set(states(harness).values()) == {"PENDING_RELEASE"}
 
 
+@pytest.mark.shows("recovery interrupted")
 def test_taker_that_fails_returns_the_number(harness: Harness, number: Kind) -> None:
     harness.stacks.default = None
     physical_id = pending(harness, number)
@@ -379,6 +381,7 @@ def test_taker_that_fails_returns_the_number(harness: Harness, number: Kind) -> 
     assert deployed(harness, number)[1] == physical_id
 
 
+@pytest.mark.shows("number pending release wanted twice")
 def test_of_two_takers_one_gets_the_number(harness: Harness, number: Kind) -> None:
     """Both have read that it is pending release, before either writes."""
     physical_id = pending(harness, number)
@@ -408,11 +411,13 @@ def cancel(harness: Harness, kind: Kind, stack: str) -> Any:
 def answer(harness: Harness, request_id: Any) -> dict[str, Any]:
     """Wait for the response to a request while another one is held."""
     until = time.monotonic() + 10
+    answers: list[dict[str, Any]] = []
     while not (answers := harness.sink.responses(request_id)) and time.monotonic() < until:
         time.sleep(0.01)
     return answers[0]
 
 
+@pytest.mark.shows("number pending release wanted twice")
 def test_due_release_loses_against_a_taker(harness: Harness, number: Kind) -> None:
     harness.stacks.default = None
     physical_id = pending(harness, number)
@@ -428,6 +433,7 @@ def test_due_release_loses_against_a_taker(harness: Harness, number: Kind) -> No
         assert harness.ids() == [physical_id]
 
 
+@pytest.mark.shows("number pending release wanted twice")
 def test_taker_loses_against_a_due_release(harness: Harness, number: Kind) -> None:
     harness.stacks.default = None
     physical_id = pending(harness, number)
@@ -473,6 +479,7 @@ def test_rollback_of_a_replacement_keeps_the_new_number_for_the_next_attempt(har
     assert len(harness.ids()) == 2
 
 
+@pytest.mark.shows("recovery interrupted")
 def test_take_is_completed_after_a_crash(harness: Harness, number: Kind) -> None:
     """The first attempt ends after it has taken the number."""
     physical_id = pending(harness, number)
@@ -485,6 +492,7 @@ def test_take_is_completed_after_a_crash(harness: Harness, number: Kind) -> None
     assert RELEASE_AFTER not in tags_of(harness, number, physical_id)
 
 
+@pytest.mark.shows("number pending release wanted twice")
 @pytest.mark.parametrize("operation", ["TagResource", "UntagResource"])
 def test_tags_are_those_of_the_last_taker(harness: Harness, number: Kind, operation: str) -> None:
     """The first taker is deleted while it sets the tags, and its call takes effect after those of the second."""
@@ -518,6 +526,7 @@ def test_due_date_is_tagged_again_if_a_canceled_taker_removes_it(harness: Harnes
     assert tags_of(harness, number, physical_id)[RELEASE_AFTER] == due
 
 
+@pytest.mark.shows("recovery interrupted")
 def test_number_of_a_taker_whose_response_was_ignored_is_pending_release(harness: Harness, number: Kind) -> None:
     """CloudFormation canceled the Create, and deletes the resource by a generated ID."""
     harness.stacks.default = None
@@ -661,6 +670,7 @@ def test_update_that_names_a_number_pending_release_uses_it_again(harness: Harne
     assert sweep_at(DUE)["RELEASED_WHEN_DUE"] == 0
 
 
+@pytest.mark.shows("Update delivered after the Delete of its number")
 def test_update_issued_before_the_delete_does_not_use_its_number_again(harness: Harness, number: Kind) -> None:
     """Another resource failed, the stack was deleted without a rollback, and Lambda retries the Update after that."""
     declared = number.properties | WINDOW
@@ -682,6 +692,7 @@ def test_update_issued_before_the_delete_does_not_use_its_number_again(harness: 
     assert states(harness) == {physical_id: "PENDING_RELEASE"}
 
 
+@pytest.mark.shows("number retained by a policy")
 def test_number_that_cloudformation_retained_after_its_delete_is_not_released(harness: Harness, number: Kind) -> None:
     """It did not receive the response. The stack was deleted again, and retained the resource."""
     harness.stacks.default = None
