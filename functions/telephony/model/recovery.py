@@ -21,6 +21,7 @@ def recovery_window_property() -> Any:
         "default is the parameter `RecoveryWindowInDays` of the provider.",
         minimum=0,
         maximum=180,
+        of_request=True,
     )
 
 
