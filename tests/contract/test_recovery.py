@@ -20,6 +20,7 @@ from tests.contract.declarations import (
     with_failing_sibling,
 )
 from tests.contract.steps import (
+    DENIED,
     REPLACEABLE,
     SERVER_ERROR,
     assert_delete_fails,
@@ -36,9 +37,9 @@ from tests.contract.steps import (
 )
 from tests.contract.test_sweep import DAY, NOTHING, later, run
 
-WINDOW = {"RecoveryWindowInDays": 7}
+WINDOW: dict[str, Any] = {"RecoveryWindowInDays": 7}
 REUSABLE = WINDOW | {"OnDelete": {"AllowReuse": True}}
-REUSES = {"ReusePendingRelease": True}
+REUSES: dict[str, Any] = {"ReusePendingRelease": True}
 DUE = 7 * DAY + 1
 RELEASE_AFTER = "cfn-telephony:release-after"
 
@@ -301,6 +302,14 @@ def test_create_takes_back_number_pending_release(harness: Harness, number: Kind
     assert states(harness)[physical_id] == "PENDING_RELEASE"
 
 
+def test_number_is_taken_back_although_none_is_available(harness: Harness) -> None:
+    kind = connect_phone_number(connect_instance(harness))
+    physical_id = pending(harness, kind)
+    fault(harness, f"{CONNECT}.SearchAvailablePhoneNumbers", "error", times=999, **DENIED)
+
+    assert deployed(harness, kind)[1] == physical_id
+
+
 def test_number_taken_back_gets_the_declared_settings(harness: Harness, number: Kind) -> None:
     physical_id = pending(harness, number)
 
@@ -390,7 +399,7 @@ def test_of_two_takers_one_gets_the_number(harness: Harness, number: Kind) -> No
 
     assert (first["Status"], second["Status"]) == ("SUCCESS", "SUCCESS")
     assert second["PhysicalResourceId"] == physical_id
-    assert sorted(harness.ids()) == sorted([physical_id, first["PhysicalResourceId"]])
+    assert set(harness.ids()) == {physical_id, first["PhysicalResourceId"]}
 
 
 def send(harness: Harness, kind: Kind, stack: str) -> Any:
@@ -428,7 +437,7 @@ def test_taker_loses_against_a_due_release(harness: Harness, number: Kind) -> No
 
 
 def test_reverting_update_takes_the_replaced_number_back(harness: Harness, number: Kind) -> None:
-    stack, first = deployed(harness, number, **WINDOW, **REPLACEABLE)
+    stack, first = deployed(harness, number, **(WINDOW | REPLACEABLE))
     changed = number.properties | number.replacing | WINDOW | REPLACEABLE
     assert stack.deploy(template(changed, number)) == "UPDATE_COMPLETE", stack.reasons("Number")
     second = stack.physical_ids["Number"]
@@ -445,7 +454,7 @@ def test_reverting_update_takes_the_replaced_number_back(harness: Harness, numbe
 
 
 def test_rollback_of_a_replacement_keeps_the_new_number_for_the_next_attempt(harness: Harness, number: Kind) -> None:
-    stack, first = deployed(harness, number, **WINDOW, **REPLACEABLE)
+    stack, first = deployed(harness, number, **(WINDOW | REPLACEABLE))
     changed = number.properties | number.replacing | WINDOW | REPLACEABLE
     assert stack.deploy(with_failing_sibling(changed, number)) == "UPDATE_ROLLBACK_COMPLETE"
     assert stack.physical_ids["Number"] == first
