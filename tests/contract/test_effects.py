@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, assume, event, example, given, note, setting
 from hypothesis import strategies as st
 
 from local.telecom import Options
-from telephony import reasons, resources
+from telephony import clock, reasons, resources
 from telephony.handlers import sweep
 from telephony.lifecycle import ledger
 from telephony.lifecycle.effects import Decision, Effect, Situation, decide, ending, foresee
@@ -31,7 +31,6 @@ type Raw = dict[str, Any]
 
 NUMBER_ID = "phone-0123456789abcdef0123456789abcdef"
 OTHER_ID = "phone-fedcba9876543210fedcba9876543210"
-DEFAULT_WINDOW = 0
 TWO_WAY = {"Enabled": True, "ChannelArn": "arn:aws:sns:us-east-1:123456789012:in"}
 SMS = resources.by_type("Custom::SmsPhoneNumber")
 SENDER = resources.by_type("Custom::SmsSenderId")
@@ -109,6 +108,8 @@ def test_update(properties: Raw, changes: Raw, effect: Effect, causes: list[str]
         ({"adopted": True}, 7, Effect.RETAINED, []),
         ({"incomplete": True, "failed": True}, 7, Effect.RELEASED, []),
         ({"failed": True}, 7, Effect.PENDING_RELEASE, [RECOVERY_WINDOW]),
+        ({"taken": True, "release_after": 9.0}, 0, Effect.PENDING_RELEASE, [RECOVERY_WINDOW]),
+        ({"taken": True, "release_after": 5.0}, 0, Effect.RELEASED, [RECOVERY_WINDOW]),
         ({"state": PurchaseState.BOUGHT}, 7, Effect.RELEASED, []),
         ({"state": PurchaseState.RELEASING, "releasing_from": PurchaseState.READY}, 7, Effect.RELEASED, []),
         (
@@ -122,7 +123,7 @@ def test_update(properties: Raw, changes: Raw, effect: Effect, causes: list[str]
     ],
 )
 def test_delete(record: Raw, window: int, effect: Effect, causes: list[str]) -> None:
-    situation = copy.replace(UPDATE, record=copy.replace(RECORD, **record), window=window)
+    situation = copy.replace(UPDATE, record=copy.replace(RECORD, **record), window=window, now=6)
 
     decision = decide(SMS, None, situation)
 
@@ -378,7 +379,7 @@ class World:
 
     def predict_delete(self) -> Decision:
         before, record = self.kind.properties | self.before, self.record()
-        foreseen = foresee(self.resource, before, None, self.physical_id, record, default_window=DEFAULT_WINDOW)
+        foreseen = foresee(self.resource, before, None, self.physical_id, record, now=clock.now())
         return decide(self.resource, None, foreseen)
 
     # -- what happens
@@ -483,8 +484,10 @@ def pending_release(world: World) -> None:
 
 
 def taken_back(world: World) -> None:
+    days = world.before.get(RECOVERY_WINDOW, 0)
     pending_release(world)
     world.stack_id = stack_id("numbers")
+    world.before = world.before | {RECOVERY_WINDOW: days}
     again = world.create(world.before)
     assert again == world.physical_id
 

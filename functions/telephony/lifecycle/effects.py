@@ -80,6 +80,8 @@ class Situation:
     """The matching numbers of other resources."""
     window: int = 0
     """The recovery window of the Delete, in days."""
+    now: float = 0
+    """When a Delete is processed, in seconds since the epoch."""
 
 
 def decide(resource: Resource[Any], declared: Properties | None, situation: Situation) -> Decision:
@@ -101,11 +103,12 @@ def foresee(
     record: PurchaseRecord | None,
     *,
     default_window: int = 0,
+    now: float = 0,
 ) -> Situation:
     """Return the situation of an Update or a Delete without a read: the number is as it was declared before.
 
     A property that was not declared before counts as one that differs. declared: None in a Delete. default_window: the
-    recovery window of the provider.
+    recovery window of the provider. now: when a Delete is processed, in seconds since the epoch.
     """
     former = parse(resource.properties, before)
     pools = [getattr(former, "pool_id", None)]
@@ -114,7 +117,7 @@ def foresee(
     if declared is None:
         policy = ReleasePolicy() if record is None else release_policy(resource, record, before)
         days = resource.recovery_window(before, default_window)
-        return copy.replace(situation, blockers=policy.blockers(protected, pool_ids), window=days)
+        return copy.replace(situation, blockers=policy.blockers(protected, pool_ids), window=days, now=now)
     declared = declared if pool_ids else disable_removed_switches(declared, before)
     create_only, in_place = _changes(former, declared, create_only=True), _changes(former, declared, create_only=False)
     blockers = ReleasePolicy().blockers(protected, pool_ids)
@@ -135,6 +138,11 @@ def has_window(record: PurchaseRecord) -> bool:
     What an earlier request decided is continued. What no stack ever used has no recovery window of its own.
     """
     return record.state is PurchaseState.READY and not record.incomplete and not record.adopted
+
+
+def returns(record: PurchaseRecord, now: float) -> bool:
+    """Return whether a number was taken before it was due, and still is not: its former owner may want it back."""
+    return record.taken and (record.release_after or 0) > now
 
 
 def is_usable(record: PurchaseRecord | None) -> TypeGuard[PurchaseRecord]:
@@ -195,7 +203,8 @@ def _delete(resource: Resource[Any], situation: Situation) -> Decision:
         return Decision(Effect.UNCHANGED)
     effect, causes = ending(record), []
     if has_window(record):
-        effect, causes = Effect.PENDING_RELEASE if situation.window else Effect.RELEASED, [RECOVERY_WINDOW]
+        held = situation.window or returns(record, situation.now)
+        effect, causes = Effect.PENDING_RELEASE if held else Effect.RELEASED, [RECOVERY_WINDOW]
     if situation.blockers and effect is not Effect.RETAINED:
         values = {"id": situation.physical_id, "blockers": " and ".join(situation.blockers)}
         return _refused(resource, reasons.RELEASE_BLOCKED, ["OnDelete"], **values)

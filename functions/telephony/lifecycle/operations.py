@@ -25,7 +25,7 @@ from telephony.errors import (
 )
 from telephony.lifecycle import ledger
 from telephony.lifecycle.adoption import adopt
-from telephony.lifecycle.effects import Effect, Situation, decide, has_window, is_usable, release_policy
+from telephony.lifecycle.effects import Effect, Situation, decide, has_window, is_usable, release_policy, returns
 from telephony.lifecycle.invocation import Backoff, Invocation
 from telephony.lifecycle.ledger import Closed, History, PurchaseRecord, PurchaseState
 from telephony.lifecycle.purchase import purchase, read_existing
@@ -289,13 +289,16 @@ class _Operation:
         """Return the record with the due date of its number, if the Delete makes it pending release."""
         if not has_window(record):
             return record
-        days = self.resource.recovery_window(self.request.properties, settings().recovery_window_days)
-        situation = Situation(physical_id=self.physical_id, record=record, window=days)
+        days, now = self.resource.recovery_window(self.request.properties, settings().recovery_window_days), clock.now()
+        situation = Situation(physical_id=self.physical_id, record=record, window=days, now=now)
         if decide(self.resource, None, situation).effect is not Effect.PENDING_RELEASE:
             return copy.replace(record, **ledger.NOT_HELD)
+        due = due_date(now, days)
+        if returns(record, now) and (record.release_after or 0) >= due:
+            return record  # Its former window ends later. It returns to the name of its former owner.
         return copy.replace(
             record,
-            release_after=due_date(clock.now(), days),
+            release_after=due,
             recovery_key=ledger.recovery_key(record),
             allow_reuse=policy.allow_reuse,
         )
@@ -372,7 +375,7 @@ class _Operation:
             if clock.now() >= self.invocation.service_deadline:
                 raise reasons.TOO_LATE.failure()
             done = {"state": PurchaseState.READY, "failed": False, "incomplete": False, "claimed": True}
-            ready = ledger.write(record, **done, **ledger.NOT_HELD)
+            ready = ledger.write(record, **done)
             record = ready or ledger.refresh(record)
         end(self.invocation, record)
         raise reasons.DELETED_DURING_SETUP.failure(noun=self.resource.display_name)
