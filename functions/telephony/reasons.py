@@ -180,9 +180,9 @@ NOT_RELEASABLE = Reason(
     "replacement and would not report that. Nothing was purchased.",
     "First disable deletion protection, or remove it from its pools, in a separate update.",
 )
-NOT_DISCONNECTED = Reason(
+RELEASE_BLOCKED = Reason(
     Code.RESOURCE_CONFLICT,
-    "The phone number {id} can't become pending release: {blockers}.",
+    "The {noun} {id} can't be released or become pending release: it {blockers}.",
     "Disable deletion protection or remove it from its pools (in an update, or with the API of the service if the stack "
     "can't be updated) and delete again. To allow this on delete, declare LiftDeletionProtection and LeavePools in "
     "OnDelete beforehand.",

@@ -126,7 +126,7 @@ class PurchaseRecord:
     incomplete: bool = False
     """Its request failed before the number was configured: no recovery window applies to it."""
     taken: bool = False
-    """The number was pending release before."""
+    """The number was pending release before. The record keeps when and where, so that the number can return."""
     release_after: float | None = None
     """When the number is released, if it is or becomes pending release."""
     recovery_key: str | None = None
@@ -370,8 +370,8 @@ def pending_release(name: str) -> list[str]:
 def take(record: PurchaseRecord, former: PurchaseRecord, *, again: bool = False) -> OpenResult:
     """Write the record of a request that takes a number pending release: it holds the number, and `former` is closed.
 
-    The record keeps when and where the number is pending release until it is READY, so that a request that fails
-    returns it. again: see `open_purchase`.
+    The record keeps when and where the number is pending release, so that a request that fails or is canceled returns
+    it. again: see `open_purchase`.
     """
     holder = _holder(record)
     held = "holder_of = :resource AND purchase = :purchase"

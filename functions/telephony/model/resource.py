@@ -73,6 +73,12 @@ class ReleasePolicy:
     allow_reuse: bool = False
     """Whether other resources can take the resource when it is pending release."""
 
+    def blockers(self, protected: bool, pool_ids: Iterable[str]) -> list[str]:
+        """Return what prevents a release, and what the policy does not allow to remove."""
+        pools = "" if self.leave_pools else ", ".join(pool_ids)
+        protection = ["has deletion protection enabled"] if protected and not self.lift_deletion_protection else []
+        return [*protection, *([f"is in {pools}"] if pools else [])]
+
 
 ALLOW_ALL = ReleasePolicy(lift_deletion_protection=True, leave_pools=True)
 """For a number that no stack uses."""

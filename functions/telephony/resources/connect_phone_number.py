@@ -118,6 +118,7 @@ class ConnectPhoneNumberProperties(Properties):
     on_delete: OnDelete = prop(
         "Whether other resources can take the phone number after a delete.",
         default=OnDelete(),
+        of_request=True,
     )
 
 
