@@ -298,6 +298,12 @@ _BAD_REQUEST, _REQUEST_TIMEOUT, _TOO_MANY_REQUESTS, _INTERNAL_SERVER_ERROR = 400
 """HTTP status codes."""
 
 
+def code_of(error: BaseException) -> str:
+    """Return the code of an error that a service has returned, or else the class of the exception."""
+    response = getattr(error, "response", None) or {}  # None if the connection broke
+    return response.get("Error", {}).get("Code") or type(error).__name__
+
+
 def from_client_error(error: ClientError | BotoCoreError, operation: str) -> TelephonyError:
     """Return the exception for a failed AWS call.
 
