@@ -37,6 +37,8 @@ class Settings:
     """How long a stack must be shown without an operation, before that is believed."""
     allow_adoption: bool
     """Whether existing numbers can be adopted."""
+    connect_phone_number_quota: int | None
+    """The quota of phone numbers of Amazon Connect. None: it is read from Service Quotas."""
     account_id: str
     """The account of the provider."""
     stack_accounts: frozenset[str]
@@ -74,6 +76,7 @@ class Settings:
             unknown_result_period=seconds("UNKNOWN_RESULT_PERIOD", 300),
             stack_status_period=seconds("STACK_STATUS_PERIOD", 10),
             allow_adoption=os.environ.get("ALLOW_ADOPTION") == "true",
+            connect_phone_number_quota=int(os.environ.get("CONNECT_PHONE_NUMBER_QUOTA") or 0) or None,
             account_id=os.environ["ACCOUNT_ID"],
             stack_accounts=_names(os.environ.get("STACK_ACCOUNTS", "")),
             response_margin=seconds("RESPONSE_MARGIN", 15),

@@ -113,8 +113,9 @@ def test_request_makes_exactly_the_budgeted_calls(
 def table_row(type_name: str, name: str) -> str:
     """The budget's row for requests with the same calls of the state table."""
     if name.startswith("Create"):
-        one_step = name in {"Create", "Create, with tags"} and not resources.by_type(type_name).polls_until_stable
-        return "Create" if one_step else "Create, with settings or a claim"
+        if resources.by_type(type_name).claim_limit is not None:
+            return "Create, with a claim"
+        return "Create" if name in {"Create", "Create, with tags"} else "Create, with settings"
     if name in {"Update, nothing differs", "Update, protection"}:
         return name
     return name.split(",", maxsplit=1)[0]

@@ -24,7 +24,7 @@ from telephony.errors import (
     ThrottledError,
     UnknownOutcomeError,
 )
-from telephony.lifecycle import ledger
+from telephony.lifecycle import claim_limit, ledger
 from telephony.lifecycle.invocation import Backoff, Invocation
 from telephony.lifecycle.ledger import Closed, History, OpenResult, PurchaseRecord, PurchaseState
 from telephony.lifecycle.release import bought, end, end_surplus, report_unknown
@@ -77,6 +77,7 @@ class Purchaser:
         purchase_call, *others = self.calls
         services.create_client(purchase_call[0])
         self._check_deadline()
+        claim_limit.check(self.resource, self.desired, self.record)
         opened = OpenResult.BUSY
         if self._reserve(*others) <= clock.now():
             candidate = self.invocation.retry(lambda: self.resource.select_candidate(self.desired))
@@ -168,6 +169,8 @@ class Purchaser:
         except DeferredError as deferred:
             error = self.invocation.deferred(deferred)
             raise self._close(error) if isinstance(error, HandlerError) else error from None
+        if self.unknown_since is None:
+            self._check_claim_limit()
         # A repeated attempt uses its candidate.
         candidate = self.record.candidate or self._select_candidate()
         leased = ledger.with_lease(self.record, self.invocation.key)
@@ -175,9 +178,17 @@ class Purchaser:
             state=leased.state,
             lease_owner=leased.lease_owner,
             lease_until=leased.lease_until,
+            attempted_at=leased.attempted_at,
             candidate=candidate,
             unknown_since=self.unknown_since,
         )
+
+    def _check_claim_limit(self) -> None:
+        """Other requests may have reached the limit since this one was opened."""
+        try:
+            claim_limit.check(self.resource, self.desired, self.record)
+        except HandlerError as refused:
+            raise self._close(refused) from None
 
     def _select_candidate(self) -> str | None:
         try:
@@ -234,7 +245,7 @@ class Purchaser:
         exhausted = clock.now() - refused_at > settings().retry_period
         another = isinstance(refused, NumberUnavailableError) and self.attempts < _MAX_ATTEMPTS
         if exhausted or not (temporary or another):
-            raise self._close(refused)
+            raise self._close(claim_limit.learn(self.invocation, self.resource, self.desired, self.record, refused))
         # The services pin a failure to its ClientToken, so another attempt needs another token.
         attempt = self.record.attempt + 1
         self._write(state=PurchaseState.OPEN, attempt=attempt, candidate=None, unknown_since=None)
