@@ -89,7 +89,7 @@ def log_defect(error: BaseException, message: str) -> None:
     logger.error("Unexpected exception", extra={"error": type(error).__name__, "text": message, "places": places})
 
 
-def count(name: str, times: int = 1, /, **dimensions: str) -> None:
+def count(name: str, times: float = 1, /, **dimensions: str) -> None:
     """Emit a count as a CloudWatch metric, in embedded metric format."""
     with single_metric(name=name, unit=MetricUnit.Count, value=times) as metric:
         for key, value in dimensions.items():

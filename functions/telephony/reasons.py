@@ -180,6 +180,18 @@ NOT_RELEASABLE = Reason(
     "replacement and would not report that. Nothing was purchased.",
     "First disable deletion protection, or remove it from its pools, in a separate update.",
 )
+NOT_DISCONNECTED = Reason(
+    Code.RESOURCE_CONFLICT,
+    "The phone number {id} can't become pending release: {blockers}.",
+    "Disable deletion protection or remove it from its pools (in an update, or with the API of the service if the stack "
+    "can't be updated) and delete again. To allow this on delete, declare LiftDeletionProtection and LeavePools in "
+    "OnDelete beforehand.",
+)
+AMBIGUOUS_RECOVERY = Reason(
+    Code.RESOURCE_CONFLICT,
+    "Several numbers are pending release that this resource can take back: {ids}. No {noun} was purchased.",
+    "Adopt one of them, or restore or release the others, then redeploy the stack.",
+)
 SENDER_ID_EXISTS = Reason(
     Code.ALREADY_EXISTS,
     "The sender ID {sender_id} already exists in {country} and does not belong to this resource.",

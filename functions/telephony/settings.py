@@ -39,6 +39,8 @@ class Settings:
     """Whether existing numbers can be adopted."""
     connect_phone_number_quota: int | None
     """The quota of phone numbers of Amazon Connect. None: it is read from Service Quotas."""
+    recovery_window_days: int
+    """For how many days a deleted number is pending release, if its declaration does not say."""
     account_id: str
     """The account of the provider."""
     stack_accounts: frozenset[str]
@@ -77,6 +79,7 @@ class Settings:
             stack_status_period=seconds("STACK_STATUS_PERIOD", 10),
             allow_adoption=os.environ.get("ALLOW_ADOPTION") == "true",
             connect_phone_number_quota=int(os.environ.get("CONNECT_PHONE_NUMBER_QUOTA") or 0) or None,
+            recovery_window_days=int(os.environ.get("RECOVERY_WINDOW_IN_DAYS") or 0),
             account_id=os.environ["ACCOUNT_ID"],
             stack_accounts=_names(os.environ.get("STACK_ACCOUNTS", "")),
             response_margin=seconds("RESPONSE_MARGIN", 15),

@@ -28,8 +28,9 @@ from tests.contract.iam import reference
 from tests.contract.iam.calls import PREFIXES, arn, authorizations, request
 from tests.contract.iam.evaluation import Request
 from tests.contract.iam.template import Principal, Template
-from tests.contract.steps import DENIED, GENERATED_ID, environment, fault
+from tests.contract.steps import DENIED, ENDS_SOON, GENERATED_ID, SERVER_ERROR, environment, fault
 from tests.contract.test_adoption import existing
+from tests.contract.test_recovery import WINDOW, pending, restore
 from tests.contract.test_sms_phone_number import ROLE, TOLL_FREE, TOPIC
 from tests.contract.test_sweep import RETAINED, interrupted_delete, late_purchase, later, run
 
@@ -127,6 +128,9 @@ def _every_type(harness: Harness, kind: Kind) -> None:
     _deploy(stack, template(unprotected | kind.replacing, kind), "UPDATE_COMPLETE")
     _delete(stack)
 
+    if resources.by_type(kind.type).recoverable:
+        _recover(harness, kind)
+
     declared: dict[str, Any] = {"resource_type": kind.type, "properties": kind.properties}
     other = kind.properties | kind.replacing
     harness.telecom.configure(forget_tokens=True)
@@ -171,6 +175,15 @@ def _every_type(harness: Harness, kind: Kind) -> None:
     for row in harness.rows():
         harness.dynamodb.delete_item(TableName=harness.table, Key={"pk": row["pk"], "sk": row["sk"]})
     assert harness.send("Delete", physical_id=kept, **declared)["Status"] == "SUCCESS"
+
+
+def _recover(harness: Harness, kind: Kind) -> None:
+    """Make a number pending release, take it back with other settings, and release it."""
+    physical_id = pending(harness, kind)
+    stack = harness.cloudformation.stack("numbers")
+    _deploy(stack, template(kind.properties | kind.in_place | {"RecoveryWindowInDays": 0}, kind), "CREATE_COMPLETE")
+    assert stack.physical_ids["Number"] == physical_id
+    _delete(stack)
 
 
 def _adopt(harness: Harness, kind: Kind, *updates: dict[str, Any]) -> None:
@@ -319,6 +332,24 @@ def _create_sweep_findings(harness: Harness) -> None:
     harness.stacks.default = None
 
 
+def _create_interrupted_holds(harness: Harness) -> int:
+    """Let Deletes under a recovery window run out of time, of stacks that don't have the number any more."""
+    kinds = [KINDS[name](harness) for name in TYPES if resources.by_type(name).recoverable]
+    harness.sms.create_opt_out_list(OptOutListName="brand")
+    for kind in kinds:
+        stack = harness.cloudformation.stack(f"held-{kind.held}")
+        list_name = {"OptOutListName": "brand"} if kind is SMS_PHONE_NUMBER else {}
+        _deploy(stack, template(kind.properties | WINDOW | ENDS_SOON | list_name, kind), "CREATE_COMPLETE")
+        prevented = kind.updates if kind is SMS_PHONE_NUMBER else f"{CONNECT}.TagResource"
+        fault(harness, prevented, "error", times=999, **SERVER_ERROR)
+        with environment(IN_PLACE_WAIT_SECONDS="0.1"):
+            assert stack.delete() == "DELETE_FAILED"
+        stack.known.resources = {}
+        stack.known.status = "UPDATE_COMPLETE"
+    harness.telecom.clear_faults()
+    return len(kinds)
+
+
 # -- the comparisons ---------------------------------------------------------------------------------------------------
 
 
@@ -367,13 +398,20 @@ def test_requests_need_exactly_what_the_roles_allow(lifetimes: dict[str, list[Ca
 def test_sweep_needs_exactly_what_its_role_allows(harness: Harness, configure: Configure, releasing: bool) -> None:
     role = Template(AllowSweepRelease=str(releasing).lower()).roles()["SweepRole"]
     _create_sweep_findings(harness)
+    held = _create_interrupted_holds(harness)
+    kinds = [KINDS[name](harness) for name in TYPES if resources.by_type(name).recoverable]
+    restored = [pending(harness, kind, f"restored-{kind.held}") for kind in kinds]
     # With a rate limit, the sweep makes reservations as on AWS.
     configure(ALLOW_SWEEP_RELEASE=str(releasing).lower(), CALL_RATES="*=1000")
 
     with recorded(harness, {"SweepRole": role}) as calls, later():
         found = run()
+        assert [restore(each) for each in restored] == [{"restored": True}] * len(restored)
 
-    assert found["UNKNOWN_PURCHASE_RELEASED" if releasing else "UNKNOWN_PURCHASE_FOUND"] == len(TYPES)
+    assert found["UNKNOWN_PURCHASE_RELEASED" if releasing else "UNKNOWN_PURCHASE_FOUND"] == len(TYPES) + (
+        0 if releasing else held
+    )
+    assert found["PENDING_RELEASE"] == len(restored) + (held if releasing else 0)
     assert found["NOT_CHECKED"] == 0
     assert_allowed_exactly("SweepRole", role, calls, *[] if releasing else UNUSED_WITHOUT_RELEASE)
 

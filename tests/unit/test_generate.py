@@ -209,7 +209,9 @@ def test_schema_states_the_constraints_of_properties() -> None:
         f"/properties/{name}"
         for name in ("IsoCountryCode", "MessageType", "NumberCapabilities", "NumberType", "RegistrationId")
     ]
-    assert written["writeOnlyProperties"] == ["/properties/Adopt", "/properties/NumberPreference"]
+    assert written["writeOnlyProperties"] == [
+        f"/properties/{name}" for name in ("Adopt", "NumberPreference", "ReusePendingRelease")
+    ]
     assert written["primaryIdentifier"] == ["/properties/PhoneNumberId"]
     assert "/properties/NumberType" not in written["readOnlyProperties"], "a property as well as an attribute"
     assert set(written["attributes"]) == set(phone.resource.attributes)

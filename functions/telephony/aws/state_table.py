@@ -140,16 +140,11 @@ def conditional_delete(item_key: Key, condition: str) -> TransactWriteItemTypeDe
     return {"Delete": {"TableName": settings().state_table, "Key": item_key, "ConditionExpression": condition}}
 
 
-def condition_check(item_key: Key, condition: str, values: Values) -> TransactWriteItemTypeDef:
+def condition_check(item_key: Key, condition: str, values: Values | None = None) -> TransactWriteItemTypeDef:
     """Return a condition on an item that is not written, for `transact_write`."""
-    return {
-        "ConditionCheck": {
-            "TableName": settings().state_table,
-            "Key": item_key,
-            "ConditionExpression": condition,
-            "ExpressionAttributeValues": values,
-        }
-    }
+    check: Any = {"TableName": settings().state_table, "Key": item_key, "ConditionExpression": condition}
+    check |= {"ExpressionAttributeValues": values} if values else {}
+    return {"ConditionCheck": check}
 
 
 def transact_write(*writes: TransactWriteItemTypeDef) -> Mapping[int, str]:

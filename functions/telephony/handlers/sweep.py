@@ -1,7 +1,8 @@
 """Lambda function, hourly: reports the numbers that no stack references, in daily rounds.
 
 A round that does not end in one invocation is continued by the next one. The event can hold `interval`: an invocation
-does nothing if the last round is complete and began less than that many seconds ago.
+does nothing if the last round is complete and began less than that many seconds ago. Or an operator's `restore`: the
+physical ID of a number pending release, which is then retained instead of released.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from telephony.cloudformation import stacks
 from telephony.cloudformation.stacks import Activity
 from telephony.data import data
 from telephony.errors import TelephonyError
-from telephony.lifecycle import ledger, sweep_round
+from telephony.lifecycle import ledger, recovery, sweep_round
 from telephony.lifecycle.checks import Check, Finding
 from telephony.lifecycle.ledger import PurchaseKey
 from telephony.lifecycle.sweep_round import Round
@@ -56,12 +57,14 @@ class _Step:
     make: Callable[[], None]
 
 
-def handler(event: Any, context: LambdaContext) -> dict[str, int]:
+def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
     """Begin or continue a round. Returns the number of findings of each kind in the round so far."""
     now, last = clock.now(), sweep_round.load()
+    ends_at = now + context.get_remaining_time_in_millis() / 1000 - settings().response_margin
+    rate_limiter.start_invocation(first_until=float("inf"), wait_until=float("inf"))
+    if "restore" in event:
+        return {"restored": recovery.restore(Check(ends_at, False, {}), str(event["restore"]))}
     if last is None or last.in_progress or now - last.started_at >= event.get("interval", 0):
-        rate_limiter.start_invocation(first_until=float("inf"), wait_until=float("inf"))
-        ends_at = now + context.get_remaining_time_in_millis() / 1000 - settings().response_margin
         last = _Sweep(sweep_round.begin(last, now), ends_at).run()
     measure("SweepAge", clock.now() - last.completed_at)
     return last.totals(Finding.__members__)
@@ -151,7 +154,8 @@ class _Sweep:
             return
         if record is not None:
             name = record.physical_id or record.request_id
-            self._check(record.resource_type, name, lambda check: check.purchase(record))
+            check = Check.due if record.pending else Check.purchase
+            self._check(record.resource_type, name, partial(check, record=record))
 
     def _check_stack(self, stack_id: str, numbers: list[_Number]) -> None:
         """Check the numbers that the stack does not reference."""
@@ -171,9 +175,10 @@ class _Sweep:
 
     def _check(self, resource_type: str, name: str, check: Callable[[Check], Finding | None]) -> None:
         """Make a check, and report what it finds. One that fails does not stop the others."""
+        begun = self._begin(self._check_seconds)
         try:
-            if (finding := check(self._begin(self._check_seconds))) is not None:
-                self._report(finding, resource_type, name)
+            if (finding := check(begun)) is not None:
+                self._report(finding, resource_type, name, **begun.details)
         except TelephonyError as error:
             self._report(Finding.NOT_CHECKED, resource_type, name, error=str(error))
         except Exception as error:  # noqa: BLE001 - one defect must not end the sweep
@@ -187,6 +192,8 @@ class _Sweep:
         """Report a finding. name: the physical ID, or the request ID of a purchase."""
         self._reported.add(name)
         self._found[finding.name] += 1
+        if price := extra.get("monthly_price"):
+            count("PendingReleaseMonthlyPrice", float(price))
         self._round.findings[finding.name] += 1
         logger.warning(
             finding.value, extra={"finding": finding.name, "resource_type": resource_type, "found": name, **extra}

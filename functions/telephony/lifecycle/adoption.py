@@ -16,6 +16,7 @@ from telephony.lifecycle.ledger import Closed, Holder, OpenResult, PurchaseRecor
 from telephony.lifecycle.purchase import is_newest
 from telephony.model.adoption import MAX_TAGS
 from telephony.model.properties import Properties
+from telephony.model.recovery import RELEASE_AFTER
 from telephony.model.resource import Observed, Resource
 from telephony.model.tags import Owner
 from telephony.settings import settings
@@ -109,7 +110,7 @@ class _Adoption:
     def _owner(self, former: Holder | None, tags: Mapping[str, str], observed: Observed) -> Owner | None:
         """Return the resource that may still use what is to be adopted, or None."""
         record = None if former is None else former.record
-        if record is not None and record.closed is Closed.RETAINED:
+        if record is not None and (record.closed is Closed.RETAINED or record.state is PurchaseState.PENDING_RELEASE):
             return None
         if record is None or record.state is PurchaseState.CLOSED:
             # The tags can be those of a provider with another state table.
@@ -142,6 +143,9 @@ class _Adoption:
             if not ledger.refresh(record).owns_number:
                 self.invocation.retry(lambda: self.resource.remove_tags(observed.arn, own))
                 raise self._failure(reasons.CANCELED)
+        if RELEASE_AFTER in tags:
+            self.invocation.retry(lambda: self.resource.remove_tags(observed.arn, [RELEASE_AFTER]))
+            tags = {key: value for key, value in tags.items() if key != RELEASE_AFTER}
         return copy.replace(observed, tags=tags)
 
     def _failure(self, reason: reasons.Reason, **values: Any) -> HandlerError:

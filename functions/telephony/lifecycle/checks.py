@@ -21,6 +21,7 @@ from telephony.lifecycle import ledger
 from telephony.lifecycle.invocation import Retrier
 from telephony.lifecycle.ledger import Closed, PurchaseRecord, PurchaseState
 from telephony.lifecycle.release import bought, close, end_surplus, read_own_tags, release
+from telephony.model.recovery import tag_value
 from telephony.model.resource import ALLOW_ALL, Observed, ReleasePolicy, Resource, Stability
 from telephony.model.tags import Owner
 
@@ -36,7 +37,9 @@ class Finding(StrEnum):
 
     STACK_DELETED = "The stack that purchased the number no longer exists"
     NOT_REFERENCED = "The stack that purchased the number does not reference it"
-    RETAINED = "A DeletionPolicy or UpdateReplacePolicy retained the number"
+    RETAINED = "A DeletionPolicy, an UpdateReplacePolicy or an operator retained the number"
+    PENDING_RELEASE = "The number is pending release, and is billed until then"
+    RELEASED_WHEN_DUE = "The recovery window of the number ended; it was released"
     OTHER_ACCOUNT = "The stack that purchased the number belongs to another account and can't be read"
     UNKNOWN_PURCHASE_FOUND = "A purchase holds a number that no stack uses"
     UNKNOWN_PURCHASE_RELEASED = "A purchase held a number that no stack used; it was released"
@@ -53,6 +56,8 @@ class Check(Retrier):
     activities: dict[str, Activity]
     """By StackId, as earlier checks have read them."""
     noticed: dict[str, float] = attrs.field(factory=dict)
+    details: dict[str, str] = attrs.field(factory=dict)
+    """What to report besides the finding."""
 
     def purchase(self, record: PurchaseRecord) -> Finding | None:
         """Check a purchase that no request has finished."""
@@ -81,6 +86,18 @@ class Check(Retrier):
             return self._reported(resource, record, {Knowledge.NAMED, Knowledge.NEVER_NAMED})
         return self._release_purchase(resource, record)
 
+    def due(self, record: PurchaseRecord) -> Finding | None:
+        """Release a number whose recovery window has ended. What protects it since then prevents that."""
+        resource = resources.by_type(record.resource_type)
+        observed = self.retry(lambda: resource.read(record.physical_id or ""))
+        if observed is None:
+            close(record, Closed.GONE)
+            return None
+        if not self.may_release:
+            return self._pending(observed, record)
+        release(self, resource, record, ReleasePolicy())
+        return Finding.RELEASED_WHEN_DUE
+
     def number(self, resource: Resource[Any], physical_id: str, owner: Owner | None) -> Finding | None:
         """Check a number that its stack does not reference. owner: as far as it is known without the tags."""
         observed = self.retry(lambda: resource.read(physical_id))
@@ -97,8 +114,13 @@ class Check(Retrier):
             record = history.by_physical_id(physical_id)
         else:
             record = next((each for each in history.purchases if each.identity.matches(tags)), None)
+        if record is not None and record.closed is Closed.TAKEN:
+            # The tags can still be those of the former purchase.
+            holder = ledger.holder(physical_id)
+            record = record if holder is None else holder.record
         if record is not None:
-            return self._recorded(resource, observed, record)
+            pending = record.state is PurchaseState.PENDING_RELEASE
+            return self._pending(observed, record) if pending else self._recorded(resource, observed, record)
         return None if tagged is None else self._unreferenced(owner, physical_id)
 
     def _recorded(self, resource: Resource[Any], observed: Observed, record: PurchaseRecord) -> Finding | None:
@@ -117,6 +139,12 @@ class Check(Retrier):
         if lapsed or record.state is not PurchaseState.CLOSED:
             return None  # The service removes it. Or it is in progress, or is checked with the purchases.
         return self._unreferenced(record.identity.owner, observed.physical_id)
+
+    def _pending(self, observed: Observed, record: PurchaseRecord) -> Finding:
+        """Report a number that is pending release, with its due date and its price."""
+        self.details["release_after"] = tag_value(record.release_after or 0)
+        self.details["monthly_price"] = observed.attributes.get("MonthlyLeasingPrice", "")
+        return Finding.PENDING_RELEASE
 
     def _reported(self, resource: Resource[Any], record: PurchaseRecord, releasable: set[Knowledge]) -> Finding | None:
         """Check a number that CloudFormation may have been told of, and release it if its events justify that."""
@@ -157,7 +185,9 @@ class Check(Retrier):
             if record.reported and self._unreferenced(owner, record.physical_id or "") is None:
                 raise UnknownOutcomeError(_CHANGED)
 
-        return self._release(lambda: release(self, resource, record, policy, check=check))
+        finding = self._release(lambda: release(self, resource, record, policy, check=check))
+        held = finding is Finding.UNKNOWN_PURCHASE_RELEASED and record.release_after is not None
+        return Finding.PENDING_RELEASE if held else finding
 
     def _release(self, call: Callable[[], None]) -> Finding:
         if not self.may_release:

@@ -4,6 +4,8 @@
     <StackId>|<LogicalId>       purchase#<RequestId>@<issued at>    a PurchaseRecord
     <StackId>|<LogicalId>       latest                              when the newest requests were issued
     holder#<physical ID>        holder                              which purchase holds the number
+    pending#<RecoveryKey>       pending                             the numbers pending release that a Create takes back
+    pending#<resource type>     pending                             those that any Create can take
 
 The partition of a resource also holds what its waiting requests keep (progress.py).
 
@@ -48,6 +50,8 @@ _REFUSED_CLAIM = "refused-claim"
 """The partition of the items that say when a claim was refused. They are in the index too."""
 _EXPIRES = "expiration = :expiration"
 _CONFLICT_ATTEMPTS = 8
+NOT_HELD: Mapping[str, Any] = {"release_after": None, "recovery_key": None, "allow_reuse": False}
+"""The changes to a record after which its number is released when the purchase ends."""
 _KEPT_FOR = 200 * 86_400
 """Seconds for which a closed purchase is kept: longer than the 180 days in which Amazon Connect counts releases."""
 
@@ -64,7 +68,9 @@ class PurchaseState(StrEnum):
     READY = "READY"
     """It holds a number that CloudFormation may have been told of."""
     RELEASING = "RELEASING"
-    """The release was decided. It is repeated until its result is known."""
+    """The release was decided, or that the number becomes pending release. It is repeated until its result is known."""
+    PENDING_RELEASE = "PENDING_RELEASE"
+    """No stack uses the number. It is released when it is due, unless it is taken before."""
     CLOSED = "CLOSED"
 
 
@@ -79,7 +85,9 @@ class Closed(StrEnum):
     GONE = "GONE"
     """Released outside of the stack, or without the tags of the purchase: another owner may have the ID now."""
     RETAINED = "RETAINED"
-    """CloudFormation retained the number because of a DeletionPolicy."""
+    """CloudFormation retained the number because of a DeletionPolicy, or an operator restored it."""
+    TAKEN = "TAKEN"
+    """The number was pending release, and another purchase took it."""
     ADOPTION_ENDED = "ADOPTION_ENDED"
     """An adopted number was left in the account, without the ownership tags."""
 
@@ -124,6 +132,16 @@ class PurchaseRecord:
     released_at: float | None = None
     failed: bool = False
     """Its request failed or was rolled back, so that nothing blocks the release of its number."""
+    incomplete: bool = False
+    """Its request failed before the number was configured: no recovery window applies to it."""
+    taken: bool = False
+    """The number was pending release before."""
+    release_after: float | None = None
+    """When the number is released, if it is or becomes pending release."""
+    recovery_key: str | None = None
+    """Where a number is listed that is or becomes pending release."""
+    allow_reuse: bool = False
+    """Whether any Create can take the number when it is pending release."""
     protecting_until: float | None = None
     """Set if an Update enables deletion protection: when the invocation ends that enables it, or 0 if it has ended.
     None again when a later Update sees that protection is disabled."""
@@ -144,6 +162,16 @@ class PurchaseRecord:
     def reported(self) -> bool:
         """Whether CloudFormation may have been told of the number."""
         return PurchaseState.READY in {self.state, self.releasing_from}
+
+    @property
+    def pending(self) -> bool:
+        """Whether the number is pending release, or is being released because it was due."""
+        return PurchaseState.PENDING_RELEASE in {self.state, self.releasing_from}
+
+    @property
+    def finished(self) -> bool:
+        """Whether no request of the resource continues or ends the purchase."""
+        return self.pending or self.state is PurchaseState.CLOSED
 
     @property
     def identity(self) -> Purchase:
@@ -178,7 +206,7 @@ class History:
         After its end, only the same URL finds it.
         """
         found = [record for record in self.purchases if record.request_id == request_id]
-        joined = (record for record in reversed(found) if record.state is not PurchaseState.CLOSED and not record.ended)
+        joined = (record for record in reversed(found) if not (record.finished or record.ended))
         same = (record for record in found if record.request_time == request_time)
         return next(joined, None) or next(same, None)
 
@@ -188,15 +216,20 @@ class History:
         return found[-1] if found else None
 
     def unfinished(self, issued_at: float) -> list[PurchaseRecord]:
-        """Return the purchases that a request can end: those of earlier requests that are not CLOSED."""
-        return [
-            each for each in self.purchases if each.state is not PurchaseState.CLOSED and each.issued_at <= issued_at
-        ]
+        """Return the purchases that a request can end: those of earlier requests that are not finished."""
+        return [each for each in self.purchases if not each.finished and each.issued_at <= issued_at]
 
 
 def resource_key(stack_id: str, logical_resource_id: str) -> str:
     """Return the partition key of a resource."""
     return f"{stack_id}|{logical_resource_id}"
+
+
+def recovery_key(record: PurchaseRecord) -> str:
+    """Return account, stack name, logical ID and type: what a resource shares with that of a deleted stack."""
+    owner = record.identity.owner
+    account = owner.stack_id.split(":")[4]
+    return "|".join([account, owner.stack_id.split("/")[1], owner.logical_resource_id, record.resource_type])
 
 
 def history(resource: str) -> History:
@@ -313,22 +346,31 @@ class OpenResult(Enum):
     """The record exists, or a newer request of the resource, or one with the same ID, was processed."""
     BUSY = auto()
     """Another write held an item, or the slot in the rate limiter was taken. Nothing was written."""
+    PENDING = auto()
+    """A number is pending release that the request can take back. Nothing was written."""
 
 
 def open_purchase(
-    record: PurchaseRecord, *, again: bool = False, reservation: TransactWriteItemTypeDef | None = None
+    record: PurchaseRecord,
+    *,
+    again: bool = False,
+    recovery: bool = False,
+    reservation: TransactWriteItemTypeDef | None = None,
 ) -> OpenResult:
     """Write the record before anything is purchased, with its lease and rate-limit reservation if given.
 
     The request becomes the newest of the resource in the same transaction, so that a concurrent request either is
     visible here or sees the record. again: no purchase with the same RequestId can be continued, and no newer request
-    was issued in the same second.
+    was issued in the same second. recovery: write nothing if a number is pending release under the recovery key.
     """
     put = state_table.conditional_put(_item(record), "attribute_not_exists(pk)")
-    failed = state_table.transact_write(
-        put, _newest(record, again=again), *([] if reservation is None else [reservation])
-    )
-    return _open_result(failed, {0, 1})
+    writes = [put, _newest(record, again=again), *([] if reservation is None else [reservation])]
+    if recovery:
+        writes.append(state_table.condition_check(_pending_key(recovery_key(record)), "attribute_not_exists(numbers)"))
+    failed = state_table.transact_write(*writes)
+    result = _open_result(failed, {0, 1})
+    found = recovery and failed.get(len(writes) - 1, state_table.CONFLICT) != state_table.CONFLICT
+    return OpenResult.PENDING if found and result is OpenResult.BUSY else result
 
 
 @data
@@ -369,8 +411,34 @@ def open_adoption(record: PurchaseRecord, former: Holder | None, *, again: bool 
         state_table.conditional_put(_holder(record), free, values),
     ]
     if former is not None and former.record is not None and former.record.state is not PurchaseState.CLOSED:
-        writes.append(write_with(former.record, state=PurchaseState.CLOSED, closed=Closed.RETAINED))
+        writes += close_with(former.record, Closed.RETAINED)
     return _open_result(state_table.transact_write(*writes), set(range(len(writes))))
+
+
+def pending_release(name: str) -> list[str]:
+    """Return the physical IDs of the numbers pending release under a recovery key, or for reuse under a type name."""
+    item = state_table.get(_pending_key(name)) or {}
+    return sorted(item.get("numbers", {}).get("SS", []))
+
+
+def take(record: PurchaseRecord, former: PurchaseRecord, *, again: bool = False) -> OpenResult:
+    """Write the record of a request that takes a number pending release: it holds the number, and `former` is closed.
+
+    The record keeps when and where the number is pending release until it is READY, so that a request that fails
+    returns it. again: see `open_purchase`.
+    """
+    holder = _holder(record)
+    held = "holder_of = :resource AND purchase = :purchase"
+    held_by = _holder(former)
+    values = {":resource": held_by["holder_of"], ":purchase": held_by["purchase"]}
+    writes = [
+        state_table.conditional_put(_item(record), "attribute_not_exists(pk)"),
+        _newest(record, again=again),
+        state_table.conditional_put(holder, held, values),
+        write_with(former, state=PurchaseState.CLOSED, closed=Closed.TAKEN),
+        *_unlisted(former),
+    ]
+    return _open_result(state_table.transact_write(*writes), {0, 1})
 
 
 def _open_result(failed: Mapping[int, str], conditions: set[int]) -> OpenResult:
@@ -460,13 +528,60 @@ def write_with(record: PurchaseRecord, **changes: Any) -> TransactWriteItemTypeD
 def close(record: PurchaseRecord, why: Closed, *, reusable: bool) -> PurchaseRecord | None:
     """Close a record. reusable: another purchase can hold its ID by now. Returns None as `write` does."""
     after = copy.replace(record, version=record.version + 1, **_closed(why))
-    return None if _transact(record, after, *_expire_holder(record, why, reusable=reusable)) else after
+    others = [*_unlisted(record), *_expire_holder(record, why, reusable=reusable)]
+    return None if _transact(record, after, *others) else after
 
 
-def close_with(record: PurchaseRecord, why: Closed, *, reusable: bool) -> list[TransactWriteItemTypeDef]:
+def close_with(record: PurchaseRecord, why: Closed, *, reusable: bool = False) -> list[TransactWriteItemTypeDef]:
     """Return the writes of `close`, for use in a transaction."""
     closed = write_with(record, **_closed(why))
-    return [closed, *_expire_holder(record, why, reusable=reusable)]
+    return [closed, *_unlisted(record), *_expire_holder(record, why, reusable=reusable)]
+
+
+def hold(record: PurchaseRecord) -> None:
+    """Write that a number is pending release. Another invocation may have written it."""
+    _transact(record, _held(record), *_lists(record, "ADD"))
+
+
+def hold_with(record: PurchaseRecord) -> list[TransactWriteItemTypeDef]:
+    """Return the writes of `hold`, for use in a transaction: the state, and the lists in which requests find it."""
+    return [state_table.conditional_put(_item(_held(record)), *_seen(record)), *_lists(record, "ADD")]
+
+
+def resume(record: PurchaseRecord) -> PurchaseRecord | None:
+    """Write that a stack uses a number again that is pending release. Returns None as `write` does."""
+    after = copy.replace(record, version=record.version + 1, state=PurchaseState.READY, **NOT_HELD)
+    return None if _transact(record, after, *_unlisted(record)) else after
+
+
+def _held(record: PurchaseRecord) -> PurchaseRecord:
+    """Return the record of a number that is pending release. The index `unfinished` shows it when it is due."""
+    due = record.release_after or 0
+    return copy.replace(
+        record,
+        version=record.version + 1,
+        state=PurchaseState.PENDING_RELEASE,
+        releasing_from=None,
+        ended=False,
+        deadline=due,
+    )
+
+
+def _pending_key(name: str) -> state_table.Key:
+    return state_table.key(f"pending#{name}", "pending")
+
+
+def _unlisted(record: PurchaseRecord) -> list[TransactWriteItemTypeDef]:
+    return _lists(record, "DELETE") if record.pending else []
+
+
+def _lists(record: PurchaseRecord, action: str) -> list[TransactWriteItemTypeDef]:
+    """Return the writes that add a number to its lists, or delete it from them."""
+    names = [record.recovery_key or "", *([record.resource_type] if record.allow_reuse else [])]
+    values: state_table.Values = {":number": {"SS": [record.physical_id or ""]}}
+    return [
+        state_table.conditional_update(_pending_key(name), f"{action} numbers :number", "", values) for name in names
+    ]
 
 
 def _closed(why: Closed) -> dict[str, Any]:

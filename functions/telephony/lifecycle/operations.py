@@ -25,13 +25,23 @@ from telephony.errors import (
 )
 from telephony.lifecycle import ledger
 from telephony.lifecycle.adoption import adopt
+from telephony.lifecycle.effects import Effect, Situation, decide
 from telephony.lifecycle.invocation import Backoff, Invocation
 from telephony.lifecycle.ledger import Closed, History, PurchaseRecord, PurchaseState
 from telephony.lifecycle.purchase import purchase, read_existing
+from telephony.lifecycle.recovery import mark_used
 from telephony.lifecycle.release import close, end, read_own_tags, release
-from telephony.model.adoption import adopts
 from telephony.model.properties import Properties
-from telephony.model.resource import ALLOW_ALL, Difference, Observed, Resource, Stability, differences
+from telephony.model.recovery import due_date
+from telephony.model.resource import (
+    ALLOW_ALL,
+    Difference,
+    Observed,
+    ReleasePolicy,
+    Resource,
+    Stability,
+    differences,
+)
 from telephony.model.validation import disable_removed_switches, parse
 from telephony.observability import count, logger
 from telephony.settings import settings
@@ -90,7 +100,7 @@ class _Operation:
         desired = self._desired()
         self._refuse_late_request()
         try:
-            if adopts(desired):
+            if decide(self.resource, desired, Situation()).effect is Effect.ADOPTED:
                 return adopt(self.invocation, self.resource, desired)
             record, observed = purchase(self.invocation, self.resource, desired)
             return self._complete(desired, record, observed)
@@ -100,7 +110,7 @@ class _Operation:
                 # The FAILED response will name the number. Nothing blocks its release.
                 created = ledger.history(self.key).by_physical_id(failure.physical_id)
                 if created is not None and created.state is PurchaseState.BOUGHT:
-                    _written(created, state=PurchaseState.READY, ended=False, failed=True)
+                    _written(created, state=PurchaseState.READY, ended=False, failed=True, incomplete=True)
             raise failure from None
 
     def _failure(self, error: Exception) -> HandlerError | UnknownOutcomeError:
@@ -122,15 +132,15 @@ class _Operation:
         if not observed.pool_ids:
             desired = disable_removed_switches(desired, self.request.old_properties)
         self._end_unreported_replacements(history, current)
-        changes = differences(observed, desired, create_only=True)
-        if not changes:
+        situation = Situation(record=current, create_only=differences(observed, desired, create_only=True))
+        if not situation.create_only:
             return self._update_in_place(desired, current, observed)
         existing = self._existing_replacement(history, desired, current)
+        situation = copy.replace(situation, has_replacement=existing is not None)
+        decide(self.resource, desired, situation).require()
         if existing is None:
-            if adopts(desired):
-                values = {"changes": ", ".join(map(str, changes)), "id": self.physical_id}
-                raise reasons.ADOPT_IN_UPDATE.failure(noun=self.resource.display_name, **values)
-            self._check_replacement(desired, observed, changes)
+            situation = copy.replace(situation, blockers=self._blockers(observed))
+            decide(self.resource, desired, situation).require()
             existing = purchase(self.invocation, self.resource, desired, history)
         record, replacement = existing
         try:
@@ -141,7 +151,7 @@ class _Operation:
             if record.state is PurchaseState.BOUGHT:
                 end(self.invocation, record)
             raise
-        if record.physical_id == current.replaces:
+        if record.physical_id == current.replaces and not record.taken:
             # The rollback returns the first number. Allow the second to be released even if it is protected:
             # CloudFormation ignores a cleanup Delete that fails.
             _written(current, failed=True)
@@ -159,7 +169,7 @@ class _Operation:
                 record = self._restore()
         if record is None:
             return
-        if record.state is not PurchaseState.CLOSED:
+        if not record.finished:
             self._release(record)
             history = ledger.history(self.key)
         for newer in self._newer_purchases(history, record):
@@ -192,12 +202,20 @@ class _Operation:
     def _read_current(self, history: History) -> tuple[PurchaseRecord, Observed]:
         """Return the number that an Update names. Raises HandlerError if the resource does not hold it."""
         record = history.by_physical_id(self.physical_id) or self._restore()
-        if record is None or record.state is PurchaseState.CLOSED:
+        if record is None or (record.finished and record.state is not PurchaseState.PENDING_RELEASE):
             raise reasons.DOES_NOT_EXIST.failure(noun=self.resource.display_name, id=self.physical_id)
         observed = self._with_own_tags(record, self._read_existing(self.physical_id, reasons.DOES_NOT_EXIST))
+        if record.pending:
+            # CloudFormation did not receive the response to the Delete.
+            resumed = ledger.resume(record)
+            if resumed is None:
+                raise UnknownOutcomeError("Another invocation has changed the purchase.")
+            mark_used(self.invocation, self.resource, resumed)
+            return resumed, observed
         if record.state is not PurchaseState.READY:
             # A Delete or a rollback did not complete. CloudFormation still uses the number.
-            record = _written(record, state=PurchaseState.READY, ended=False, releasing_from=None)
+            state = {"state": PurchaseState.READY, "ended": False, "releasing_from": None}
+            record = _written(record, **state, **({} if record.taken else ledger.NOT_HELD))
         return record, observed
 
     def _with_own_tags(self, record: PurchaseRecord, observed: Observed) -> Observed:
@@ -227,7 +245,8 @@ class _Operation:
 
     def _update_in_place(self, desired: Properties, current: PurchaseRecord, observed: Observed) -> Observed:
         if current.failed:
-            current = _written(current, failed=False)  # The Update that rolled back did not complete.
+            # The Update that rolled back did not complete.
+            current = _written(current, failed=False, incomplete=False, **ledger.NOT_HELD)
         protects = False
         if not self.resource.is_converged(observed, desired):
             self._newest_history()  # A newer Update may have arrived during the read.
@@ -253,18 +272,34 @@ class _Operation:
             # An Update that CloudFormation has discarded enabled protection, or may do so after its rollback.
             policy = copy.replace(policy, lift_deletion_protection=True)
 
-        def finish(record: PurchaseRecord, why: Closed) -> None:
-            closed = ledger.close_with(record, why, reusable=self.resource.reusable_ids)
-            self.invocation.with_outcome.extend(closed)
+        def finish(record: PurchaseRecord, why: Closed | None) -> None:
+            reusable = self.resource.reusable_ids
+            ended = ledger.hold_with(record) if why is None else ledger.close_with(record, why, reusable=reusable)
+            self.invocation.with_outcome.extend(ended)
 
         release(
             self.invocation,
             self.resource,
-            record,
+            self._with_recovery_window(record, policy),
             policy,
             issued_at=self.invocation.issued_at,
             check=self._require_operation,
             finish=finish,
+        )
+
+    def _with_recovery_window(self, record: PurchaseRecord, policy: ReleasePolicy) -> PurchaseRecord:
+        """Return the record with the due date of its number, if the Delete makes it pending release."""
+        days = self.resource.recovery_window(self.request.properties, settings().recovery_window_days)
+        decision = decide(self.resource, None, Situation(record=record, window=days))
+        if not decision.causes:
+            return record  # The window of this Delete does not matter.
+        if decision.effect is not Effect.PENDING_RELEASE:
+            return copy.replace(record, **ledger.NOT_HELD)
+        return copy.replace(
+            record,
+            release_after=due_date(clock.now(), days),
+            recovery_key=ledger.recovery_key(record),
+            allow_reuse=policy.allow_reuse,
         )
 
     def _require_operation(self) -> None:
@@ -325,6 +360,8 @@ class _Operation:
         if record.state is PurchaseState.READY and observed.newly_purchased:
             return observed  # The purchase was the last step.
         try:
+            if record.taken and not record.reported:
+                mark_used(self.invocation, self.resource, record)
             record, observed = self._configure(desired, record, observed)
         except (HandlerError, UnknownOutcomeError) as failure:
             failure.physical_id = observed.physical_id
@@ -336,7 +373,8 @@ class _Operation:
                 return observed
             if clock.now() >= self.invocation.service_deadline:
                 raise reasons.TOO_LATE.failure()
-            ready = ledger.write(record, state=PurchaseState.READY, failed=False, claimed=True)
+            done = {"state": PurchaseState.READY, "failed": False, "incomplete": False, "claimed": True}
+            ready = ledger.write(record, **done, **ledger.NOT_HELD)
             record = ready or ledger.refresh(record)
         end(self.invocation, record)
         raise reasons.DELETED_DURING_SETUP.failure(noun=self.resource.display_name)
@@ -461,23 +499,11 @@ class _Operation:
     def _read_existing(self, physical_id: str, missing: reasons.Reason = reasons.RELEASED_OUTSIDE) -> Observed:
         return read_existing(self.invocation, self.resource, physical_id, missing)
 
-    def _check_replacement(self, desired: Properties, observed: Observed, changes: list[Difference]) -> None:
-        """Raise HandlerError unless the declaration allows the release of the current number, and nothing blocks it."""
-        values = {
-            "changes": ", ".join(str(change) for change in changes),
-            "id": observed.physical_id,
-            "noun": self.resource.display_name,
-        }
-        changed = {change.property_name for change in changes}
-        if self.resource.identity_fields and not changed.intersection(self.resource.identity_fields):
-            raise reasons.SAME_IDENTITY.failure(**values)
-        if desired.allow_replacement is not True and desired.allow_replacement != observed.physical_id:
-            raise reasons.REPLACEMENT_REFUSED.failure(**values)
+    def _blockers(self, observed: Observed) -> list[str]:
+        """Return what would prevent the release of a number that is replaced."""
         pools = self.invocation.retry(lambda: self.resource.read_pool_ids(observed))
-        if observed.protected or pools:
-            blockers = ["has deletion protection enabled"] if observed.protected else []
-            blockers += [f"is in {', '.join(pools)}"] if pools else []
-            raise reasons.NOT_RELEASABLE.failure(blockers=" and ".join(blockers), **values)
+        blockers = ["has deletion protection enabled"] if observed.protected else []
+        return blockers + ([f"is in {', '.join(pools)}"] if pools else [])
 
 
 def _written(record: PurchaseRecord, **changes: Any) -> PurchaseRecord:

@@ -24,11 +24,12 @@ from telephony.errors import (
     ThrottledError,
     UnknownOutcomeError,
 )
-from telephony.lifecycle import claim_limit, ledger
+from telephony.lifecycle import claim_limit, ledger, recovery
 from telephony.lifecycle.invocation import Backoff, Invocation
 from telephony.lifecycle.ledger import Closed, History, OpenResult, PurchaseRecord, PurchaseState
 from telephony.lifecycle.release import bought, end, end_surplus, report_unknown
 from telephony.model.properties import Properties
+from telephony.model.recovery import reuses
 from telephony.model.resource import Observed, Resource, Stability
 from telephony.settings import settings
 
@@ -72,27 +73,50 @@ class Purchaser:
         """Write the purchase record. Returns False if it exists, or if a newer request was processed.
 
         again: see `ledger.open_purchase`. If no reservation is pending, one transaction writes the record, its lease
-        and the reservation.
+        and the reservation. If a number is pending release that the request can take, it is taken instead.
         """
+        if reuses(self.desired) and self._take(again=again):
+            return True
+        check = self.resource.recoverable
+        while (opened := self._open(again=again, recoverable=check)) is OpenResult.PENDING:
+            if self._take(again=again):
+                return True
+            check = False  # None of the numbers that are pending release fits.
+        return opened is OpenResult.WRITTEN
+
+    def _take(self, *, again: bool) -> bool:
+        taken = recovery.take(self.invocation, self.resource, self.desired, self.record, again=again)
+        self.record = taken or self.record
+        return taken is not None
+
+    def _open(self, *, again: bool, recoverable: bool) -> OpenResult:
+        """Return WRITTEN, REFUSED or PENDING."""
         purchase_call, *others = self.calls
         services.create_client(purchase_call[0])
         self._check_deadline()
-        claim_limit.check(self.resource, self.desired, self.record)
-        opened = OpenResult.BUSY
-        if self._reserve(*others) <= clock.now():
-            candidate = self.invocation.retry(lambda: self.resource.select_candidate(self.desired))
+        opened, candidate = OpenResult.BUSY, None
+        try:
+            claim_limit.check(self.resource, self.desired, self.record)
+            immediate = self._reserve(*others) <= clock.now()
+            if immediate:
+                candidate = self.invocation.retry(lambda: self.resource.select_candidate(self.desired))
+        except HandlerError:
+            if recoverable and ledger.pending_release(ledger.recovery_key(self.record)):
+                return OpenResult.PENDING  # It needs no call of the purchase.
+            raise
+        if immediate:
             self.record = copy.replace(self.record, candidate=candidate)
             leased = ledger.with_lease(self.record, self.invocation.key)
             slot = rate_limiter.immediate_slot(*purchase_call)
-            opened = ledger.open_purchase(leased, again=again, reservation=slot)
+            opened = ledger.open_purchase(leased, again=again, recovery=recoverable, reservation=slot)
             if opened is OpenResult.WRITTEN:
                 if slot is not None:
                     rate_limiter.mark_reserved(*purchase_call)
                 self.record, self.leased = leased, True
         for _ in range(_MAX_ATTEMPTS):
             if opened is not OpenResult.BUSY:
-                return opened is OpenResult.WRITTEN
-            opened = ledger.open_purchase(self.record, again=again)
+                return opened
+            opened = ledger.open_purchase(self.record, again=again, recovery=recoverable)
             if opened is OpenResult.BUSY:
                 self._wait(_BUSY)
         raise UnknownOutcomeError(_BUSY)

@@ -11,8 +11,10 @@ from telephony import clock, resources
 from telephony.aws import rate_limiter
 from telephony.errors import DeferredError, HandlerError, HandlerErrorCode, NotFoundError, UnknownOutcomeError
 from telephony.lifecycle import ledger
+from telephony.lifecycle.effects import Effect, ending
 from telephony.lifecycle.invocation import Backoff, Retrier
 from telephony.lifecycle.ledger import Closed, PurchaseRecord, PurchaseState
+from telephony.model.recovery import RELEASE_AFTER, tag_value
 from telephony.model.resource import ALLOW_ALL, Observed, ReleasePolicy, Resource
 from telephony.model.tags import Owner
 from telephony.observability import count, logger
@@ -22,9 +24,15 @@ _NO_TAGS = "The tags of the resource are not visible yet."
 _PURCHASING = "Another invocation is still making the purchase that must be released."
 
 
-def close(record: PurchaseRecord, why: Closed) -> None:
-    """Close a record. Another invocation may have closed it for the same reason."""
-    ledger.close(record, why, reusable=resources.by_type(record.resource_type).reusable_ids)
+def close(record: PurchaseRecord, why: Closed | None) -> None:
+    """Close a record, or without a reason write that its number is pending release.
+
+    Another invocation may have done the same.
+    """
+    if why is None:
+        ledger.hold(record)
+    else:
+        ledger.close(record, why, reusable=resources.by_type(record.resource_type).reusable_ids)
 
 
 def release(
@@ -35,66 +43,90 @@ def release(
     *,
     issued_at: float | None = None,
     check: Callable[[], None] = lambda: None,
-    finish: Callable[[PurchaseRecord, Closed], None] = close,
+    finish: Callable[[PurchaseRecord, Closed | None], None] = close,
 ) -> None:
     """Release the number that a purchase holds, and close the purchase with `finish`.
 
-    An adopted number is never released: the ownership tags are removed, and it stays in the account.
+    An adopted number is never released: the ownership tags are removed, and it stays in the account. A number with a
+    due date (`release_after`) becomes pending release: it is disconnected and tagged. One that is pending release
+    already is released.
 
     issued_at: when a Delete was issued. check: raises HandlerError if the release is not justified; it is called when
     the call is reserved, directly before the decision is written. A release that the service refuses returns to the
     state before. One that runs out of time remains RELEASING, and another request or the sweep can continue it.
     """
-    late = None if record.adopted else _reserve(retrier, resource)
+    effect = ending(record)
+    late = _reserve(retrier, resource) if effect is Effect.RELEASED else None
     check()
     record = record if record.state is PurchaseState.RELEASING else _decide(record, issued_at)
     if record.state is not PurchaseState.RELEASING:
         return
     if late is not None:
         raise late
-    physical_id, gone = record.physical_id or "", False
+    gone = False
 
     def once() -> None:
         nonlocal gone
         # Before every attempt: another owner can have the ID since the last one.
         gone = resource.reusable_ids and read_own_tags(retrier, resource, record, record.arn or "") is None
-        if gone:
-            return
-        if record.adopted:
-            _remove_own_tags(resource, record)
-            return
-        try:
-            resource.release(physical_id, policy)
-        except HandlerError as refused:
-            # IAM allows a release by the number's tag, so it denies that of a number that does not exist.
-            if refused.error_code is not HandlerErrorCode.ACCESS_DENIED or resource.read(physical_id) is not None:
-                raise
+        if not gone:
+            gone = not _ENDINGS[effect](resource, record, policy)
 
     try:
         retrier.retry(once)
     except HandlerError as failure:
-        failure.physical_id = physical_id
-        if failure.aws_code:
-            ledger.write(record, state=record.releasing_from, releasing_from=None)
+        failure.physical_id = record.physical_id
+        if failure.aws_code or failure.error_code is HandlerErrorCode.RESOURCE_CONFLICT:
+            not_held = {} if record.taken or record.pending else ledger.NOT_HELD
+            ledger.write(record, state=record.releasing_from, releasing_from=None, **not_held)
         raise
-    done = Closed.ADOPTION_ENDED if record.adopted else Closed.RELEASED
-    finish(record, Closed.GONE if gone else done)
-    message = "Left an adopted number in the account" if record.adopted else "Released a number"
-    logger.info(message, extra={"physical_resource_id": physical_id, "gone": gone})
+    finish(record, Closed.GONE if gone else _CLOSED[effect])
+    extra = {"physical_resource_id": record.physical_id, "effect": effect, "gone": gone}
+    logger.info("Ended the use of a number", extra=extra)
 
 
-def _remove_own_tags(resource: Resource[Any], record: PurchaseRecord) -> None:
-    """End an adoption. A number that has no tags of the purchase, or does not exist, is a success."""
+def _release(resource: Resource[Any], record: PurchaseRecord, policy: ReleasePolicy) -> bool:
+    """Release a number. Returns True, also if it does not exist."""
+    physical_id = record.physical_id or ""
+    try:
+        resource.release(physical_id, policy)
+    except HandlerError as refused:
+        # IAM allows a release by the number's tag, so it denies that of a number that does not exist.
+        if refused.error_code is not HandlerErrorCode.ACCESS_DENIED or resource.read(physical_id) is not None:
+            raise
+    return True
+
+
+def _disconnect(resource: Resource[Any], record: PurchaseRecord, policy: ReleasePolicy) -> bool:
+    """Disconnect a number and tag it with its due date. Returns False if it does not exist."""
+    try:
+        if not resource.disconnect(record.physical_id or "", policy):
+            return False
+        resource.add_tags(record.arn or "", {RELEASE_AFTER: tag_value(record.release_after or 0)})
+    except NotFoundError:
+        return False
+    return True
+
+
+def _remove_own_tags(resource: Resource[Any], record: PurchaseRecord, _: ReleasePolicy) -> bool:
+    """End an adoption. Returns True, also if the number has no tags of the purchase or does not exist."""
     try:
         resource.remove_tags(record.arn or "", record.identity.ownership_tags)
     except NotFoundError:
-        return
+        return True
     except HandlerError as refused:
         # IAM allows the call by the tag that it removes, so it denies a repetition.
         observed = resource.read(record.physical_id or "")
         owned = observed is not None and record.identity.matches(resource.read_tags(observed))
         if owned or refused.error_code is not HandlerErrorCode.ACCESS_DENIED:
             raise
+    return True
+
+
+_ENDINGS = {Effect.RETAINED: _remove_own_tags, Effect.PENDING_RELEASE: _disconnect, Effect.RELEASED: _release}
+"""What ends the use of a number. Each returns False if the number was released by somebody else."""
+_CLOSED = {Effect.RETAINED: Closed.ADOPTION_ENDED, Effect.PENDING_RELEASE: None, Effect.RELEASED: Closed.RELEASED}
+"""Why the purchase is CLOSED afterwards. A number that is pending release keeps its record."""
 
 
 def _reserve(retrier: Retrier, resource: Resource[Any]) -> HandlerError | None:
@@ -140,7 +172,7 @@ def end(retrier: Retrier, record: PurchaseRecord, *, check: Callable[[], None] =
     """
     resource = resources.by_type(record.resource_type)
     backoff = Backoff()
-    while record.state is not PurchaseState.CLOSED:
+    while not record.finished:
         written: PurchaseRecord | None = None
         if record.state is PurchaseState.OPEN:
             written = ledger.close_open(record)

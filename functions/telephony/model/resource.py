@@ -20,8 +20,9 @@ import attrs
 
 from telephony.data import data
 from telephony.model.properties import Properties, Tag, fields, iter_declared, property_name
+from telephony.model.recovery import RECOVERY_WINDOW
 from telephony.model.tags import ADOPTED, MANAGED_BY, TAG_PREFIX, Owner, tag_changes
-from telephony.model.validation import parse_lenient, shows_value
+from telephony.model.validation import parse_lenient, parse_property, shows_value
 
 _NAMESPACE = uuid.UUID("6d8b2f0e-5f6e-5b0c-9a44-3c0a8c1f7b52")
 
@@ -65,10 +66,12 @@ class Listed:
 
 @data
 class ReleasePolicy:
-    """The actions that are allowed if they are needed to release a resource (property OnDelete)."""
+    """The property OnDelete: the actions that are allowed if they are needed to release a resource."""
 
     lift_deletion_protection: bool = False
     leave_pools: bool = False
+    allow_reuse: bool = False
+    """Whether other resources can take the resource when it is pending release."""
 
 
 ALLOW_ALL = ReleasePolicy(lift_deletion_protection=True, leave_pools=True)
@@ -168,6 +171,8 @@ class Resource[P: Properties](abc.ABC):
     """The name of the type in the Resource Groups Tagging API."""
     reusable_ids: ClassVar[bool] = False
     """The ID of a released resource can be purchased again, by anybody: its tags are read before it is changed."""
+    recoverable: ClassVar[bool] = False
+    """Whether a recovery window can apply. Its ID is never used again, and its type has the property."""
     release_call: ClassVar[tuple[str, str]]
     """Service and operation of the call in `release`. It is reserved before the release is decided."""
     identity_fields: ClassVar[tuple[str, ...]] = ()
@@ -266,6 +271,17 @@ class Resource[P: Properties](abc.ABC):
     def release(self, physical_id: str, policy: ReleasePolicy) -> None:
         """Release it. A resource that no longer exists is a success. Raises RetryableError for temporary blockers."""
 
+    def disconnect(self, physical_id: str, policy: ReleasePolicy) -> bool:
+        """Prepare it for a recovery window: no stack uses it. Returns False if it does not exist.
+
+        Called only if `recoverable` is True. Raises HandlerError for what the policy does not allow.
+        """
+        raise NotImplementedError
+
+    def fits(self, observed: Observed, desired: P) -> bool:  # noqa: ARG002 - depends on the type
+        """Return whether another declaration can reuse it, which does not differ in any create-only property."""
+        return True
+
     def disable_protection(self, observed: Observed) -> None:
         """Disable deletion protection. Called only if observed.protected is True."""
         raise NotImplementedError
@@ -273,6 +289,13 @@ class Resource[P: Properties](abc.ABC):
     def read_pool_ids(self, observed: Observed) -> tuple[str, ...]:
         """Return the IDs of the pools that contain it."""
         return observed.pool_ids
+
+    def recovery_window(self, declared: Mapping[str, Any], default: int) -> int:
+        """Return the recovery window of a declaration in days. default: of the provider."""
+        if not self.recoverable:
+            return 0
+        days: int | None = parse_property(self.properties, RECOVERY_WINDOW, declared)
+        return default if days is None else days
 
     def release_policy(self, raw: object) -> ReleasePolicy:
         """Return what an OnDelete declaration allows. Nothing, if the type has no OnDelete property."""

@@ -11,10 +11,9 @@ from telephony.model.properties import Properties, Tag
 from telephony.model.resource import Observed, ReleasePolicy, Resource, Stability, differences
 from telephony.model.tags import tag_changes
 
-_RELEASE_BLOCKERS = frozenset(
-    {"DELETION_PROTECTION_ENABLED", "PHONE_NUMBER_ASSOCIATED_TO_POOL", "SENDER_ID_ASSOCIATED_TO_POOL"}
-)
-_NOT_ACTIVE = "RESOURCE_NOT_ACTIVE"
+IN_POOL = "PHONE_NUMBER_ASSOCIATED_TO_POOL"
+_RELEASE_BLOCKERS = frozenset({"DELETION_PROTECTION_ENABLED", IN_POOL, "SENDER_ID_ASSOCIATED_TO_POOL"})
+NOT_ACTIVE = "RESOURCE_NOT_ACTIVE"
 
 
 class SmsResource[P: Properties](Resource[P]):
@@ -72,7 +71,7 @@ class SmsResource[P: Properties](Resource[P]):
         try:
             self._call_release(physical_id)
         except HandlerError as refused:
-            if refused.aws_reason == _NOT_ACTIVE and self.read(physical_id) is None:
+            if refused.aws_reason == NOT_ACTIVE and self.read(physical_id) is None:
                 return  # An earlier call has started the release.
             if refused.aws_reason not in _RELEASE_BLOCKERS:
                 raise

@@ -62,14 +62,18 @@ def parse[P: Properties](cls: type[P], raw: Mapping[str, Any], *, min_service_ti
 
 def parse_lenient(cls: type[Any], raw: object) -> Any:
     """Parse the valid part of a nested property. A Delete must not fail because of its properties."""
-    values = {}
-    if isinstance(raw, Mapping):
-        for name, (field, info) in fields(cls).items():
-            violations: list[Violation] = []
-            value = _value(field.type, raw[name], name, info, violations) if name in raw else None
-            if name in raw and not violations:
-                values[field.name] = value
-    return cls(**values)
+    values = {field.name: parse_property(cls, name, raw) for name, (field, _) in fields(cls).items()}
+    return cls(**{name: value for name, value in values.items() if value is not None})
+
+
+def parse_property(cls: type[Any], name: str, raw: object) -> Any:
+    """Parse one property of a class. Returns None if it is not declared or not valid."""
+    if not isinstance(raw, Mapping) or name not in raw:
+        return None
+    field, info = fields(cls)[name]
+    violations: list[Violation] = []
+    value = _value(field.type, raw[name], name, info, violations)
+    return None if violations else value
 
 
 def disable_removed_switches[P: Properties](desired: P, before: Mapping[str, Any]) -> P:

@@ -21,7 +21,8 @@ from telephony.aws import quotas, services
 from telephony.data import data
 from telephony.errors import NotFoundError, NumberUnavailableError, TagsNotVisibleError
 from telephony.model.adoption import adopt_number_property
-from telephony.model.properties import Properties, Rule, country_code_property, prop
+from telephony.model.properties import Nested, Properties, Rule, country_code_property, prop
+from telephony.model.recovery import allow_reuse_property, recovery_window_property, reuse_property
 from telephony.model.resource import (
     ClaimLimit,
     Listed,
@@ -48,6 +49,13 @@ _STABILITY = {"CLAIMED": Stability.ACTIVE, "FAILED": Stability.FAILED}
 
 def _both(first: str, second: str) -> Callable[[Mapping[str, Any]], bool]:
     return lambda declared: declared.get(first) is not None and declared.get(second) is not None
+
+
+@data
+class OnDelete(Nested):
+    """What is allowed after a delete."""
+
+    allow_reuse: bool = allow_reuse_property()
 
 
 @data
@@ -118,6 +126,12 @@ class ConnectPhoneNumberProperties(Properties):
     )
     description: str | None = prop("The description of the phone number.", maximum=500)
     adopt: str | None = adopt_number_property(id_pattern + "|[-0-9a-f]{36}")
+    reuse_pending_release: bool = reuse_property()
+    recovery_window_in_days: int | None = recovery_window_property()
+    on_delete: OnDelete = prop(
+        "Whether other resources can take the phone number after a delete.",
+        default=OnDelete(),
+    )
 
 
 class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
@@ -152,6 +166,7 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
     # API reference, "ClaimPhoneNumber", "ImportPhoneNumber" and "ReleasePhoneNumber".
     claim_limit = ClaimLimit(period=180 * 86_400, percent=200, quota_name=f"Phone numbers per instance ({_QUOTA_CODE})")
     polls_until_stable = True
+    recoverable = True
     release_call = (services.CONNECT, "ReleasePhoneNumber")
     tagging_type = "connect:phone-number"
 
@@ -320,6 +335,14 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
             return copy.replace(observed, stability=Stability.PENDING)
         # A number whose last change failed also shows FAILED, and is still usable.
         return copy.replace(observed, stability=Stability.ACTIVE)
+
+    def disconnect(self, physical_id: str, policy: ReleasePolicy) -> bool:  # noqa: ARG002 - nothing blocks a release
+        """Change nothing: the contact flows of the number belong to the instance."""
+        return self.read(physical_id) is not None
+
+    def fits(self, observed: Observed, desired: ConnectPhoneNumberProperties) -> bool:
+        """Return whether it has the preferred prefix."""
+        return observed.attributes["Address"].startswith(desired.prefix or "")
 
     def release(self, physical_id: str, policy: ReleasePolicy) -> None:  # noqa: ARG002 - nothing blocks a release
         """ReleasePhoneNumber."""

@@ -12,24 +12,27 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
+from telephony import reasons
 from telephony.aws import services
 from telephony.data import data
-from telephony.errors import NotFoundError, RetryableError
+from telephony.errors import HandlerError, NotFoundError, RetryableError
 from telephony.model.adoption import adopt_number_property
 from telephony.model.deletion_protection import deletion_protection_property, lift_deletion_protection_property
 from telephony.model.pools import leave_pools, leave_pools_property
 from telephony.model.properties import Nested, Properties, Rule, country_code_property, prop
+from telephony.model.recovery import allow_reuse_property, recovery_window_property, reuse_property
 from telephony.model.resource import (
     Listed,
     Observed,
     Purchase,
+    ReleasePolicy,
     Stability,
     differences,
     normalize_values,
     resource_id,
     text,
 )
-from telephony.model.sms_resource import SmsResource, api_tags
+from telephony.model.sms_resource import IN_POOL, NOT_ACTIVE, SmsResource, api_tags
 from telephony.model.two_way import TwoWay, two_way_changes, two_way_settings
 
 _ID = r"[A-Za-z0-9_:/-]+"
@@ -38,6 +41,8 @@ _MANDATORY = ("HELP", "STOP")
 """The keywords that every phone number has. Their action is managed by AWS (terraform-provider-aws#48967)."""
 type _Keyword = dict[str, str]
 """Parameters of PutKeyword."""
+_DEFAULT_OPT_OUT_LIST = "Default"
+"""The list that every account has (User Guide, "Opt-out lists")."""
 _RELEASED = frozenset({"DISASSOCIATING", "DELETED"})
 """The statuses of a number after ReleasePhoneNumber (terraform-provider-aws, pinpointsmsvoicev2/phone_number.go)."""
 _CLOCK_SKEW = 300
@@ -94,6 +99,7 @@ class OnDelete(Nested):
 
     lift_deletion_protection: bool = lift_deletion_protection_property()
     leave_pools: bool = leave_pools_property()
+    allow_reuse: bool = allow_reuse_property()
 
 
 def _us_long_code_for_sms(declared: Mapping[str, Any]) -> bool:
@@ -211,8 +217,11 @@ class SmsPhoneNumberProperties(Properties):
         maximum=28,
     )
     adopt: str | None = adopt_number_property(r"(arn:\S+/)?phone-[-a-zA-Z0-9]+")
+    reuse_pending_release: bool = reuse_property()
+    recovery_window_in_days: int | None = recovery_window_property()
     on_delete: OnDelete = prop(
-        "The actions that are allowed on delete if deletion protection or a pool prevents the release.",
+        "The actions that are allowed on delete if deletion protection or a pool prevents the release, and whether other "
+        "resources can take the phone number afterwards.",
         default=OnDelete(),
     )
 
@@ -250,6 +259,7 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
         "iam:PassRole",
     )
 
+    recoverable = True
     release_call = (services.SMS_VOICE, "ReleasePhoneNumber")
     tagging_type = "sms-voice:phone-number"
 
@@ -347,7 +357,7 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
         try:
             self._converge_keywords(observed, desired)
         except RetryableError as refused:
-            if refused.aws_reason != "RESOURCE_NOT_ACTIVE":
+            if refused.aws_reason != NOT_ACTIVE:
                 raise
 
     def is_converged(self, observed: Observed, desired: SmsPhoneNumberProperties) -> bool:
@@ -381,6 +391,38 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
             attributes = {**observed.attributes, "PoolId": text(resource_id(desired.pool_id))}
             observed = copy.replace(observed, pool_ids=(desired.pool_id,), attributes=attributes)
         return observed
+
+    def disconnect(self, physical_id: str, policy: ReleasePolicy) -> bool:
+        """Leave the pools, then one UpdatePhoneNumber: no two-way messaging, and the default opt-out list."""
+        observed = self.read(physical_id)
+        if observed is None:
+            return False
+        blockers = ["deletion protection is enabled"] if observed.protected else []
+        blockers = [] if policy.lift_deletion_protection else blockers
+        if observed.pool_ids and not policy.leave_pools:
+            blockers.append(f"it is in {', '.join(observed.pool_ids)}")
+        if blockers:
+            raise reasons.NOT_DISCONNECTED.failure(id=physical_id, blockers=" and ".join(blockers))
+        self.leave_pools(observed, observed.pool_ids)
+        disconnected = {
+            "DeletionProtectionEnabled": (observed.protected, False),
+            "TwoWayEnabled": (observed.live["two_way_settings"]["TwoWayEnabled"], False),
+            "OptOutListName": (resource_id(observed.live["opt_out_list_name"]), _DEFAULT_OPT_OUT_LIST),
+        }
+        changes: Any = {name: value for name, (live, value) in disconnected.items() if live != value}
+        try:
+            if changes:
+                services.sms_voice().update_phone_number(PhoneNumberId=physical_id, **changes)
+        except HandlerError as refused:
+            if refused.aws_reason == IN_POOL:
+                raise refused.as_kind(RetryableError) from None  # The service sees the removal with a delay.
+            if refused.aws_reason != NOT_ACTIVE or observed.stability is Stability.ACTIVE:
+                raise  # What is not ACTIVE yet is not connected.
+        return True
+
+    def fits(self, observed: Observed, desired: SmsPhoneNumberProperties) -> bool:
+        """Return whether it has no registration, and no digits are preferred."""
+        return not observed.attributes["RegistrationId"] and desired.number_preference is None
 
     def call_release(self, physical_id: str) -> None:
         """ReleasePhoneNumber."""

@@ -1,0 +1,109 @@
+"""Takes numbers that are pending release: for the resource that was deleted, or for one that may reuse them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from functools import partial
+from itertools import chain
+from typing import Any
+
+from telephony import resources
+from telephony.errors import UnknownOutcomeError
+from telephony.lifecycle import ledger
+from telephony.lifecycle.effects import Effect, Situation, decide
+from telephony.lifecycle.invocation import Backoff, Invocation, Retrier
+from telephony.lifecycle.ledger import Closed, OpenResult, PurchaseRecord, PurchaseState
+from telephony.model.properties import Properties
+from telephony.model.recovery import RELEASE_AFTER, reuses
+from telephony.model.resource import Resource, differences
+from telephony.observability import logger
+
+_BUSY = "The state table was busy with another request for this resource or number."
+
+
+def take(
+    invocation: Invocation, resource: Resource[Any], desired: Properties, record: PurchaseRecord, *, again: bool = False
+) -> PurchaseRecord | None:
+    """Take a number that is pending release for a request, instead of purchasing one.
+
+    record: of the request, not written yet. again: see `ledger.open_purchase`. Returns the record as it was written, or
+    None if nothing can be taken. Raises HandlerError if more than one number can be taken back.
+    """
+    own = list(_candidates(invocation, resource, desired, ledger.recovery_key(record)))
+    others = _candidates(invocation, resource, desired, resource.type_name) if reuses(desired) and not own else iter(())
+    first = next(others, None)
+    situation = Situation(recoverable=[str(each.physical_id) for each in own], reusable=[] if first is None else [""])
+    if decide(resource, desired, situation).require() is Effect.PURCHASED:
+        return None
+    candidates = chain(own, [] if first is None else [first], others)
+    return next((taken for former in candidates if (taken := _take(invocation, record, former, again=again))), None)
+
+
+def _candidates(
+    invocation: Invocation, resource: Resource[Any], desired: Properties, name: str
+) -> Iterator[PurchaseRecord]:
+    """Yield the purchases whose numbers are pending release under a name, and have the declared properties."""
+    for physical_id in ledger.pending_release(name):
+        holder = ledger.holder(physical_id)
+        record = None if holder is None else holder.record
+        if record is None or record.state is not PurchaseState.PENDING_RELEASE:
+            continue
+        observed = invocation.retry(partial(resource.read, physical_id))
+        if observed is None or differences(observed, desired, create_only=True):
+            continue
+        if name != resource.type_name or (record.allow_reuse and resource.fits(observed, desired)):
+            yield record
+
+
+def _take(
+    invocation: Invocation, record: PurchaseRecord, former: PurchaseRecord, *, again: bool
+) -> PurchaseRecord | None:
+    """Write that the request holds the number. Returns None if it can't be taken any more."""
+    taken = copy.replace(
+        record,
+        state=PurchaseState.BOUGHT,
+        physical_id=former.physical_id,
+        arn=former.arn,
+        claimed=True,
+        taken=True,
+        release_after=former.release_after,
+        recovery_key=former.recovery_key,
+        allow_reuse=former.allow_reuse,
+    )
+    backoff = Backoff()
+    while True:
+        opened = ledger.take(taken, former, again=again)
+        if opened is OpenResult.WRITTEN:
+            logger.info("Took a number that was pending release", extra={"physical_resource_id": taken.physical_id})
+            return taken
+        if opened is OpenResult.REFUSED or ledger.refresh(former).version != former.version:
+            return None
+        if not invocation.wait(backoff):
+            raise UnknownOutcomeError(_BUSY)
+
+
+def mark_used(retrier: Retrier, resource: Resource[Any], record: PurchaseRecord) -> None:
+    """Set the ownership tags of a number that was taken, and remove the tag of its due date.
+
+    Tags that are not visible yet can't be compared, so both calls are made.
+    """
+    arn = record.arn or ""
+    retrier.retry(lambda: resource.add_tags(arn, record.identity.ownership_tags))
+    retrier.retry(lambda: resource.remove_tags(arn, [RELEASE_AFTER]))
+
+
+def restore(retrier: Retrier, physical_id: str) -> bool:
+    """Keep a number that is pending release: it is retained, and no longer due. Returns False if it is not pending.
+
+    A release that has begun is not stopped.
+    """
+    holder = ledger.holder(physical_id)
+    record = None if holder is None else holder.record
+    if record is None or record.state is not PurchaseState.PENDING_RELEASE:
+        return False
+    if ledger.close(record, Closed.RETAINED, reusable=False) is None:
+        return False
+    resource = resources.by_type(record.resource_type)
+    retrier.retry(lambda: resource.remove_tags(record.arn or "", [RELEASE_AFTER]))
+    return True
