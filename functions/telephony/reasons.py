@@ -233,7 +233,7 @@ CLAIM_LIMIT_REACHED = Reason(
     "Nothing was claimed. The service allows {limit} claims and releases in {days} days. This provider made {claims} claims "
     "and {releases} releases in this time, so another claim would exceed the limit.",
     "Wait: the next claim is possible from {day} (UTC). Or request an increase of {quota_name} in Service Quotas, or use a "
-    "number that the account has.",
+    "number that the account has (Adopt, ReusePendingRelease).",
 )
 CLAIMS_REFUSED = Reason(
     Code.SERVICE_LIMIT_EXCEEDED,

@@ -43,7 +43,7 @@ def claim_and_release(harness: Harness, kind: Kind, times: int = 1) -> None:
 def assert_counted(harness: Harness, kind: Kind, claims: int, releases: int) -> dict[str, Any]:
     """Check that the next claim is refused without a call, and what was counted."""
     answers: list[dict[str, Any]] = []
-    calls = harness.calls_of(lambda: answers.append(send_create(harness, kind, logical_id="Next")))
+    calls = harness.calls_of(lambda: answers.append(send_create(harness, kind, logical_id="Counted")))
     assert_reason(answers[0], REFUSED, f"{claims} claims", f"{releases} releases", "180 days")
     assert not [name for name in calls if name.startswith(CONNECT)], calls
     return answers[0]
@@ -203,6 +203,26 @@ def test_adoption_does_not_count(harness: Harness, kind: Kind, configure: Config
     claim_and_release(harness, kind)
 
     assert_counted(harness, kind, claims=1, releases=1)
+
+
+@pytest.mark.usefixtures("quota_of_one")
+@pytest.mark.parametrize("reused", [False, True])
+def test_number_pending_release_is_taken_above_the_limit(
+    harness: Harness, kind: Kind, virtual_clock: VirtualClock, reused: bool
+) -> None:
+    held = kind.properties | {"RecoveryWindowInDays": 30, "OnDelete": {"AllowReuse": True}}
+    physical_id = create(harness, kind, properties=held)
+    assert delete(harness, kind, physical_id, properties=held)["Status"] == "SUCCESS"
+    create(harness, kind, logical_id="Other")
+    refused = send_create(harness, kind, logical_id="Next")
+    assert_reason(refused, REFUSED, "2 claims", "0 releases")
+
+    virtual_clock.shift(60)
+    declared = kind.properties | {"ReusePendingRelease": reused}
+    taken = create(harness, kind, properties=declared, logical_id="Next" if reused else "Number")
+
+    assert taken == physical_id
+    assert_counted(harness, kind, claims=2, releases=0)
 
 
 @pytest.mark.usefixtures("quota_of_one")
