@@ -35,7 +35,7 @@ def test_output_is_plain_text_with_numbers_reasons_and_table(finished: subproces
     details = ("MonthlyPrice", "+1206", "GB|FRONTDESK", "AllowReplacement: phone-", "TwoWay.ChannelRole")
     assert [text for text in details if text not in finished.stdout] == []
     assert re.search(r"^.*step .* expected .* actual .* seconds", finished.stdout, re.MULTILINE)
-    assert finished.stdout.count(": passed (") == 13
+    assert finished.stdout.count(": passed (") == 14
 
 
 def test_stacks_reach_the_expected_statuses(report: dict[str, Any]) -> None:
@@ -63,14 +63,14 @@ def test_request_that_waits_is_continued_by_another_function(finished: subproces
 
 def test_each_declared_resource_and_replacement_is_bought_once(report: dict[str, Any]) -> None:
     sms = {name: report["calls"][f"pinpoint-sms-voice-v2.{name}"] for name in ("RequestPhoneNumber", "RequestSenderId")}
-    # Two examples, one replacement, one activation, one event delivered twice, two protected numbers.
-    assert sms == {"RequestPhoneNumber": 2 + 1 + 1 + 1 + 2, "RequestSenderId": 2}
+    # Two examples, one replacement, one activation, one event delivered twice, two protected numbers, two to adopt.
+    assert sms == {"RequestPhoneNumber": 2 + 1 + 1 + 1 + 2 + 2, "RequestSenderId": 2}
     assert report["calls"]["connect.ClaimPhoneNumber"] == 2
 
 
 def test_each_purchase_is_released_once(report: dict[str, Any]) -> None:
     # Deletion protection rejects one call in each of two Deletes.
-    assert report["calls"]["pinpoint-sms-voice-v2.ReleasePhoneNumber"] == 7 + 2
+    assert report["calls"]["pinpoint-sms-voice-v2.ReleasePhoneNumber"] == 9 + 2
     assert report["calls"]["pinpoint-sms-voice-v2.ReleaseSenderId"] == 2
     assert report["calls"]["connect.ReleasePhoneNumber"] == 2
     assert report["held"] == {"phone_numbers": 0, "sender_ids": 0, "connect_numbers": 0}
@@ -90,7 +90,7 @@ def test_interrupt_stops_all_processes(tmp_path: Path, number: signal.Signals) -
         demo.command(), cwd=ROOT, env=demo.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:
         assert running.stdout
-        assert running.stdout.readline().startswith("[1/13]")
+        assert running.stdout.readline().startswith("[1/14]")
         assert demo.remains() != NOTHING
         running.send_signal(number)
         running.communicate()
