@@ -228,6 +228,21 @@ ADOPT_IN_UPDATE = Reason(
     "{changes} of {id} can't be changed in place, and Adopt applies on creation only.",
     "Remove Adopt, or declare the {noun} to adopt with another logical ID.",
 )
+CLAIM_LIMIT_REACHED = Reason(
+    Code.SERVICE_LIMIT_EXCEEDED,
+    "Nothing was claimed. The service allows {limit} claims and releases in {days} days. This provider made {claims} claims "
+    "and {releases} releases in this time, so another claim would exceed the limit.",
+    "Wait: the next claim is possible from {day} (UTC). Or request an increase of {quota_name} in Service Quotas, or use a "
+    "number that the account has (Adopt, ReusePendingRelease).",
+)
+CLAIMS_REFUSED = Reason(
+    Code.SERVICE_LIMIT_EXCEEDED,
+    "{cause} The target has fewer numbers than its quota, so the account has reached the limit of claims and releases in "
+    "{days} days. The limit is {limit}. This provider made {claims} claims and {releases} releases in this time; others count "
+    "too.",
+    "Request an increase of {quota_name} in Service Quotas, or wait. Until {until} (UTC), or until the quota changes, the "
+    "provider refuses claims without a call. The next claim then shows whether the service still refuses it.",
+)
 NONE_AVAILABLE = Reason(
     Code.NOT_FOUND,
     "No {type} number in {country}{prefix} is available for {target}.",
