@@ -19,6 +19,7 @@ from tests.conftest import SMS, Harness
 from tests.contract import test_call_budget, test_permissions, test_policies, test_registry_contract
 from tests.contract.declarations import KINDS
 from tests.contract.iam import reference
+from tests.contract.test_sweep import DAY, later, run
 from tests.faults import declarations as faults
 from tools import events, generate
 from tools.types import ROOT, Described, GenerationError, every_type, nested_in
@@ -158,7 +159,10 @@ def test_example_has_no_findings_and_sets_both_policies(path: Path, findings: di
 
 @pytest.mark.shows("attributes of any type and size")
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_example_can_be_deployed_updated_and_deleted(path: Path, harness: Harness) -> None:
+def test_example_can_be_deployed_updated_and_deleted(
+    path: Path, harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALLOW_SWEEP_RELEASE", "true")
     declared = events.declarations(path)
     types = {one.resource.type_name: one for one in TYPES}
     for type_name, properties in declared.values():
@@ -181,6 +185,8 @@ def test_example_can_be_deployed_updated_and_deleted(path: Path, harness: Harnes
     assert stack.deploy(template(Trigger="again")) == "UPDATE_COMPLETE", stack.events
     assert stack.physical_ids == physical_ids
     assert stack.delete() == "DELETE_COMPLETE", stack.events
+    with later(181 * DAY):  # after the longest recovery window
+        run()
     assert harness.held() == others
 
 
