@@ -36,8 +36,7 @@ PROVIDER = "cfn-telephony"
 _ACTIVATION_SECONDS = 12.0
 """Longer than an invocation waits (10 s)."""
 _RELEASE_AFTER = "cfn-telephony:release-after"
-CENTER = "contact-center"
-PREVIEW = "preview-stack"
+CENTER, PREVIEW, ADOPT = "contact-center", "preview-stack", "adopt"
 SIMULATOR = {"IsoCountryCode": "US", "NumberType": "SIMULATOR", "NumberCapabilities": ["SMS"]}
 
 
@@ -106,6 +105,18 @@ class Demo:
         numbers = [(number["id"], number["tags"]) for number in held["phone_numbers"]]
         numbers += [(number["arn"], number["tags"]) for number in held["connect_numbers"]]
         return {ref: tags[_RELEASE_AFTER] for ref, tags in numbers if _RELEASE_AFTER in tags}
+
+    def request_number(self) -> str:
+        """Request the number that examples/adopt.yaml declares, as an operator does in the console. Returns its ID."""
+        declared: Any = {"IsoCountryCode": "US", "NumberType": "TOLL_FREE", "NumberCapabilities": ["SMS"]}
+        number = self.aws.client(SMS).request_phone_number(MessageType="TRANSACTIONAL", **declared)
+        self.purchases[PURCHASES[NUMBER]] += 1
+        return str(number["PhoneNumberId"])
+
+    def held_number(self, number_id: str) -> dict[str, Any]:
+        """Return a number for SMS as the services' status page shows it."""
+        (found,) = [number for number in self.aws.telecom()["held"]["phone_numbers"] if number["id"] == number_id]
+        return dict(found)
 
     def deploy_protected(self, name: str) -> tuple[Template, str, str]:
         """Deploy a stack with a protected number. Returns the template, the logical ID and the Ref."""
@@ -182,10 +193,10 @@ def build(demo: Demo) -> str:
 
 @_step("sam deploy the provider", "CREATE_COMPLETE, the ServiceToken is exported")
 def deploy_provider(demo: Demo) -> str:
-    """Deploy the provider as on AWS, except for AllowedResponseHosts, and create a Connect instance."""
+    """Deploy the provider as on AWS, except for AllowedResponseHosts. Create what the examples refer to."""
     hosts = f"{demo.aws.response_host},{demo.responses.host}"
     template = demo.into / "sam" / "build" / "template.yaml"
-    status = demo.stacks.deploy(PROVIDER, template, AllowedResponseHosts=hosts)
+    status = demo.stacks.deploy(PROVIDER, template, AllowedResponseHosts=hosts, AllowAdoption="true")
     expect("status", "CREATE_COMPLETE", status)
     exports = demo.aws.client("cloudformation").list_exports()["Exports"]
     tokens = [export["Value"] for export in exports if export["Name"] == f"{PROVIDER}-ServiceToken"]
@@ -202,25 +213,26 @@ def deploy_provider(demo: Demo) -> str:
         PREVIEW: {"InstanceArn": instance["Arn"]},
         "connect-phone-number": {"InstanceArn": instance["Arn"]},
         CENTER: {"InstanceArn": instance["Arn"], "SenderId": "FRONTDESK"},
+        ADOPT: {"PhoneNumberId": demo.request_number()},
     }
     return f"{status}, {demo.service_token.rpartition(':')[2]}"
 
 
-@_step("sam deploy every example", "CREATE_COMPLETE, one purchase per declared number")
+@_step("sam deploy every example", "CREATE_COMPLETE, one purchase per declared number, none for the adopted one")
 def deploy_examples(demo: Demo) -> str:
-    """Deploy all three types; the templates import the ServiceToken."""
+    """Deploy all three types; the templates import the ServiceToken. One of them adopts a number."""
     names = sorted(path.stem for path in EXAMPLES.glob("*.yaml"))
     for name in names:
         status = demo.stacks.deploy(name, EXAMPLES / f"{name}.yaml", **demo.parameters.get(name, {}))
         expect(f"status of {name}", "CREATE_COMPLETE", status)
-    declared = sum((Template.example(name).types() for name in names), Counter[str]())
+    declared = sum((Template.example(name).purchases() for name in names), Counter[str]())
     expect("types in the examples", set(PURCHASES), set(declared))
     demo.purchases.update({PURCHASES[resource_type]: count for resource_type, count in declared.items()})
     rows: list[tuple[str, ...]] = []
     for name in names:
         rows += [(name, f"{logical_id} ({kind})", ref) for logical_id, kind, ref in demo.stacks.resources(name)]
         rows += [(name, output, value) for output, value in demo.stacks.outputs(name).items()]
-    demo.show("Purchased resources", rows)
+    demo.show("Resources", rows)
     demo.center = Template.example(CENTER)
     return f"{len(names)} stacks CREATE_COMPLETE, {declared.total()} purchases"
 
@@ -342,6 +354,26 @@ def wait_for_activation(demo: Demo) -> str:
     return f"CREATE_COMPLETE; 1 purchase, {queue.seconds:.0f} s in the queue, {reads} reads"
 
 
+@_step("Adopt an existing number", "no purchase and no release; the number stays when its stack is deleted")
+def adopt(demo: Demo) -> str:
+    """The number is requested and released with the service's API. The stack changes its tags only."""
+    name, number_id = "adopts", demo.request_number()
+    before, calls = demo.held_number(number_id), demo.calls()
+    status = demo.stacks.deploy(name, EXAMPLES / f"{ADOPT}.yaml", PhoneNumberId=number_id)
+    expect("status", "CREATE_COMPLETE", status)
+    expect("Ref", number_id, demo.stacks.ref(name, Template.example(ADOPT).logical_id(NUMBER)))
+    adopted = demo.held_number(number_id)
+    expect("settings", before, {**adopted, "tags": before["tags"]})
+    expect("tag", "cfn-telephony-adopted", adopted["tags"].get("cfn-telephony:managed-by"))
+    expect("status", "DELETE_COMPLETE", demo.stacks.delete(name))
+    expect("number", before, demo.held_number(number_id))
+    made = demo.calls() - calls
+    demo.show("Calls", [(operation, str(count)) for operation, count in sorted(made.items())])
+    expect("calls that purchase or release", set(), set(made) & {*PURCHASES.values(), *RELEASES.values()})
+    demo.aws.client(SMS).release_phone_number(PhoneNumberId=number_id)
+    return f"CREATE_COMPLETE, DELETE_COMPLETE; {before['phone_number']} is unchanged"
+
+
 @_step("Deliver an event twice concurrently", "one purchase, two equal responses")
 def deliver_twice(demo: Demo) -> str:
     """Invoke the provider twice. The purchase takes a second, so that the invocations overlap.
@@ -412,10 +444,14 @@ def reject_invalid(demo: Demo) -> str:
 
 
 def tear_down(demo: Demo) -> str:
-    """Delete every stack, the provider's last. Every purchase is released exactly once."""
+    """Delete every stack, the provider's last. Every purchase is released exactly once.
+
+    The adopted number is released with the service's API, because no stack releases it.
+    """
     remaining = [name for name in demo.stacks.names if demo.stacks.status(name) != "DELETE_COMPLETE"]
     for name in sorted(remaining, key=lambda name: name == PROVIDER):
         expect(f"status of {name}", "DELETE_COMPLETE", demo.stacks.delete(name))
+    demo.aws.client(SMS).release_phone_number(PhoneNumberId=demo.parameters[ADOPT]["PhoneNumberId"])
     expect("held", {"phone_numbers": 0, "sender_ids": 0, "connect_numbers": 0}, demo.held())
     purchases = Counter({resource_type: demo.purchases[operation] for resource_type, operation in PURCHASES.items()})
     expect("released", purchases, demo.released())

@@ -20,6 +20,7 @@ from tests.contract.declarations import (
     with_failing_sibling,
 )
 from tests.contract.steps import (
+    DENIED,
     REPLACEABLE,
     SERVER_ERROR,
     assert_delete_fails,
@@ -299,6 +300,14 @@ def test_create_takes_back_number_pending_release(harness: Harness, number: Kind
     assert harness.ids() == [physical_id]
     assert stack.delete() == "DELETE_COMPLETE"
     assert states(harness)[physical_id] == "PENDING_RELEASE"
+
+
+def test_number_is_taken_back_although_none_is_available(harness: Harness) -> None:
+    kind = connect_phone_number(connect_instance(harness))
+    physical_id = pending(harness, kind)
+    fault(harness, f"{CONNECT}.SearchAvailablePhoneNumbers", "error", times=999, **DENIED)
+
+    assert deployed(harness, kind)[1] == physical_id
 
 
 def test_number_taken_back_gets_the_declared_settings(harness: Harness, number: Kind) -> None:

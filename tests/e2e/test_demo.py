@@ -35,7 +35,7 @@ def test_output_is_plain_text_with_numbers_reasons_and_table(finished: subproces
     details = ("MonthlyPrice", "+1206", "GB|FRONTDESK", "AllowReplacement: phone-", "TwoWay.ChannelRole")
     assert [text for text in details if text not in finished.stdout] == []
     assert re.search(r"^.*step .* expected .* actual .* seconds", finished.stdout, re.MULTILINE)
-    assert finished.stdout.count(": passed (") == 15
+    assert finished.stdout.count(": passed (") == 16
 
 
 def test_stacks_reach_the_expected_statuses(report: dict[str, Any]) -> None:
@@ -72,15 +72,15 @@ def test_deleted_numbers_are_taken_back_and_passed_on(finished: subprocess.Compl
 
 def test_each_declared_resource_and_replacement_is_bought_once(report: dict[str, Any]) -> None:
     sms = {name: report["calls"][f"pinpoint-sms-voice-v2.{name}"] for name in ("RequestPhoneNumber", "RequestSenderId")}
-    # Two examples, one replacement, one taken back, one activation, one event delivered twice, two protected numbers.
-    assert sms == {"RequestPhoneNumber": 2 + 1 + 1 + 1 + 1 + 2, "RequestSenderId": 2}
+    # Two examples, one replaced, one taken back, one activation, one event delivered twice, two protected, two adopted
+    assert sms == {"RequestPhoneNumber": 2 + 1 + 1 + 1 + 1 + 2 + 2, "RequestSenderId": 2}
     # Three examples, one taken back. The second preview stack claims none.
     assert report["calls"]["connect.ClaimPhoneNumber"] == 3 + 1
 
 
 def test_each_purchase_is_released_once(report: dict[str, Any]) -> None:
     # Deletion protection rejects one call in each of two Deletes.
-    assert report["calls"]["pinpoint-sms-voice-v2.ReleasePhoneNumber"] == 8 + 2
+    assert report["calls"]["pinpoint-sms-voice-v2.ReleasePhoneNumber"] == 10 + 2
     assert report["calls"]["pinpoint-sms-voice-v2.ReleaseSenderId"] == 2
     assert report["calls"]["connect.ReleasePhoneNumber"] == 4
     assert report["held"] == {"phone_numbers": 0, "sender_ids": 0, "connect_numbers": 0}
@@ -100,7 +100,7 @@ def test_interrupt_stops_all_processes(tmp_path: Path, number: signal.Signals) -
         demo.command(), cwd=ROOT, env=demo.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:
         assert running.stdout
-        assert running.stdout.readline().startswith("[1/15]")
+        assert running.stdout.readline().startswith("[1/16]")
         assert demo.remains() != NOTHING
         running.send_signal(number)
         running.communicate()

@@ -96,7 +96,12 @@ class Purchaser:
         self._check_deadline()
         opened = OpenResult.BUSY
         if self._reserve(*others) <= clock.now():
-            candidate = self.invocation.retry(lambda: self.resource.select_candidate(self.desired))
+            try:
+                candidate = self.invocation.retry(lambda: self.resource.select_candidate(self.desired))
+            except HandlerError:
+                if recoverable and ledger.pending_release(ledger.recovery_key(self.record)):
+                    return OpenResult.PENDING  # It needs no candidate.
+                raise
             self.record = copy.replace(self.record, candidate=candidate)
             leased = ledger.with_lease(self.record, self.invocation.key)
             slot = rate_limiter.immediate_slot(*purchase_call)
