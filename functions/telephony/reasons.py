@@ -182,15 +182,17 @@ NOT_RELEASABLE = Reason(
 )
 RELEASE_BLOCKED = Reason(
     Code.RESOURCE_CONFLICT,
-    "The {noun} {id} can't be released or become pending release: it {blockers}.",
-    "Disable deletion protection or remove it from its pools (in an update, or with the API of the service if the stack "
-    "can't be updated) and delete again. To allow this on delete, declare LiftDeletionProtection and LeavePools in "
-    "OnDelete beforehand.",
+    "The {noun} {id} can't be released or become pending release: it {blockers}. Nothing was changed.",
+    "Disable deletion protection, or remove it from its pools: in an update, or with the API of the service if the stack "
+    "is in DELETE_FAILED. Then delete again. To allow this on delete, declare LiftDeletionProtection or LeavePools in "
+    "OnDelete and deploy that before the delete.",
 )
 AMBIGUOUS_RECOVERY = Reason(
     Code.RESOURCE_CONFLICT,
-    "Several numbers are pending release that this resource can take back: {ids}. No {noun} was purchased.",
-    "Adopt one of them, or restore or release the others, then redeploy the stack.",
+    "This resource can take back more than one {noun} that is pending release: {ids}. The provider does not choose one. "
+    "Nothing was purchased or changed.",
+    "Release all but one with the API of the service, or restore them (docs/operations.md, Recovery window). Then redeploy "
+    "the stack, which takes back the last one. Or name one in Adopt.",
 )
 SENDER_ID_EXISTS = Reason(
     Code.ALREADY_EXISTS,
