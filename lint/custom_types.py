@@ -104,6 +104,35 @@ class KnownAttributes(CloudFormationLintRule):  # type: ignore[misc]
         return matches
 
 
+class AdoptionPolicy(CloudFormationLintRule):  # type: ignore[misc]
+    """E9102, reported at Adopt."""
+
+    id = "E9102"
+    shortdesc = "DeletionPolicy of an adopted telephony resource"
+    description = "A resource that adopts an existing phone number or sender ID declares its DeletionPolicy"
+    source_url = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-deletionpolicy.html"
+    tags = ("resources", "deletionpolicy", "custom")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._adopting = {name for name, schema in schemas().items() if "Adopt" in schema["properties"]}
+
+    def match(self, cfn: Template) -> list[RuleMatch]:
+        """Check every resource that adopts. `Adopt: false` adopts nothing."""
+        text = (
+            "Declare DeletionPolicy beside Adopt. An adopted number or sender ID is never released: Delete removes the "
+            "provider's tags from it, Retain keeps them"
+        )
+        matches = []
+        for name, resource in cfn.get_resources().items():
+            match resource:
+                case {"DeletionPolicy": _} | {"Properties": {"Adopt": False | "false"}}:
+                    continue
+                case {"Type": str(type_name), "Properties": {"Adopt": _}} if type_name in self._adopting:
+                    matches.append(RuleMatch(["Resources", name, "Properties", "Adopt"], text))
+        return matches
+
+
 def _references(cfn: Template) -> Iterator[tuple[list[Any], str, str]]:
     """Yield path, logical ID and attribute of every Fn::GetAtt and every attribute in Fn::Sub."""
     for *path, target in cfn.search_deep_keys("Fn::GetAtt"):

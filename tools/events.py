@@ -23,6 +23,7 @@ _SERVICE_TOKEN = f"arn:aws:lambda:{_REGION}:{_ACCOUNT}:function:cfn-telephony-pr
 _NAMESPACE = uuid.UUID("2f1e3f57-6c0a-5d0e-9a3e-0d3f0f1c6b11")
 
 DOCUMENTATION_VALUES = {
+    "PhoneNumberId": "phone-0123456789abcdef0123456789abcdef",
     "InstanceArn": f"arn:aws:connect:{_REGION}:{_ACCOUNT}:instance/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee",
 }
 """Values of parameters without a default, by name."""

@@ -364,6 +364,7 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
             "Two Creates read at the same time that no resource holds the number.",
             "The holder item is written in the same transaction as the record, on the condition that it is as it was "
             "read. One Create is FAILED with AlreadyExists and changes nothing.",
+            ("*-adopted/create/pause*/raced",),
         ),
         "recovery interrupted": Fault(
             "An invocation is killed, or a call fails, while a number becomes pending release, is taken or reused, "

@@ -35,7 +35,8 @@ RELEASES = {
 PROVIDER = "cfn-telephony"
 _ACTIVATION_SECONDS = 12.0
 """Longer than an invocation waits (10 s)."""
-CENTER = "contact-center"
+_RELEASE_AFTER = "cfn-telephony:release-after"
+CENTER, PREVIEW, ADOPT = "contact-center", "preview-stack", "adopt"
 SIMULATOR = {"IsoCountryCode": "US", "NumberType": "SIMULATOR", "NumberCapabilities": ["SMS"]}
 
 
@@ -82,6 +83,40 @@ class Demo:
     def deploy(self, name: str, template: Template) -> str:
         """Deploy a template."""
         return self.stacks.deploy(name, template.write(self.aws.directory / f"{name}.json"))
+
+    def with_window(self, days: int) -> Template:
+        """Return a template with a number for SMS and one for calls, and a recovery window."""
+        common = {"ServiceToken": self.service_token, "RecoveryWindowInDays": days}
+        call_number: Any = {"TargetArn": self.parameters[PREVIEW]["InstanceArn"], "CountryCode": "US", "Type": "DID"}
+        declared = {"SmsNumber": (NUMBER, SIMULATOR), "CallNumber": (CALL_NUMBER, call_number)}
+        policies = {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}
+        return Template(
+            {
+                "Resources": {
+                    logical_id: {"Type": resource_type, **policies, "Properties": {**common, **properties}}
+                    for logical_id, (resource_type, properties) in declared.items()
+                }
+            }
+        )
+
+    def pending_release(self) -> dict[str, str]:
+        """Return when each number that is pending release is due, by Ref."""
+        held = self.aws.telecom()["held"]
+        numbers = [(number["id"], number["tags"]) for number in held["phone_numbers"]]
+        numbers += [(number["arn"], number["tags"]) for number in held["connect_numbers"]]
+        return {ref: tags[_RELEASE_AFTER] for ref, tags in numbers if _RELEASE_AFTER in tags}
+
+    def request_number(self) -> str:
+        """Request the number that examples/adopt.yaml declares, as an operator does in the console. Returns its ID."""
+        declared: Any = {"IsoCountryCode": "US", "NumberType": "TOLL_FREE", "NumberCapabilities": ["SMS"]}
+        number = self.aws.client(SMS).request_phone_number(MessageType="TRANSACTIONAL", **declared)
+        self.purchases[PURCHASES[NUMBER]] += 1
+        return str(number["PhoneNumberId"])
+
+    def held_number(self, number_id: str) -> dict[str, Any]:
+        """Return a number for SMS as the services' status page shows it."""
+        (found,) = [number for number in self.aws.telecom()["held"]["phone_numbers"] if number["id"] == number_id]
+        return dict(found)
 
     def deploy_protected(self, name: str) -> tuple[Template, str, str]:
         """Deploy a stack with a protected number. Returns the template, the logical ID and the Ref."""
@@ -158,10 +193,10 @@ def build(demo: Demo) -> str:
 
 @_step("sam deploy the provider", "CREATE_COMPLETE, the ServiceToken is exported")
 def deploy_provider(demo: Demo) -> str:
-    """Deploy the provider as on AWS, except for AllowedResponseHosts, and create a Connect instance."""
+    """Deploy the provider as on AWS, except for AllowedResponseHosts. Create what the examples refer to."""
     hosts = f"{demo.aws.response_host},{demo.responses.host}"
     template = demo.into / "sam" / "build" / "template.yaml"
-    status = demo.stacks.deploy(PROVIDER, template, AllowedResponseHosts=hosts)
+    status = demo.stacks.deploy(PROVIDER, template, AllowedResponseHosts=hosts, AllowAdoption="true")
     expect("status", "CREATE_COMPLETE", status)
     exports = demo.aws.client("cloudformation").list_exports()["Exports"]
     tokens = [export["Value"] for export in exports if export["Name"] == f"{PROVIDER}-ServiceToken"]
@@ -175,27 +210,29 @@ def deploy_provider(demo: Demo) -> str:
     )
     # Two examples declare a sender ID. A sender ID can exist only once per account and country.
     demo.parameters = {
+        PREVIEW: {"InstanceArn": instance["Arn"]},
         "connect-phone-number": {"InstanceArn": instance["Arn"]},
         CENTER: {"InstanceArn": instance["Arn"], "SenderId": "FRONTDESK"},
+        ADOPT: {"PhoneNumberId": demo.request_number()},
     }
     return f"{status}, {demo.service_token.rpartition(':')[2]}"
 
 
-@_step("sam deploy every example", "CREATE_COMPLETE, one purchase per declared number")
+@_step("sam deploy every example", "CREATE_COMPLETE, one purchase per declared number, none for the adopted one")
 def deploy_examples(demo: Demo) -> str:
-    """Deploy all three types; the templates import the ServiceToken."""
+    """Deploy all three types; the templates import the ServiceToken. One of them adopts a number."""
     names = sorted(path.stem for path in EXAMPLES.glob("*.yaml"))
     for name in names:
         status = demo.stacks.deploy(name, EXAMPLES / f"{name}.yaml", **demo.parameters.get(name, {}))
         expect(f"status of {name}", "CREATE_COMPLETE", status)
-    declared = sum((Template.example(name).types() for name in names), Counter[str]())
+    declared = sum((Template.example(name).purchases() for name in names), Counter[str]())
     expect("types in the examples", set(PURCHASES), set(declared))
     demo.purchases.update({PURCHASES[resource_type]: count for resource_type, count in declared.items()})
     rows: list[tuple[str, ...]] = []
     for name in names:
         rows += [(name, f"{logical_id} ({kind})", ref) for logical_id, kind, ref in demo.stacks.resources(name)]
         rows += [(name, output, value) for output, value in demo.stacks.outputs(name).items()]
-    demo.show("Purchased resources", rows)
+    demo.show("Resources", rows)
     demo.center = Template.example(CENTER)
     return f"{len(names)} stacks CREATE_COMPLETE, {declared.total()} purchases"
 
@@ -255,6 +292,48 @@ def replace(demo: Demo) -> str:
     return "UPDATE_COMPLETE, 1 purchase, 1 release"
 
 
+@_step("Delete a stack and deploy it again", "CREATE_COMPLETE, the same numbers, no purchase and no release")
+def take_back(demo: Demo) -> str:
+    """Under a recovery window, deleted numbers are pending release, and a stack with the same name takes them back."""
+    name = "deployed-again"
+    template = demo.with_window(days=7)
+    expect("status", "CREATE_COMPLETE", demo.deploy(name, template))
+    demo.purchases.update([PURCHASES[NUMBER], PURCHASES[CALL_NUMBER]])
+    demo.check_purchases()
+    before, released = sorted(demo.stacks.resources(name)), demo.released()
+    expect("status", "DELETE_COMPLETE", demo.stacks.delete(name))
+    due = {ref: demo.pending_release()[ref] for _, _, ref in before}
+    expect("status", "CREATE_COMPLETE", demo.deploy(name, template))
+    expect("numbers", before, sorted(demo.stacks.resources(name)))
+    expect("numbers that are pending release", {}, demo.pending_release())
+    expect("releases", Counter(), demo.released() - released)
+    demo.show("Taken back", [(logical_id, ref, f"would be released after {due[ref]}") for logical_id, _, ref in before])
+    expect("status", "UPDATE_COMPLETE", demo.deploy(name, demo.with_window(days=0)))
+    expect("status", "DELETE_COMPLETE", demo.stacks.delete(name))
+    expect("releases", {NUMBER: 1, CALL_NUMBER: 1}, dict(demo.released() - released))
+    return f"{len(before)} numbers taken back, 0 purchases; released without a window"
+
+
+@_step("Pass a number on to another preview stack", "CREATE_COMPLETE, the number of the deleted one, no claim")
+def reuse(demo: Demo) -> str:
+    """Two stacks of the same template use one Amazon Connect number after each other."""
+    path, logical_id = EXAMPLES / f"{PREVIEW}.yaml", Template.example(PREVIEW).logical_id(CALL_NUMBER)
+    passed_on = demo.stacks.ref(PREVIEW, logical_id)
+    rows: list[tuple[str, ...]] = []
+    for former, name, more in (
+        (PREVIEW, "another-preview", {}),
+        ("another-preview", PREVIEW, {"RecoveryWindowInDays": "0"}),  # so that the last Delete releases it
+    ):
+        expect("status", "DELETE_COMPLETE", demo.stacks.delete(former))
+        expect("numbers that are pending release", [passed_on], list(demo.pending_release()))
+        expect("status", "CREATE_COMPLETE", demo.stacks.deploy(name, path, **demo.parameters[PREVIEW], **more))
+        expect("number", passed_on, demo.stacks.ref(name, logical_id))
+        demo.check_purchases()
+        rows.append((name, passed_on, f"from {former}"))
+    demo.show("Passed on", rows)
+    return f"{len(rows)} stacks CREATE_COMPLETE, 1 number, 0 claims"
+
+
 @_step("Wait for an activation", "CREATE_COMPLETE; the request waits in the queue, and another function continues it")
 def wait_for_activation(demo: Demo) -> str:
     """The number becomes ACTIVE later than an invocation waits, so that the request is continued from the queue."""
@@ -273,6 +352,26 @@ def wait_for_activation(demo: Demo) -> str:
     reads = demo.calls()[f"{SMS}.DescribePhoneNumbers"] - before[f"{SMS}.DescribePhoneNumbers"]
     expect("status", "DELETE_COMPLETE", demo.stacks.delete(name))
     return f"CREATE_COMPLETE; 1 purchase, {queue.seconds:.0f} s in the queue, {reads} reads"
+
+
+@_step("Adopt an existing number", "no purchase and no release; the number stays when its stack is deleted")
+def adopt(demo: Demo) -> str:
+    """The number is requested and released with the service's API. The stack changes its tags only."""
+    name, number_id = "adopts", demo.request_number()
+    before, calls = demo.held_number(number_id), demo.calls()
+    status = demo.stacks.deploy(name, EXAMPLES / f"{ADOPT}.yaml", PhoneNumberId=number_id)
+    expect("status", "CREATE_COMPLETE", status)
+    expect("Ref", number_id, demo.stacks.ref(name, Template.example(ADOPT).logical_id(NUMBER)))
+    adopted = demo.held_number(number_id)
+    expect("settings", before, {**adopted, "tags": before["tags"]})
+    expect("tag", "cfn-telephony-adopted", adopted["tags"].get("cfn-telephony:managed-by"))
+    expect("status", "DELETE_COMPLETE", demo.stacks.delete(name))
+    expect("number", before, demo.held_number(number_id))
+    made = demo.calls() - calls
+    demo.show("Calls", [(operation, str(count)) for operation, count in sorted(made.items())])
+    expect("calls that purchase or release", set(), set(made) & {*PURCHASES.values(), *RELEASES.values()})
+    demo.aws.client(SMS).release_phone_number(PhoneNumberId=number_id)
+    return f"CREATE_COMPLETE, DELETE_COMPLETE; {before['phone_number']} is unchanged"
 
 
 @_step("Deliver an event twice concurrently", "one purchase, two equal responses")
@@ -345,10 +444,14 @@ def reject_invalid(demo: Demo) -> str:
 
 
 def tear_down(demo: Demo) -> str:
-    """Delete every stack, the provider's last. Every purchase is released exactly once."""
+    """Delete every stack, the provider's last. Every purchase is released exactly once.
+
+    The adopted number is released with the service's API, because no stack releases it.
+    """
     remaining = [name for name in demo.stacks.names if demo.stacks.status(name) != "DELETE_COMPLETE"]
     for name in sorted(remaining, key=lambda name: name == PROVIDER):
         expect(f"status of {name}", "DELETE_COMPLETE", demo.stacks.delete(name))
+    demo.aws.client(SMS).release_phone_number(PhoneNumberId=demo.parameters[ADOPT]["PhoneNumberId"])
     expect("held", {"phone_numbers": 0, "sender_ids": 0, "connect_numbers": 0}, demo.held())
     purchases = Counter({resource_type: demo.purchases[operation] for resource_type, operation in PURCHASES.items()})
     expect("released", purchases, demo.released())

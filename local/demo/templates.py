@@ -43,9 +43,10 @@ class Template:
         """Read examples/NAME.yaml."""
         return cls(yaml.load((EXAMPLES / f"{name}.yaml").read_text(), Loader=_Loader))  # noqa: S506 - a SafeLoader
 
-    def types(self) -> Counter[str]:
-        """Return the number of resources of each type."""
-        return Counter(resource["Type"] for resource in self._body["Resources"].values())
+    def purchases(self) -> Counter[str]:
+        """Return the number of resources of each type that are purchased, not adopted."""
+        resources = self._body["Resources"].values()
+        return Counter(resource["Type"] for resource in resources if "Adopt" not in resource["Properties"])
 
     def logical_id(self, resource_type: str) -> str:
         """Return the logical ID of the only resource of this type."""

@@ -335,6 +335,18 @@ def test_retained_number_is_adopted_and_then_not_reported(harness: Harness, kind
     assert harness.ids() == [physical_id]
 
 
+def test_number_is_adopted_by_another_stack_after_a_delete(harness: Harness, kind: Kind) -> None:
+    former, physical_id = adopted(harness, kind)
+    assert former.delete() == "DELETE_COMPLETE"
+    stack = harness.cloudformation.stack("adopts-later")
+    declared = kind.properties | {"Adopt": True if kind is SMS_SENDER_ID else physical_id}
+
+    assert stack.deploy(template(declared, kind)) == "CREATE_COMPLETE", stack.reasons("Number")
+
+    assert harness.ids() == [physical_id]
+    assert tags_of(harness, kind)["cfn-telephony:stack-id"] == stack.stack_id
+
+
 def test_number_retained_by_its_own_stack_is_adopted_by_the_same_logical_id(harness: Harness, kind: Kind) -> None:
     harness.stacks.default = None
     stack = deployed(harness, kind, **RETAINED)

@@ -19,6 +19,7 @@ SENDER = SMS_SENDER_ID.properties
 TAGS = {"Tags": [{"Key": "team", "Value": "voice"}]}
 OPT_OUTS = {"SelfManagedOptOutsEnabled": True}
 PROTECTED = {"DeletionProtectionEnabled": True}
+WINDOW = {"RecoveryWindowInDays": 7}
 LIFT = {"OnDelete": {"LiftDeletionProtection": True}}
 
 
@@ -37,6 +38,7 @@ def calls(cell: str) -> Counter[str]:
 
 
 SERVICE_CALLS = {(row[0].strip("`"), row[1]): calls(row[2]) for row in table("Calls of the services")}
+COUNTING = "Create of a Connect number, in addition"
 TABLE_CALLS = {row[0]: calls(row[1]) for row in table("Calls of the state table")}
 
 
@@ -67,6 +69,9 @@ def requests(target: str) -> dict[str, list[tuple[str, dict[str, Any]]]]:
             ("Delete", SIMULATOR),
             ("Create, with settings", SIMULATOR | OPT_OUTS | PROTECTED),
             ("Delete, protected", SIMULATOR | OPT_OUTS | PROTECTED | LIFT),
+            ("Create", SIMULATOR),
+            ("Delete, recovery window", SIMULATOR | WINDOW),
+            ("Create, taking back", SIMULATOR),
         ],
         "Custom::SmsSenderId": [
             ("Create", SENDER),
@@ -82,6 +87,9 @@ def requests(target: str) -> dict[str, list[tuple[str, dict[str, Any]]]]:
             ("Update, settings", connect | {"Description": "front desk"}),
             ("Update, a tag", connect | {"Description": "front desk"} | TAGS),
             ("Delete", connect),
+            ("Create", connect),
+            ("Delete, recovery window", connect | WINDOW),
+            ("Create, taking back", connect),
         ],
     }
 
@@ -94,7 +102,9 @@ def test_request_makes_exactly_the_budgeted_calls(
     for number, (name, properties) in enumerate(requests(connect_instance(harness))[type_name]):
         virtual_clock.shift(60)
         request_type = name.split(",")[0]
-        if request_type == "Create":
+        if name == "Create, taking back":
+            del fields["physical_id"]
+        elif request_type == "Create":
             fields = {"resource_type": type_name, "logical_id": f"Number{number}"}
         if request_type == "Update":
             fields["old_properties"] = fields.pop("properties")
@@ -105,17 +115,20 @@ def test_request_makes_exactly_the_budgeted_calls(
 
         assert answers[0]["Status"] == "SUCCESS", answers
         assert telecom == SERVICE_CALLS[type_name, name], name
-        assert state == TABLE_CALLS[table_row(type_name, name)], name
+        counts = request_type == "Create" and resources.by_type(type_name).claim_limit is not None
+        assert state == TABLE_CALLS[table_row(type_name, name)] + (TABLE_CALLS[COUNTING] if counts else Counter()), name
         fields["physical_id"] = answers[0]["PhysicalResourceId"]
         fields.pop("old_properties", None)
 
 
 def table_row(type_name: str, name: str) -> str:
     """The budget's row for requests with the same calls of the state table."""
+    if name == "Create, taking back":
+        return name
     if name.startswith("Create"):
         one_step = name in {"Create", "Create, with tags"} and not resources.by_type(type_name).polls_until_stable
         return "Create" if one_step else "Create, with settings or a claim"
-    if name in {"Update, nothing differs", "Update, protection"}:
+    if name in {"Update, nothing differs", "Update, protection", "Delete, recovery window"}:
         return name
     return name.split(",", maxsplit=1)[0]
 
@@ -135,4 +148,4 @@ def test_purchase_reservation_costs_no_call_of_its_own(harness: Harness, configu
 def test_every_budget_row_is_tested() -> None:
     tested = {(type_name, name) for type_name, sent in requests("arn").items() for name, _ in sent}
     assert set(SERVICE_CALLS) == tested
-    assert set(TABLE_CALLS) == {table_row(*each) for each in tested}
+    assert set(TABLE_CALLS) == {COUNTING, *(table_row(*each) for each in tested)}

@@ -15,10 +15,12 @@ from local.demo import steps
 from telephony.cloudformation import request
 from telephony.model.properties import Properties, fields
 from telephony.model.validation import parse
-from tests.conftest import SMS, Harness
+from tests.conftest import SMS, Configure, Harness
 from tests.contract import test_call_budget, test_permissions, test_policies, test_registry_contract
-from tests.contract.declarations import KINDS
+from tests.contract.declarations import KINDS, SIMULATOR
 from tests.contract.iam import reference
+from tests.contract.steps import request_number
+from tests.contract.test_sweep import DAY, later, run
 from tests.faults import declarations as faults
 from tools import events, generate
 from tools.types import ROOT, Described, GenerationError, every_type, nested_in
@@ -158,11 +160,15 @@ def test_example_has_no_findings_and_sets_both_policies(path: Path, findings: di
 
 @pytest.mark.shows("attributes of any type and size")
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_example_can_be_deployed_updated_and_deleted(path: Path, harness: Harness) -> None:
+def test_example_can_be_deployed_updated_and_deleted(path: Path, harness: Harness, configure: Configure) -> None:
+    configure(ALLOW_ADOPTION="true", ALLOW_SWEEP_RELEASE="true")
     declared = events.declarations(path)
     types = {one.resource.type_name: one for one in TYPES}
     for type_name, properties in declared.values():
         own = KINDS[type_name](harness).properties  # refers to resources that exist
+        if "Adopt" in properties:
+            number = {name: properties[name] for name in SIMULATOR}
+            own = own | {"Adopt": request_number(harness, **number)}
         properties |= {name: own[name] for name, value in properties.items() if value in DOCUMENTED}
     others = harness.held()
 
@@ -181,6 +187,8 @@ def test_example_can_be_deployed_updated_and_deleted(path: Path, harness: Harnes
     assert stack.deploy(template(Trigger="again")) == "UPDATE_COMPLETE", stack.events
     assert stack.physical_ids == physical_ids
     assert stack.delete() == "DELETE_COMPLETE", stack.events
+    with later(181 * DAY):  # after the longest recovery window
+        run()
     assert harness.held() == others
 
 

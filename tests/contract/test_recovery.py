@@ -22,6 +22,8 @@ from tests.contract.declarations import (
     with_failing_sibling,
 )
 from tests.contract.steps import (
+    DENIED,
+    GENERATED_ID,
     REPLACEABLE,
     SERVER_ERROR,
     assert_delete_fails,
@@ -38,9 +40,9 @@ from tests.contract.steps import (
 )
 from tests.contract.test_sweep import DAY, NOTHING, later, run
 
-WINDOW = {"RecoveryWindowInDays": 7}
+WINDOW: dict[str, Any] = {"RecoveryWindowInDays": 7}
 REUSABLE = WINDOW | {"OnDelete": {"AllowReuse": True}}
-REUSES = {"ReusePendingRelease": True}
+REUSES: dict[str, Any] = {"ReusePendingRelease": True}
 DUE = 7 * DAY + 1
 RELEASE_AFTER = "cfn-telephony:release-after"
 
@@ -304,6 +306,14 @@ def test_create_takes_back_number_pending_release(harness: Harness, number: Kind
     assert states(harness)[physical_id] == "PENDING_RELEASE"
 
 
+def test_number_is_taken_back_although_none_is_available(harness: Harness) -> None:
+    kind = connect_phone_number(connect_instance(harness))
+    physical_id = pending(harness, kind)
+    fault(harness, f"{CONNECT}.SearchAvailablePhoneNumbers", "error", times=999, **DENIED)
+
+    assert deployed(harness, kind)[1] == physical_id
+
+
 def test_number_taken_back_gets_the_declared_settings(harness: Harness, number: Kind) -> None:
     physical_id = pending(harness, number)
 
@@ -395,7 +405,7 @@ def test_of_two_takers_one_gets_the_number(harness: Harness, number: Kind) -> No
 
     assert (first["Status"], second["Status"]) == ("SUCCESS", "SUCCESS")
     assert second["PhysicalResourceId"] == physical_id
-    assert harness.ids() == sorted([physical_id, first["PhysicalResourceId"]])
+    assert set(harness.ids()) == {physical_id, first["PhysicalResourceId"]}
 
 
 def send(harness: Harness, kind: Kind, stack: str) -> Any:
@@ -450,7 +460,7 @@ def test_taker_loses_against_a_due_release(harness: Harness, number: Kind) -> No
 
 
 def test_reverting_update_takes_the_replaced_number_back(harness: Harness, number: Kind) -> None:
-    stack, first = deployed(harness, number, **WINDOW, **REPLACEABLE)
+    stack, first = deployed(harness, number, **(WINDOW | REPLACEABLE))
     changed = number.properties | number.replacing | WINDOW | REPLACEABLE
     assert stack.deploy(template(changed, number)) == "UPDATE_COMPLETE", stack.reasons("Number")
     second = stack.physical_ids["Number"]
@@ -467,7 +477,7 @@ def test_reverting_update_takes_the_replaced_number_back(harness: Harness, numbe
 
 
 def test_rollback_of_a_replacement_keeps_the_new_number_for_the_next_attempt(harness: Harness, number: Kind) -> None:
-    stack, first = deployed(harness, number, **WINDOW, **REPLACEABLE)
+    stack, first = deployed(harness, number, **(WINDOW | REPLACEABLE))
     changed = number.properties | number.replacing | WINDOW | REPLACEABLE
     assert stack.deploy(with_failing_sibling(changed, number)) == "UPDATE_ROLLBACK_COMPLETE"
     assert stack.physical_ids["Number"] == first
@@ -521,22 +531,6 @@ def test_due_date_is_tagged_again_if_a_canceled_taker_removes_it(harness: Harnes
         assert answer(harness, cancel(harness, number, stack_id(1)))["Status"] == "SUCCESS"
         tagging.release()
         assert harness.response(request)["Status"] == "FAILED"
-
-    assert states(harness)[physical_id] == "PENDING_RELEASE"
-    assert tags_of(harness, number, physical_id)[RELEASE_AFTER] == due
-
-
-@pytest.mark.shows("recovery interrupted")
-def test_number_of_a_taker_whose_response_was_ignored_is_pending_release(harness: Harness, number: Kind) -> None:
-    """CloudFormation canceled the Create, and deletes the resource by a generated ID."""
-    harness.stacks.default = None
-    physical_id = pending(harness, number)
-    due = tags_of(harness, number, physical_id)[RELEASE_AFTER]
-    harness.stacks.know(stack_id(1), "CREATE_IN_PROGRESS").add("Number", "CREATE_FAILED", "", reason="cancelled")
-    assert harness.response(send(harness, number, stack_id(1)))["PhysicalResourceId"] == physical_id
-    harness.stacks.stacks[stack_id(1)].move("ROLLBACK_IN_PROGRESS")
-
-    assert harness.response(cancel(harness, number, stack_id(1)))["Status"] == "SUCCESS"
 
     assert states(harness)[physical_id] == "PENDING_RELEASE"
     assert tags_of(harness, number, physical_id)[RELEASE_AFTER] == due
@@ -705,3 +699,53 @@ def test_number_that_cloudformation_retained_after_its_delete_is_not_released(ha
     assert harness.ids() == [physical_id]
     assert RELEASE_AFTER not in tags_of(harness, number, physical_id)
     assert sweep_at(DUE + DAY) == NOTHING | {"RETAINED": 1}
+
+
+# -- numbers that return -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.shows("recovery interrupted")
+def test_number_of_a_canceled_create_returns(harness: Harness, number: Kind) -> None:
+    """CloudFormation canceled the Create that took it, and never had its ID."""
+    former = pending(harness, number, "numbers", **REUSABLE)
+    due = tags_of(harness, number, former)[RELEASE_AFTER]
+    declared = number.properties | REUSES
+    taken = send_create(harness, number, properties=declared, accepted=False)
+    assert taken["PhysicalResourceId"] == former
+    harness.stacks.stacks[STACK_ID].add("Number", "CREATE_FAILED", GENERATED_ID, reason="Resource creation cancelled")
+
+    assert delete(harness, number, properties=declared)["Status"] == "SUCCESS"
+
+    assert states(harness) == {former: "PENDING_RELEASE"}
+    assert tags_of(harness, number, former)[RELEASE_AFTER] == due
+    assert deployed(harness, number)[1] == former
+
+
+@pytest.mark.parametrize("days", [0, 1])
+def test_number_that_was_taken_keeps_its_due_date(harness: Harness, number: Kind, days: int) -> None:
+    """The shorter window of the stack that has taken it does not release it earlier, or from its former owner."""
+    harness.stacks.default = None
+    former = pending(harness, number, "production", **REUSABLE)
+    due = tags_of(harness, number, former)[RELEASE_AFTER]
+    preview, reused = deployed(harness, number, "preview", **REUSES, RecoveryWindowInDays=days)
+    assert reused == former
+
+    assert preview.delete() == "DELETE_COMPLETE"
+
+    assert tags_of(harness, number, former)[RELEASE_AFTER] == due
+    assert sweep_at(3 * DAY) == NOTHING | {"PENDING_RELEASE": 1}
+    again, returned = deployed(harness, number, "production")
+    assert returned == former
+    with later(DUE):
+        assert again.delete() == "DELETE_COMPLETE"
+        assert harness.ids() == []
+
+
+def test_longer_window_of_the_taker_applies(harness: Harness, number: Kind) -> None:
+    harness.stacks.default = None
+    former = pending(harness, number, "production", **REUSABLE)
+    preview, _ = deployed(harness, number, "preview", **REUSES, RecoveryWindowInDays=30)
+    assert preview.delete() == "DELETE_COMPLETE"
+
+    assert sweep_at(DUE) == NOTHING | {"PENDING_RELEASE": 1}
+    assert deployed(harness, number, "preview")[1] == former

@@ -18,6 +18,7 @@
    - the same RequestId with a newer URL: resent; retried-after-failure, -timeout, -rollback
    - without a rollback: deleted-later; with a retained number: retained-by-rollback, retained-after-timeout
    - given-up: CloudFormation gives up a Delete after three attempts; name-taken: another stack requests the sender ID
+     or adopts the number
 4. The stack is deleted, and what the services hold is compared with what CloudFormation knows (audit). Columns of the
    report:
    - fault points: of the request without a fault; killed: those that were killed; runs: scenarios

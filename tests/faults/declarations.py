@@ -34,8 +34,8 @@ class ScenarioContext:
     instance_arns: list[str]
     source_number: Callable[[int], str]
     """Returns the ARN of a number to import; the same one for the same index."""
-    existing_number: Callable[[], str]
-    """Returns the ARN of the number to adopt, which no request may change or release."""
+    existing: Callable[[str], str]
+    """Returns the physical ID of what to adopt, by its kind on the status page. No request may change or release it."""
 
 
 type Declare = Callable[[ScenarioContext], Properties]
@@ -53,7 +53,7 @@ class Variant:
     protected: bool = False
     """`create` enables deletion protection, which prevents a replacement."""
     named: bool = False
-    """The declaration contains the ID, which another stack can request after it is released."""
+    """The declaration contains the ID, which another stack can request or adopt after a Delete."""
     requests: tuple[str, ...] = ()
     """The kinds of requests to interrupt. If empty, those of every variant."""
     pending: Literal["", "own", "reusable"] = ""
@@ -106,6 +106,11 @@ _CONNECT = {
         requests=("create", "cleanup"),
         pending="own",
     ),
+    "connect-phone-number-adopted": Variant(
+        create=lambda context: {"Adopt": context.existing("connect_numbers")},
+        named=True,
+        requests=("create", "delete"),
+    ),
 }
 _TWO_WAY = {
     "Enabled": True,
@@ -138,11 +143,12 @@ _PHONE_NUMBER = {
     ),
     "sms-phone-number-adopted": Variant(
         create=lambda context: {
-            "Adopt": context.existing_number(),
+            "Adopt": context.existing("phone_numbers"),
             "NumberType": "TOLL_FREE",
             "NumberCapabilities": ["VOICE"],
             "Tags": None,
         },
+        named=True,
         requests=("create", "delete"),
     ),
     "sms-phone-number-recovered": Variant(
@@ -174,6 +180,11 @@ _SENDER_ID = {
         replace=lambda context: {"SenderId": f"{context.sender_id}B"},
         named=True,
         protected=True,
+    ),
+    "sms-sender-id-adopted": Variant(
+        create=lambda context: {"SenderId": context.existing("sender_ids").partition("|")[2], "Adopt": True},
+        named=True,
+        requests=("create", "delete"),
     ),
 }
 _REFINED = _CONNECT | _PHONE_NUMBER | _SENDER_ID

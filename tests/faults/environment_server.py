@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from datetime import UTC, datetime
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 _ACCOUNT, _REGION = "123456789012", "us-east-1"
 _TABLE = "state"
-_SERVICES = ("PINPOINT_SMS_VOICE_V2", "CONNECT", "RESOURCE_GROUPS_TAGGING_API", "DYNAMODB")
+_SERVICES = ("PINPOINT_SMS_VOICE_V2", "CONNECT", "RESOURCE_GROUPS_TAGGING_API", "SERVICE_QUOTAS", "DYNAMODB")
 """Served by the telecom server."""
 _LONGEST_REQUEST = 5.0
 """Seconds of real time. A request takes milliseconds, unless the machine is overloaded."""
@@ -146,10 +147,13 @@ class RecordingServer(TelecomServer):
         ]
 
     def _settings_of(self, physical_id: str, held: dict[str, Any]) -> dict[str, Any]:
-        settings = {name: held.get(name) for name in _SETTINGS}
+        if physical_id in self.adopted:
+            table, key = self._find(physical_id)
+            settings: dict[str, Any] = copy.deepcopy(vars(table[key]))
+        else:
+            settings = {name: held.get(name) for name in _SETTINGS}
         ours = "cfn-telephony:" if physical_id in self.adopted else _RELEASE_AFTER
-        settings["tags"] = {key: tag for key, tag in held["tags"].items() if not key.startswith(ours)}
-        return settings
+        return settings | {"tags": {key: tag for key, tag in held["tags"].items() if not key.startswith(ours)}}
 
     def release_by_hand(self, physical_id: str) -> None:
         """Release a number as an operator does in the console."""
@@ -277,12 +281,27 @@ class EnvironmentServer:
         self._telecom._settings[number["PhoneNumberId"]] = {}
         return str(number["PhoneNumberArn"])
 
-    def create_existing_number(self) -> str:
-        """Request a number as an operator does. Returns its ARN."""
-        number = self._request_number()
-        self._telecom.adopted.add(number["PhoneNumberId"])
-        self._telecom.observe(by_hand=True)
-        return str(number["PhoneNumberArn"])
+    def create_existing(self, kind: str, sender_id: str, target_arn: str) -> str:
+        """Request or claim what a resource can adopt, as an operator does. Returns its physical ID."""
+        telecom = self._telecom
+        with telecom._lock, world.entered(telecom.world):
+            if kind == "phone_numbers":
+                physical_id = str(self._request_number()["PhoneNumberId"])
+            elif kind == "sender_ids":
+                physical_id = f"GB|{sender_id}"
+                telecom.request_by_hand(physical_id)
+            else:
+                physical_id = self._claim_number(target_arn)
+            telecom.adopted.add(physical_id)
+            telecom.observe(by_hand=True)
+        return physical_id
+
+    def _claim_number(self, target_arn: str) -> str:
+        connect = self._telecom.world.store(telecomconnect_backends)[_ACCOUNT][_REGION]
+        search = {"TargetArn": target_arn, "PhoneNumberCountryCode": "US", "PhoneNumberType": "DID"}
+        found = connect.search_available_phone_numbers(search)["AvailableNumbersList"][0]["PhoneNumber"]
+        claim = {"TargetArn": target_arn, "PhoneNumber": found, "PhoneNumberDescription": "Front desk"}
+        return str(connect.claim_phone_number(claim)["PhoneNumberArn"])
 
     def _request_number(self) -> dict[str, Any]:
         request = {"IsoCountryCode": "US", "MessageType": "TRANSACTIONAL", "NumberCapabilities": ["VOICE"]}

@@ -354,7 +354,7 @@ def retried_after_rollback(simulation: StackSimulation, faulted: FaultedRequest)
 
 
 def name_taken(simulation: StackSimulation, faulted: FaultedRequest) -> None:
-    """Another stack requests the sender ID before Lambda retries the Delete."""
+    """Another stack requests the sender ID, or adopts the number, before Lambda retries the Delete."""
     simulation.run_to_fault(faulted.sent, faulted.fault)
     other = simulation.another_stack()
     retries(other, issue(other, "create", faulted.declared, faulted.declared, fault=None))

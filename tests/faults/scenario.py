@@ -126,12 +126,13 @@ class ScenarioRunner:
         self._begun += 1
         self._environment.clock.align()
         server.begin(**SERVICE_BEHAVIORS.get(behavior, {}))
+        sender_id, target_arn = f"S{self._begun}", self._instance_arns[0]
         context = ScenarioContext(
             secret=f"swordfish{secrets.token_hex(8)}",
-            sender_id=f"S{self._begun}",
+            sender_id=sender_id,
             instance_arns=self._instance_arns,
             source_number=functools.cache(lambda _: server.create_source_number()),
-            existing_number=functools.cache(server.create_existing_number),
+            existing=functools.cache(lambda kind: server.create_existing(kind, sender_id, target_arn)),
         )
         return StackSimulation(Audit(self._environment, context.secret, mutation), variant, context, **more)
 

@@ -25,7 +25,7 @@ LONGEST_ARNS = {
     "ConnectTargetArns": f"arn:aws:connect:ap-northeast-1:{ACCOUNT}:traffic-distribution-group/{UUID(int=0)}",
     "TwoWayChannelRoleArns": f"arn:aws:iam::{ACCOUNT}:role/{64 * 'r'}",
 }
-POLICIES = ("TelephonyReadPolicy", "TelephonyReleasePolicy", "TelephonyPolicy")
+POLICIES = ("TelephonyReadPolicy", "TelephonyReleasePolicy", "TelephonyQuotaPolicy", "TelephonyPolicy")
 
 
 def of_type(resources: dict[str, Any], resource_type: str) -> dict[str, Any]:
@@ -87,7 +87,9 @@ def needs(type_name: str) -> tuple[set[str], set[str]]:
     """The actions that the sweep needs always, and those that it needs only to release."""
     resource = types.by_type(type_name)
     source = inspect.getsource(sweep) + inspect.getsource(release)
-    methods = set(re.findall(r"\bresource\.(\w+)\b", source)) & set(dir(Resource)) - {"remove_tags"}  # of a Delete only
+    # What prepares a recovery window or ends an adoption has statements of its own.
+    other = {"add_tags", "remove_tags", "disconnect"}
+    methods = set(re.findall(r"\bresource\.(\w+)\b", source)) & set(dir(Resource)) - other
     reads, releases = calls_of(resource, *methods - {"release"}), calls_of(resource, *methods & {"release"})
     assert reads
     assert releases - reads

@@ -40,7 +40,7 @@ def lint(tmp_path: Path, template: str) -> list[tuple[int, str]]:
     return [
         (match["Location"]["Start"]["LineNumber"], f"{match['Rule']['Id']} {match['Message']}")
         for match in json.loads(result.stdout)
-        if match["Rule"]["Id"] in {"E9100", "E9101"}
+        if match["Rule"]["Id"].startswith("E91")
     ]
 
 
@@ -81,6 +81,28 @@ INVALID = (
       IsoCountryCode: GB
   Call:  # E9100 'TargetArn' is a required property
     Type: Custom::ConnectPhoneNumber
+  Adopted:
+    Type: Custom::SmsPhoneNumber
+    UpdateReplacePolicy: Delete
+    Properties:
+      ServiceToken: !ImportValue cfn-telephony-ServiceToken
+      Adopt: !Ref Country  # E9102 Declare DeletionPolicy beside Adopt
+      IsoCountryCode: US
+      NumberType: SIMULATOR
+      NumberCapabilities: [SMS]
+  AdoptedCall:
+    Type: Custom::ConnectPhoneNumber
+    Properties:
+      ServiceToken: !ImportValue cfn-telephony-ServiceToken
+      TargetArn: !Ref Instance
+      Adopt: "+12065550100"  # E9102 Declare DeletionPolicy beside Adopt
+  AdoptedSender:
+    Type: Custom::SmsSenderId
+    Properties:
+      ServiceToken: !ImportValue cfn-telephony-ServiceToken
+      SenderId: BRAND
+      IsoCountryCode: GB
+      Adopt: true  # E9102 Declare DeletionPolicy beside Adopt
 Outputs:
   Listed: {Value: !GetAtt [Number, Price]}  # E9101 Custom::SmsPhoneNumber has no attribute 'Price'
   Dotted: {Value: !GetAtt Number.Number}  # E9101 Custom::SmsPhoneNumber has no attribute 'Number'
@@ -124,6 +146,22 @@ VALID = (
       TargetArn: !Ref Instance
       CountryCode: !Select [0, [US, CA]]
       Type: DID
+  Adopted:
+    Type: Custom::ConnectPhoneNumber
+    DeletionPolicy: Delete
+    Properties:
+      ServiceToken: !ImportValue cfn-telephony-ServiceToken
+      TargetArn: !Ref Instance
+      Adopt: !If [HasCountry, "+12065550100", !Ref AWS::NoValue]
+  AdoptedSender:
+    Type: Custom::SmsSenderId
+    DeletionPolicy: Retain
+    Properties:
+      {ServiceToken: !ImportValue cfn-telephony-ServiceToken, SenderId: BRAND, IsoCountryCode: GB, Adopt: "true"}
+  Requested:
+    Type: Custom::SmsSenderId
+    Properties:
+      {ServiceToken: !ImportValue cfn-telephony-ServiceToken, SenderId: BRAND, IsoCountryCode: GB, Adopt: false}
   Topic: {Type: AWS::SNS::Topic}
   Role:
     Type: AWS::IAM::Role
