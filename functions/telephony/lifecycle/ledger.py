@@ -189,6 +189,8 @@ class History:
     """When the newest Create or Update was issued, or 0."""
     updated_by: str
     """Its RequestId."""
+    released_at: float = 0
+    """When the newest Delete was issued that ended a number, or 0."""
 
     def by_request(self, request_id: str, request_time: int) -> PurchaseRecord | None:
         """Return the purchase that a request continues.
@@ -230,7 +232,8 @@ def history(resource: str) -> History:
     records = (_record(item) for sort, item in items.items() if sort.startswith(_PURCHASE))
     purchases = sorted(records, key=lambda record: record.opened_at)
     updated_at = float(latest["updated_at"]["N"]) if "updated_at" in latest else 0
-    return History(purchases, updated_at, latest.get("updated_by", {}).get("S", ""))
+    released_at = float(latest["released_at"]["N"]) if "released_at" in latest else 0
+    return History(purchases, updated_at, latest.get("updated_by", {}).get("S", ""), released_at)
 
 
 def refresh(record: PurchaseRecord) -> PurchaseRecord:
@@ -491,10 +494,19 @@ def hold_with(record: PurchaseRecord) -> list[TransactWriteItemTypeDef]:
     return [state_table.conditional_put(_item(_held(record)), *_seen(record)), *_lists(record, "ADD")]
 
 
-def resume(record: PurchaseRecord) -> PurchaseRecord | None:
-    """Write that a stack uses a number again that is pending release. Returns None as `write` does."""
-    after = copy.replace(record, version=record.version + 1, state=PurchaseState.READY, **NOT_HELD)
-    return None if _transact(record, after, *_unlisted(record)) else after
+def resume(record: PurchaseRecord, issued_at: float) -> PurchaseRecord | None:
+    """Write that a stack uses a number again that is pending release. Returns None as `write` does.
+
+    issued_at: of the Update that names it. No newer Delete has ended a number of the resource.
+    """
+    ready = copy.replace(record, state=PurchaseState.READY, deadline=clock.now(), **NOT_HELD)
+    after = copy.replace(ready, version=record.version + 1)
+    newest = state_table.condition_check(
+        state_table.key(record.resource, _LATEST),
+        "attribute_not_exists(released_at) OR released_at <= :issued",
+        {":issued": state_table.number(issued_at)},
+    )
+    return None if _transact(record, after, newest, *_unlisted(record)) else after
 
 
 def _held(record: PurchaseRecord) -> PurchaseRecord:

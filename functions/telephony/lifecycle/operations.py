@@ -172,6 +172,8 @@ class _Operation:
                 record = self._restore()
         if record is None:
             return
+        if record.issued_at > self.invocation.issued_at:
+            return  # The number was taken back, or requested again, after this Delete.
         if not record.finished:
             self._release(record)
             history = ledger.history(self.key)
@@ -210,7 +212,9 @@ class _Operation:
         observed = self._with_own_tags(record, self._read_existing(self.physical_id, reasons.DOES_NOT_EXIST))
         if record.pending:
             # CloudFormation did not receive the response to the Delete.
-            resumed = ledger.resume(record)
+            if history.released_at > self.invocation.issued_at:
+                raise reasons.SUPERSEDED.failure(noun=self.resource.display_name)
+            resumed = ledger.resume(record, self.invocation.issued_at)
             if resumed is None:
                 raise UnknownOutcomeError("Another invocation has changed the purchase.")
             mark_used(self.invocation, self.resource, resumed)
