@@ -194,7 +194,8 @@ BY_REASON: Mapping[str, ErrorMeaning] = {
     ),
     # ServiceQuotaExceededException (enum ServiceQuotaExceededExceptionReason)
     "PHONE_NUMBERS_PER_ACCOUNT": ErrorMeaning(
-        Code.SERVICE_LIMIT_EXCEEDED, "Release a phone number, or request a quota increase in Service Quotas."
+        Code.SERVICE_LIMIT_EXCEEDED,
+        "Release a phone number, or request a quota increase in Service Quotas. Phone numbers that are pending release also count.",
     ),
     "PHONE_NUMBERS_PER_REGISTRATION": ErrorMeaning(
         Code.SERVICE_LIMIT_EXCEEDED, "This registration has reached its limit of phone numbers. Use another campaign."
