@@ -195,7 +195,7 @@ AMBIGUOUS_RECOVERY = Reason(
 SENDER_ID_EXISTS = Reason(
     Code.ALREADY_EXISTS,
     "The sender ID {sender_id} already exists in {country} and does not belong to this resource.",
-    "Choose another SenderId, or release the existing one first.",
+    "Choose another SenderId, adopt the existing one with Adopt: true, or release it first.",
 )
 ADOPTION_NOT_ALLOWED = Reason(
     Code.ACCESS_DENIED,

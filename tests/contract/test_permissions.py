@@ -187,11 +187,12 @@ def _recover(harness: Harness, kind: Kind) -> None:
 
 
 def _adopt(harness: Harness, kind: Kind, *updates: dict[str, Any]) -> None:
-    """Adopt a resource that was acquired by hand, change it, and leave it."""
+    """Adopt a resource that was acquired by hand, refuse it to another stack, change it, and leave it."""
     physical_id, declared = existing(harness, kind)
     stack = harness.cloudformation.stack("adopts")
     with environment(ALLOW_ADOPTION="true"):
         _deploy(stack, template(declared, kind), "CREATE_COMPLETE")
+        _deploy(harness.cloudformation.stack(f"second-{kind.held}"), template(declared, kind), "ROLLBACK_COMPLETE")
         for changed in (kind.in_place, {"Tags": [{"Key": "team", "Value": "sms"}]}, {"Tags": []}, *updates):
             declared = declared | changed
             _deploy(stack, template(declared, kind), "UPDATE_COMPLETE")
