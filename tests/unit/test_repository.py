@@ -151,7 +151,7 @@ def outputs(directory: Path, script: str, commands: dict[str, str]) -> tuple[int
     ("plan", "code", "output"),
     [
         (0, 0, "environment=prod\n"),
-        (2, 0, "environment=prod-release\n"),  # a number would be lost
+        (3, 0, "environment=prod-release\n"),  # --fail-on: a number would be lost
         (1, 1, ""),
     ],
 )
