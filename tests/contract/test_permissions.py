@@ -279,7 +279,7 @@ _lifetimes: dict[str, list[Call]] = {}
 def lifetimes(harness: Harness, virtual_clock: VirtualClock) -> dict[str, list[Call]]:
     """The calls in the lifetimes of several resources, by type. They are recorded once per test process."""
     del virtual_clock
-    harness.telecom.configure(claim_release_limit=100)
+    harness.telecom.configure(connect_numbers=100, quota_level="default")
     for name in TYPES:
         assert name in TYPE_SPECIFIC, f"{name} needs an entry in TYPE_SPECIFIC"
         if name not in _lifetimes:

@@ -21,6 +21,7 @@ from tests.contract.declarations import (
 )
 from tests.contract.steps import (
     DENIED,
+    GENERATED_ID,
     REPLACEABLE,
     SERVER_ERROR,
     assert_delete_fails,
@@ -604,3 +605,52 @@ def test_update_that_names_a_number_pending_release_uses_it_again(harness: Harne
     assert states(harness) == {physical_id: "READY"}
     assert RELEASE_AFTER not in tags_of(harness, number, physical_id)
     assert sweep_at(DUE)["RELEASED_WHEN_DUE"] == 0
+
+
+# -- numbers that return -----------------------------------------------------------------------------------------------
+
+
+def test_number_of_a_canceled_create_returns(harness: Harness, number: Kind) -> None:
+    """CloudFormation canceled the Create that took it, and never had its ID."""
+    former = pending(harness, number, "numbers", **REUSABLE)
+    due = tags_of(harness, number, former)[RELEASE_AFTER]
+    declared = number.properties | REUSES
+    taken = send_create(harness, number, properties=declared, accepted=False)
+    assert taken["PhysicalResourceId"] == former
+    harness.stacks.stacks[STACK_ID].add("Number", "CREATE_FAILED", GENERATED_ID, reason="Resource creation cancelled")
+
+    assert delete(harness, number, properties=declared)["Status"] == "SUCCESS"
+
+    assert states(harness) == {former: "PENDING_RELEASE"}
+    assert tags_of(harness, number, former)[RELEASE_AFTER] == due
+    assert deployed(harness, number)[1] == former
+
+
+@pytest.mark.parametrize("days", [0, 1])
+def test_number_that_was_taken_keeps_its_due_date(harness: Harness, number: Kind, days: int) -> None:
+    """The shorter window of the stack that has taken it does not release it earlier, or from its former owner."""
+    harness.stacks.default = None
+    former = pending(harness, number, "production", **REUSABLE)
+    due = tags_of(harness, number, former)[RELEASE_AFTER]
+    preview, reused = deployed(harness, number, "preview", **REUSES, RecoveryWindowInDays=days)
+    assert reused == former
+
+    assert preview.delete() == "DELETE_COMPLETE"
+
+    assert tags_of(harness, number, former)[RELEASE_AFTER] == due
+    assert sweep_at(3 * DAY) == NOTHING | {"PENDING_RELEASE": 1}
+    again, returned = deployed(harness, number, "production")
+    assert returned == former
+    with later(DUE):
+        assert again.delete() == "DELETE_COMPLETE"
+        assert harness.ids() == []
+
+
+def test_longer_window_of_the_taker_applies(harness: Harness, number: Kind) -> None:
+    harness.stacks.default = None
+    former = pending(harness, number, "production", **REUSABLE)
+    preview, _ = deployed(harness, number, "preview", **REUSES, RecoveryWindowInDays=30)
+    assert preview.delete() == "DELETE_COMPLETE"
+
+    assert sweep_at(DUE) == NOTHING | {"PENDING_RELEASE": 1}
+    assert deployed(harness, number, "preview")[1] == former

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _ACCOUNT, _REGION = "123456789012", "us-east-1"
 _TABLE = "state"
-_SERVICES = ("PINPOINT_SMS_VOICE_V2", "CONNECT", "RESOURCE_GROUPS_TAGGING_API", "DYNAMODB")
+_SERVICES = ("PINPOINT_SMS_VOICE_V2", "CONNECT", "RESOURCE_GROUPS_TAGGING_API", "SERVICE_QUOTAS", "DYNAMODB")
 """Served by the telecom server."""
 _LONGEST_REQUEST = 5.0
 """Seconds of real time. A request takes milliseconds, unless the machine is overloaded."""

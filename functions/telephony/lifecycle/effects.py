@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeGuard
+
+import attrs
 
 from telephony import reasons
 from telephony.data import data
 from telephony.errors import HandlerError
 from telephony.lifecycle.ledger import PurchaseRecord, PurchaseState
 from telephony.model.adoption import adopts
-from telephony.model.properties import Properties
+from telephony.model.deletion_protection import DELETION_PROTECTION
+from telephony.model.properties import Properties, iter_declared, property_name
 from telephony.model.recovery import RECOVERY_WINDOW, reuses
-from telephony.model.resource import Difference, Resource
+from telephony.model.resource import ALLOW_ALL, Difference, ReleasePolicy, Resource
+from telephony.model.validation import disable_removed_switches, parse, shows_value
 
 
 class Effect(StrEnum):
@@ -26,6 +31,7 @@ class Effect(StrEnum):
     REUSED = "REUSED"
     """Another resource had the number, and it was pending release."""
     UNCHANGED = "UNCHANGED"
+    """Also: of a Delete, whose number was released or is pending release already."""
     CHANGED = "CHANGED"
     REPLACED = "REPLACED"
     """The resource gets another number, as in a Create. The Delete that follows decides about this one."""
@@ -56,14 +62,16 @@ class Decision:
 class Situation:
     """What is known besides the declarations."""
 
+    physical_id: str | None = None
+    """The number that an Update or a Delete names. None in a Create."""
     record: PurchaseRecord | None = None
-    """Of the number that an Update or a Delete names. None in a Create, or if the ledger has none."""
+    """Of this number. None if the ledger has none."""
     create_only: Sequence[Difference] = ()
     """The declared properties that differ and require replacement."""
-    in_place: Sequence[Difference | str] = ()
+    in_place: Sequence[Difference] = ()
     """The other properties that differ."""
     blockers: Sequence[str] = ()
-    """What prevents the release of the number, such as `has deletion protection enabled`."""
+    """What prevents the release of the number, such as `has deletion protection enabled`, as far as it is known."""
     has_replacement: bool = False
     """A request has replaced the number already, or a rollback returns the first one."""
     recoverable: Sequence[str] = ()
@@ -72,14 +80,48 @@ class Situation:
     """The matching numbers of other resources."""
     window: int = 0
     """The recovery window of the Delete, in days."""
+    now: float = 0
+    """When a Delete is processed, in seconds since the epoch."""
 
 
 def decide(resource: Resource[Any], declared: Properties | None, situation: Situation) -> Decision:
-    """Return what a request does. declared: None in a Delete. A Create has no record in its situation."""
+    """Return what a request does. declared: None in a Delete.
+
+    It assumes that the services and CloudFormation's evidence refuse nothing, and that what is adopted can be adopted.
+    """
     if declared is None:
-        return _delete(situation)
-    decided = _create if situation.record is None else _update
+        return _delete(resource, situation)
+    decided = _create if situation.physical_id is None else _update
     return decided(resource, declared, situation)
+
+
+def foresee(
+    resource: Resource[Any],
+    before: Mapping[str, Any],
+    declared: Properties | None,
+    physical_id: str,
+    record: PurchaseRecord | None,
+    *,
+    default_window: int = 0,
+    now: float = 0,
+) -> Situation:
+    """Return the situation of an Update or a Delete without a read: the number is as it was declared before.
+
+    A property that was not declared before counts as one that differs. declared: None in a Delete. default_window: the
+    recovery window of the provider. now: when a Delete is processed, in seconds since the epoch.
+    """
+    former = parse(resource.properties, before)
+    pools = [getattr(former, "pool_id", None)]
+    protected, pool_ids = bool(getattr(former, "deletion_protection_enabled", None)), [*filter(None, pools)]
+    situation = Situation(physical_id=physical_id, record=record)
+    if declared is None:
+        policy = ReleasePolicy() if record is None else release_policy(resource, record, before)
+        days = resource.recovery_window(before, default_window)
+        return copy.replace(situation, blockers=policy.blockers(protected, pool_ids), window=days, now=now)
+    declared = declared if pool_ids else disable_removed_switches(declared, before)
+    create_only, in_place = _changes(former, declared, create_only=True), _changes(former, declared, create_only=False)
+    blockers = ReleasePolicy().blockers(protected, pool_ids)
+    return copy.replace(situation, create_only=create_only, in_place=in_place, blockers=blockers)
 
 
 def ending(record: PurchaseRecord) -> Effect:
@@ -88,6 +130,35 @@ def ending(record: PurchaseRecord) -> Effect:
         return Effect.RETAINED
     holds = record.release_after is not None and not record.pending
     return Effect.PENDING_RELEASE if holds else Effect.RELEASED
+
+
+def has_window(record: PurchaseRecord) -> bool:
+    """Return whether the Delete that names a number decides about its recovery window.
+
+    What an earlier request decided is continued. What no stack ever used has no recovery window of its own.
+    """
+    return record.state is PurchaseState.READY and not record.incomplete and not record.adopted
+
+
+def returns(record: PurchaseRecord, now: float) -> bool:
+    """Return whether a number was taken before it was due, and still is not: its former owner may want it back."""
+    return record.taken and (record.release_after or 0) > now
+
+
+def is_usable(record: PurchaseRecord | None) -> TypeGuard[PurchaseRecord]:
+    """Return whether an Update can use the number that it names. It uses one again that is pending release."""
+    return record is not None and (not record.finished or record.state is PurchaseState.PENDING_RELEASE)
+
+
+def release_policy(resource: Resource[Any], record: PurchaseRecord, declared: Mapping[str, Any]) -> ReleasePolicy:
+    """Return what the Delete of a resource with this declaration is allowed to do."""
+    if record.failed or not record.reported:
+        return ALLOW_ALL
+    policy = resource.release_policy(declared.get("OnDelete"))
+    if record.protecting_until is not None and declared.get(DELETION_PROTECTION) not in (True, "true"):
+        # An Update that CloudFormation has discarded enabled protection, or may do so after its rollback.
+        return copy.replace(policy, lift_deletion_protection=True)
+    return policy
 
 
 def _create(resource: Resource[Any], declared: Properties, situation: Situation) -> Decision:
@@ -104,12 +175,15 @@ def _create(resource: Resource[Any], declared: Properties, situation: Situation)
 
 
 def _update(resource: Resource[Any], declared: Properties, situation: Situation) -> Decision:
+    physical_id, record = situation.physical_id or "", situation.record
+    if not is_usable(record):
+        return _refused(resource, reasons.DOES_NOT_EXIST, id=physical_id)
     causes = [change.property_name for change in situation.create_only]
     if not causes:
-        changed = [each if isinstance(each, str) else each.property_name for each in situation.in_place]
+        changed = [change.property_name for change in situation.in_place]
+        if record.pending:
+            return Decision(Effect.TAKEN_BACK, changed)
         return Decision(Effect.CHANGED if changed else Effect.UNCHANGED, changed)
-    record = situation.record
-    physical_id = (None if record is None else record.physical_id) or ""
     values = {"changes": ", ".join(map(str, situation.create_only)), "id": physical_id}
     refusals = (
         (adopts(declared), reasons.ADOPT_IN_UPDATE),
@@ -123,13 +197,37 @@ def _update(resource: Resource[Any], declared: Properties, situation: Situation)
     return _refused(resource, refusal, causes, blockers=" and ".join(situation.blockers), **values)
 
 
-def _delete(situation: Situation) -> Decision:
+def _delete(resource: Resource[Any], situation: Situation) -> Decision:
     record = situation.record
-    if record is None or record.state is not PurchaseState.READY or record.incomplete or record.adopted:
-        # What was decided before is continued. What no stack ever used has no recovery window of its own.
-        return Decision(Effect.RELEASED if record is None else ending(record))
-    return Decision(Effect.PENDING_RELEASE if situation.window else Effect.RELEASED, [RECOVERY_WINDOW])
+    if record is None or record.finished:
+        return Decision(Effect.UNCHANGED)
+    effect, causes = ending(record), []
+    if has_window(record):
+        held = situation.window or returns(record, situation.now)
+        effect, causes = Effect.PENDING_RELEASE if held else Effect.RELEASED, [RECOVERY_WINDOW]
+    if situation.blockers and effect is not Effect.RETAINED:
+        values = {"id": situation.physical_id, "blockers": " and ".join(situation.blockers)}
+        return _refused(resource, reasons.RELEASE_BLOCKED, ["OnDelete"], **values)
+    return Decision(effect, causes)
 
 
 def _refused(resource: Resource[Any], reason: reasons.Reason, causes: Sequence[str] = (), **values: object) -> Decision:
     return Decision(Effect.REFUSED, causes, reason.failure(noun=resource.display_name, **values))
+
+
+def _changes(before: Properties, after: Properties, *, create_only: bool) -> list[Difference]:
+    """Return the properties whose declaration differs. A property that is no longer declared does not."""
+    found = []
+    for field, info, wanted in iter_declared(after):
+        if info.create_only is create_only and not (info.create_only_not_readable or info.of_request):
+            former, normalize = getattr(before, field.name), info.normalize or _comparable
+            if normalize(former) != normalize(wanted):
+                found.append(Difference(property_name(field.name), former, wanted, shows_value(field.type, info)))
+    return found
+
+
+def _comparable(value: Any) -> Any:
+    """Return a value that can be compared: declarations of nested properties can't."""
+    if isinstance(value, tuple):
+        return [_comparable(item) for item in value]
+    return attrs.asdict(value) if attrs.has(type(value)) else value

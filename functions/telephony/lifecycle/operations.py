@@ -25,16 +25,16 @@ from telephony.errors import (
 )
 from telephony.lifecycle import ledger
 from telephony.lifecycle.adoption import adopt
-from telephony.lifecycle.effects import Effect, Situation, decide
+from telephony.lifecycle.effects import Effect, Situation, decide, has_window, is_usable, release_policy, returns
 from telephony.lifecycle.invocation import Backoff, Invocation
 from telephony.lifecycle.ledger import Closed, History, PurchaseRecord, PurchaseState
 from telephony.lifecycle.purchase import purchase, read_existing
 from telephony.lifecycle.recovery import mark_used
 from telephony.lifecycle.release import close, end, read_own_tags, release
+from telephony.model.deletion_protection import DELETION_PROTECTION
 from telephony.model.properties import Properties
 from telephony.model.recovery import due_date
 from telephony.model.resource import (
-    ALLOW_ALL,
     Difference,
     Observed,
     ReleasePolicy,
@@ -46,7 +46,6 @@ from telephony.model.validation import disable_removed_switches, parse
 from telephony.observability import count, logger
 from telephony.settings import settings
 
-_PROTECTION = "DeletionProtectionEnabled"
 _STACK_STATUS = "CloudFormation does not show the operation of the stack yet."
 _MAX_ROUNDS = 4
 """Attempts to converge a resource that another application changes at the same time."""
@@ -132,12 +131,16 @@ class _Operation:
         if not observed.pool_ids:
             desired = disable_removed_switches(desired, self.request.old_properties)
         self._end_unreported_replacements(history, current)
-        situation = Situation(record=current, create_only=differences(observed, desired, create_only=True))
-        if not situation.create_only:
-            return self._update_in_place(desired, current, observed)
-        existing = self._existing_replacement(history, desired, current)
+        situation = Situation(
+            physical_id=self.physical_id,
+            record=current,
+            create_only=differences(observed, desired, create_only=True),
+            in_place=differences(observed, desired, create_only=False),
+        )
+        existing = self._existing_replacement(history, desired, current) if situation.create_only else None
         situation = copy.replace(situation, has_replacement=existing is not None)
-        decide(self.resource, desired, situation).require()
+        if decide(self.resource, desired, situation).require() is not Effect.REPLACED:
+            return self._update_in_place(desired, current, observed)
         if existing is None:
             situation = copy.replace(situation, blockers=self._blockers(observed))
             decide(self.resource, desired, situation).require()
@@ -202,7 +205,7 @@ class _Operation:
     def _read_current(self, history: History) -> tuple[PurchaseRecord, Observed]:
         """Return the number that an Update names. Raises HandlerError if the resource does not hold it."""
         record = history.by_physical_id(self.physical_id) or self._restore()
-        if record is None or (record.finished and record.state is not PurchaseState.PENDING_RELEASE):
+        if not is_usable(record):
             raise reasons.DOES_NOT_EXIST.failure(noun=self.resource.display_name, id=self.physical_id)
         observed = self._with_own_tags(record, self._read_existing(self.physical_id, reasons.DOES_NOT_EXIST))
         if record.pending:
@@ -251,7 +254,7 @@ class _Operation:
         if not self.resource.is_converged(observed, desired):
             self._newest_history()  # A newer Update may have arrived during the read.
             differing = differences(observed, desired, create_only=False)
-            protects = any(each.property_name == _PROTECTION and each.desired for each in differing)
+            protects = any(each.property_name == DELETION_PROTECTION and each.desired for each in differing)
             if protects:
                 current = _written(current, protecting_until=self.invocation.ends_at)
             observed = self._converge(desired, observed)
@@ -265,12 +268,7 @@ class _Operation:
 
     def _release(self, record: PurchaseRecord) -> None:
         """Release the number that a Delete names."""
-        policy = self.resource.release_policy(self.request.properties.get("OnDelete"))
-        if record.failed or not record.reported:
-            policy = ALLOW_ALL
-        elif record.protecting_until is not None and self.request.properties.get(_PROTECTION) not in (True, "true"):
-            # An Update that CloudFormation has discarded enabled protection, or may do so after its rollback.
-            policy = copy.replace(policy, lift_deletion_protection=True)
+        policy = release_policy(self.resource, record, self.request.properties)
 
         def finish(record: PurchaseRecord, why: Closed | None) -> None:
             reusable = self.resource.reusable_ids
@@ -289,15 +287,18 @@ class _Operation:
 
     def _with_recovery_window(self, record: PurchaseRecord, policy: ReleasePolicy) -> PurchaseRecord:
         """Return the record with the due date of its number, if the Delete makes it pending release."""
-        days = self.resource.recovery_window(self.request.properties, settings().recovery_window_days)
-        decision = decide(self.resource, None, Situation(record=record, window=days))
-        if not decision.causes:
-            return record  # The window of this Delete does not matter.
-        if decision.effect is not Effect.PENDING_RELEASE:
+        if not has_window(record):
+            return record
+        days, now = self.resource.recovery_window(self.request.properties, settings().recovery_window_days), clock.now()
+        situation = Situation(physical_id=self.physical_id, record=record, window=days, now=now)
+        if decide(self.resource, None, situation).effect is not Effect.PENDING_RELEASE:
             return copy.replace(record, **ledger.NOT_HELD)
+        due = due_date(now, days)
+        if returns(record, now) and (record.release_after or 0) >= due:
+            return record  # Its former window ends later. It returns to the name of its former owner.
         return copy.replace(
             record,
-            release_after=due_date(clock.now(), days),
+            release_after=due,
             recovery_key=ledger.recovery_key(record),
             allow_reuse=policy.allow_reuse,
         )
@@ -374,7 +375,7 @@ class _Operation:
             if clock.now() >= self.invocation.service_deadline:
                 raise reasons.TOO_LATE.failure()
             done = {"state": PurchaseState.READY, "failed": False, "incomplete": False, "claimed": True}
-            ready = ledger.write(record, **done, **ledger.NOT_HELD)
+            ready = ledger.write(record, **done)
             record = ready or ledger.refresh(record)
         end(self.invocation, record)
         raise reasons.DELETED_DURING_SETUP.failure(noun=self.resource.display_name)
@@ -502,8 +503,7 @@ class _Operation:
     def _blockers(self, observed: Observed) -> list[str]:
         """Return what would prevent the release of a number that is replaced."""
         pools = self.invocation.retry(lambda: self.resource.read_pool_ids(observed))
-        blockers = ["has deletion protection enabled"] if observed.protected else []
-        return blockers + ([f"is in {', '.join(pools)}"] if pools else [])
+        return ReleasePolicy().blockers(observed.protected, pools)
 
 
 def _written(record: PurchaseRecord, **changes: Any) -> PurchaseRecord:

@@ -4,6 +4,8 @@ from typing import Any
 
 from telephony.model.properties import prop
 
+DELETION_PROTECTION = "DeletionProtectionEnabled"
+
 
 def deletion_protection_property(noun: str, note: str = "") -> Any:
     """Declare the DeletionProtectionEnabled property."""

@@ -23,6 +23,8 @@ class PropertyInfo:
     """A change requires replacement."""
     create_only_not_readable: bool = False
     """Applies at purchase and can't be read back, so that later changes have no effect."""
+    of_request: bool = False
+    """Says what the provider does with requests. It is no setting of the resource."""
     pattern: str | None = None
     """Matches the whole string, like a JSON schema pattern with both anchors."""
     minimum: int | None = None
@@ -104,21 +106,25 @@ class Properties:
         "Specifies whether an update that requires replacement may permanently release the current resource. Specify "
         "`true`, or the physical ID of the resource that may be released.",
         default=False,
+        of_request=True,
     )
     wait_for_active: bool = prop(
         "Specifies whether stack operations wait until the resource is `ACTIVE`. If `false`, the operation completes "
         "when the resource is purchased, whatever its status. It has no effect on types that are available immediately "
         "or always waited for.",
         default=False,
+        of_request=True,
     )
     wait_timeout_seconds: int | None = prop(
         "The maximum time to wait, in seconds from the start of the request. By default, the provider waits as long as "
         "`ServiceTimeout` allows.",
         minimum=1,
         maximum=3600,
+        of_request=True,
     )
     trigger: Anything | None = prop(
-        "Any value. Change it to force an update, which restores the declared settings of the resource."
+        "Any value. Change it to force an update, which restores the declared settings of the resource.",
+        of_request=True,
     )
 
 

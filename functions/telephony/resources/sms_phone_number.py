@@ -223,6 +223,7 @@ class SmsPhoneNumberProperties(Properties):
         "The actions that are allowed on delete if deletion protection or a pool prevents the release, and whether other "
         "resources can take the phone number afterwards.",
         default=OnDelete(),
+        of_request=True,
     )
 
 
@@ -397,12 +398,9 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
         observed = self.read(physical_id)
         if observed is None:
             return False
-        blockers = ["deletion protection is enabled"] if observed.protected else []
-        blockers = [] if policy.lift_deletion_protection else blockers
-        if observed.pool_ids and not policy.leave_pools:
-            blockers.append(f"it is in {', '.join(observed.pool_ids)}")
-        if blockers:
-            raise reasons.NOT_DISCONNECTED.failure(id=physical_id, blockers=" and ".join(blockers))
+        if blockers := policy.blockers(observed.protected, observed.pool_ids):
+            values = {"noun": self.display_name, "id": physical_id, "blockers": " and ".join(blockers)}
+            raise reasons.RELEASE_BLOCKED.failure(**values)
         self.leave_pools(observed, observed.pool_ids)
         disconnected = {
             "DeletionProtectionEnabled": (observed.protected, False),

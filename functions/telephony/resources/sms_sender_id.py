@@ -70,6 +70,7 @@ class SmsSenderIdProperties(Properties):
     on_delete: OnDelete = prop(
         "The actions that are allowed on delete if deletion protection or a pool prevents the release.",
         default=OnDelete(),
+        of_request=True,
     )
 
 
