@@ -43,21 +43,17 @@ def test_workflows_have_no_security_findings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "pattern"),
+    ("schema", "files"),
     [
-        ("workflows", ".github/workflows/*.yml"),
-        ("workflows", "examples/pipelines/*.yml"),
-        ("issue-forms", ".github/ISSUE_TEMPLATE/[!c]*.yml"),
-        ("issue-config", ".github/ISSUE_TEMPLATE/config.yml"),
-        ("dependabot", ".github/dependabot.yml"),
+        ("github-workflows", WORKFLOWS),
+        ("github-issue-forms", sorted(ROOT.glob(".github/ISSUE_TEMPLATE/[!c]*.yml"))),
+        ("github-issue-config", [ROOT / ".github/ISSUE_TEMPLATE/config.yml"]),
+        ("dependabot", [ROOT / ".github/dependabot.yml"]),
     ],
 )
-def test_files_match_schema_of_github(schema: str, pattern: str) -> None:
-    builtin = "vendor.dependabot" if schema == "dependabot" else f"vendor.github-{schema}"
-    files = sorted(ROOT.glob(pattern))
-
+def test_files_match_schema_of_github(schema: str, files: list[Path]) -> None:
     assert files
-    assert tool("check-jsonschema", "--builtin-schema", builtin, *files) == ""
+    assert tool("check-jsonschema", "--builtin-schema", f"vendor.{schema}", *files) == ""
 
 
 def test_actions_are_pinned_by_commit_hash_with_version() -> None:
