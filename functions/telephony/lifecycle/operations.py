@@ -172,6 +172,8 @@ class _Operation:
                 record = self._restore()
         if record is None:
             return
+        if record.issued_at > self.invocation.issued_at:
+            return  # The number was taken back, or requested again, after this Delete.
         if not record.finished:
             self._release(record)
             history = ledger.history(self.key)
