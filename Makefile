@@ -27,7 +27,7 @@ test: check  ## run check, the unit, contract and template tests, a slice of the
 	.venv/bin/pytest -q -m faults
 	.venv/bin/pytest -q -n 2 --dist loadfile -m e2e
 
-faults: setup  ## run all crash tests; prints a table and writes build/faults-report.json (45 minutes)
+faults: setup  ## run all crash tests; prints a table and writes build/faults-report.json (50 minutes)
 	.venv/bin/python -m tests.faults
 
 bench: setup .venv-bench/.synced  ## measure beside the peers; writes build/bench-report.json, the chart and the README (8 minutes)
