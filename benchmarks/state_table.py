@@ -1,7 +1,7 @@
 """A DynamoDB table in memory, for simulations with many thousands of calls.
 
 It supports what the provider and Powertools use: single-item operations, batches of reads, queries by partition and of
-the index `unfinished`, transactions, and their expressions. Anything else raises UnsupportedError. moto, which the
+the indexes, transactions, and their expressions. Anything else raises UnsupportedError. moto, which the
 contract tests use, takes several times as long. tests/unit/test_benchmarks.py compares the two call by call.
 """
 
@@ -32,9 +32,11 @@ _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     ">=": lambda left, right: _ordered(left, right) and _number(left) >= _number(right),
 }
 _FAILED = "The conditional request failed"
-_INDEX = "unfinished"
-_INDEX_KEYS = ("unfinished", "deadline", "pk", "sk")
-"""Attributes of the index. Items without the first two are not in it."""
+_INDEXES: Mapping[str, tuple[str, ...]] = {
+    "unfinished": ("unfinished", "deadline"),
+    "counted": ("resource_type", "counted_at", "attempted_at", "released_at", "quota"),
+}
+"""Attributes of each index besides the keys of the table. Items without the first two are not in it."""
 _MAX_BATCH = 100
 
 
@@ -49,7 +51,7 @@ class _RefusedError(Exception):
 
 
 class StateTable:
-    """A table with the string keys `pk` and `sk`, and the index `unfinished` with the keys `unfinished`, `deadline`."""
+    """A table with the string keys `pk` and `sk`, and the indexes of the state table."""
 
     def __init__(self) -> None:
         self._partitions: dict[str, dict[str, Item]] = {}
@@ -121,16 +123,22 @@ class StateTable:
         return {"Items": items, "Count": len(items), "ScannedCount": len(items)}
 
     def _query_index(self, parameters: Any) -> Mapping[str, Any]:
-        """Return the keys of the items that meet the condition, by deadline."""
-        if parameters["IndexName"] != _INDEX or parameters.keys() & {"FilterExpression", "ExclusiveStartKey", "Limit"}:
+        """Return what the index holds of the items that meet the condition, by its second key."""
+        if parameters["IndexName"] not in _INDEXES or parameters.keys() & {
+            "FilterExpression",
+            "ExclusiveStartKey",
+            "Limit",
+        }:
             raise UnsupportedError(str(parameters))
         if parameters.get("ConsistentRead"):
             message = "Consistent reads are not supported on global secondary indexes"
             raise _RefusedError("ValidationException", message)
         holds, values = _condition(parameters["KeyConditionExpression"]), _values(parameters)
-        indexed = (item for item in self.items() if all(name in item for name in _INDEX_KEYS))
-        found = sorted((item for item in indexed if holds(item, values)), key=lambda item: _number(item["deadline"]))
-        items = [{name: item[name] for name in _INDEX_KEYS} for item in found]
+        projected = {"pk", "sk", *(attributes := _INDEXES[parameters["IndexName"]])}
+        partition, sort = attributes[:2]
+        indexed = (item for item in self.items() if partition in item and sort in item)
+        found = sorted((item for item in indexed if holds(item, values)), key=lambda item: _number(item[sort]))
+        items = [{name: value for name, value in item.items() if name in projected} for item in found]
         return {"Items": items, "Count": len(items), "ScannedCount": len(items)}
 
     def _transact_write_items(self, parameters: Any) -> Mapping[str, Any]:

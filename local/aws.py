@@ -60,7 +60,7 @@ class LocalAws:
         self.endpoint = f"https://{self.response_host}"
         options = (
             *(f"--directory={self.directory}", f"--port={port}", f"--certificate={certificate}", f"--key={key}"),
-            *(f"--{name.replace('_', '-')}={urls[name]}" for name in ("sms_voice", "connect", "tagging")),
+            *(f"--{name.replace('_', '-')}={urls[name]}" for name in ("sms_voice", "connect", "tagging", "quotas")),
         )
         launcher = self._run("ministack", str(ROOT / ".venv-local/bin/python"), "-m", "local.launcher", *options)
         self.env = {
@@ -68,6 +68,7 @@ class LocalAws:
             "AWS_ENDPOINT_URL_PINPOINT_SMS_VOICE_V2": urls["sms_voice"],
             "AWS_ENDPOINT_URL_CONNECT": urls["connect"],
             "AWS_ENDPOINT_URL_RESOURCE_GROUPS_TAGGING_API": urls["tagging"],
+            "AWS_ENDPOINT_URL_SERVICE_QUOTAS": urls["quotas"],
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": REGION,

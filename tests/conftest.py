@@ -281,6 +281,7 @@ def container(
         "AWS_ENDPOINT_URL_PINPOINT_SMS_VOICE_V2": url,
         "AWS_ENDPOINT_URL_CONNECT": url,
         "AWS_ENDPOINT_URL_RESOURCE_GROUPS_TAGGING_API": url,
+        "AWS_ENDPOINT_URL_SERVICE_QUOTAS": url,
         "AWS_ENDPOINT_URL_DYNAMODB": url,
         "AWS_ENDPOINT_URL_CLOUDFORMATION": stacks_api.url,
         "AWS_ENDPOINT_URL_SQS": queue_api.url,

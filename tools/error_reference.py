@@ -38,6 +38,7 @@ _TITLES = {
     "connect": "Amazon Connect",
     "cloudformation": "AWS CloudFormation",
     "resourcegroupstaggingapi": "AWS Resource Groups Tagging API",
+    "service-quotas": "Service Quotas",
     "dynamodb": "Amazon DynamoDB",
     "sqs": "Amazon SQS",
 }

@@ -366,6 +366,26 @@ FAULTS: Mapping[str, Mapping[str, Fault]] = {
             "read. One Create is FAILED with AlreadyExists and changes nothing.",
             ("*-adopted/create/pause*/raced",),
         ),
+        "recovery interrupted": Fault(
+            "An invocation is killed, or a call fails, while a number becomes pending release, is taken or reused, "
+            "or is released because it is due.",
+            "Each transition is one transaction on the record of the number. A retry continues it. A number that was "
+            "taken is not purchased, and a taker that fails or is canceled returns it with its due date.",
+            ("*-recovered/*/kill*/*", "*-reused/create/kill*/*", "*-recovered/create/kill*/fails"),
+        ),
+        "number pending release wanted twice": Fault(
+            "Two of these act at the same time: a Create that takes the number back or reuses it, another one, the "
+            "release of the number because it is due, an adoption, an operator who restores or protects it.",
+            "One of them gets the number. Another Create purchases one. A release that has begun is stopped only "
+            "by deletion protection. The number has the tags of the purchase that holds it.",
+            ("*-re*/create/pause*/raced", "*-re*/create/pause*/*-while-running", "*-recovered/due/pause*/*"),
+        ),
+        "Update delivered after the Delete of its number": Fault(
+            "Another resource failed, and the stack was deleted without a rollback. Lambda retries the Update after "
+            "that.",
+            "FAILED with ResourceConflict. The number stays pending release.",
+            ("*-recovered/update/kill*/rollback-failed",),
+        ),
         "events or stacks not readable": Fault(
             "DescribeStacks or DescribeStackEvents is denied, throttled, fails or shows an old state; or the events do "
             "not reach back to the purchase.",

@@ -22,6 +22,7 @@ from telephony.aws import errors, state_table
 from telephony.errors import HandlerError, HandlerErrorCode, RetryableError, UnknownOutcomeError
 
 SMS, CLOUDFORMATION, STATE_TABLE, QUEUE = "pinpoint-sms-voice-v2", "cloudformation", "dynamodb", "sqs"
+QUOTAS = "service-quotas"
 SUCCESS = "SUCCESS"
 ANY_REQUEST, SWEEP = "Any", "Sweep"
 """Instead of a type of request: the result does not depend on it, or the sweep makes the call."""
@@ -228,6 +229,8 @@ def _special(call: Call, error: str) -> Result | None:
     found: Result | None = None
     if call.service == QUEUE:
         found = Result(SUCCESS, Retried.UNTIL_DUE, _NOT_DELIVERED[call.operation])
+    elif call.service == QUOTAS:
+        found = Result(SUCCESS, Retried.NO, "None. The number is claimed as if its quota permitted it.")
     elif call.service == STATE_TABLE:
         if error in CONDITIONS:
             found = Result(SUCCESS, Retried.NO, "None. The item is read again.")

@@ -4,6 +4,7 @@
     ├── HandlerError                  known failure: the request is answered FAILED
     │   ├── NotFoundError             the resource does not exist
     │   ├── RetryableError            temporary refusal: retried for a limited time, then a HandlerError
+    │   ├── LimitExceededError        a claim was refused because of a limit: of claims and releases, or of numbers
     │   ├── NumberUnavailableError    this candidate number was taken; another one may be available
     │   └── ClaimExpiredError         the claim failed: its ID exists, but no number, and the service removes the ID
     └── UnknownOutcomeError           result unknown: the request is not answered but retried
@@ -86,6 +87,10 @@ class NotFoundError(HandlerError):
 
 class RetryableError(HandlerError):
     """A temporary refusal, for example while an IAM role propagates or a number leaves a pool."""
+
+
+class LimitExceededError(HandlerError):
+    """A claim was refused because of a limit. The service does not say which one."""
 
 
 class NumberUnavailableError(HandlerError):

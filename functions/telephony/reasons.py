@@ -182,20 +182,22 @@ NOT_RELEASABLE = Reason(
 )
 RELEASE_BLOCKED = Reason(
     Code.RESOURCE_CONFLICT,
-    "The {noun} {id} can't be released or become pending release: it {blockers}.",
-    "Disable deletion protection or remove it from its pools (in an update, or with the API of the service if the stack "
-    "can't be updated) and delete again. To allow this on delete, declare LiftDeletionProtection and LeavePools in "
-    "OnDelete beforehand.",
+    "The {noun} {id} can't be released or become pending release: it {blockers}. Nothing was changed.",
+    "Disable deletion protection, or remove it from its pools: in an update, or with the API of the service if the stack "
+    "is in DELETE_FAILED. Then delete again. To allow this on delete, declare LiftDeletionProtection or LeavePools in "
+    "OnDelete and deploy that before the delete.",
 )
 AMBIGUOUS_RECOVERY = Reason(
     Code.RESOURCE_CONFLICT,
-    "Several numbers are pending release that this resource can take back: {ids}. No {noun} was purchased.",
-    "Adopt one of them, or restore or release the others, then redeploy the stack.",
+    "This resource can take back more than one {noun} that is pending release: {ids}. The provider does not choose one. "
+    "Nothing was purchased or changed.",
+    "Release all but one with the API of the service, or restore them (docs/operations.md, Recovery window). Then redeploy "
+    "the stack, which takes back the last one. Or name one in Adopt.",
 )
 SENDER_ID_EXISTS = Reason(
     Code.ALREADY_EXISTS,
     "The sender ID {sender_id} already exists in {country} and does not belong to this resource.",
-    "Choose another SenderId, or release the existing one first.",
+    "Choose another SenderId, adopt the existing one with Adopt: true, or release it first.",
 )
 ADOPTION_NOT_ALLOWED = Reason(
     Code.ACCESS_DENIED,
@@ -227,6 +229,21 @@ ADOPT_IN_UPDATE = Reason(
     Code.NOT_UPDATABLE,
     "{changes} of {id} can't be changed in place, and Adopt applies on creation only.",
     "Remove Adopt, or declare the {noun} to adopt with another logical ID.",
+)
+CLAIM_LIMIT_REACHED = Reason(
+    Code.SERVICE_LIMIT_EXCEEDED,
+    "Nothing was claimed. The service allows {limit} claims and releases in {days} days. This provider made {claims} claims "
+    "and {releases} releases in this time, so another claim would exceed the limit.",
+    "Wait: the next claim is possible from {day} (UTC). Or request an increase of {quota_name} in Service Quotas, or use a "
+    "number that the account has (Adopt, ReusePendingRelease).",
+)
+CLAIMS_REFUSED = Reason(
+    Code.SERVICE_LIMIT_EXCEEDED,
+    "{cause} The target has fewer numbers than its quota, so the account has reached the limit of claims and releases in "
+    "{days} days. The limit is {limit}. This provider made {claims} claims and {releases} releases in this time; others count "
+    "too.",
+    "Request an increase of {quota_name} in Service Quotas, or wait. Until {until} (UTC), or until the quota changes, the "
+    "provider refuses claims without a call. The next claim then shows whether the service still refuses it.",
 )
 NONE_AVAILABLE = Reason(
     Code.NOT_FOUND,

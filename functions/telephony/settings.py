@@ -37,6 +37,8 @@ class Settings:
     """How long a stack must be shown without an operation, before that is believed."""
     allow_adoption: bool
     """Whether existing numbers can be adopted."""
+    connect_phone_number_quota: int | None
+    """The quota of phone numbers of Amazon Connect. None: it is read from Service Quotas."""
     recovery_window_days: int
     """For how many days a deleted number is pending release, if its declaration does not say."""
     account_id: str
@@ -76,6 +78,7 @@ class Settings:
             unknown_result_period=seconds("UNKNOWN_RESULT_PERIOD", 300),
             stack_status_period=seconds("STACK_STATUS_PERIOD", 10),
             allow_adoption=os.environ.get("ALLOW_ADOPTION") == "true",
+            connect_phone_number_quota=int(os.environ.get("CONNECT_PHONE_NUMBER_QUOTA") or 0) or None,
             recovery_window_days=int(os.environ.get("RECOVERY_WINDOW_IN_DAYS") or 0),
             account_id=os.environ["ACCOUNT_ID"],
             stack_accounts=_names(os.environ.get("STACK_ACCOUNTS", "")),

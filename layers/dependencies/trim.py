@@ -58,6 +58,7 @@ OPERATIONS = {
         "UpdateSenderId",
     ),
     "resourcegroupstaggingapi": ("GetResources",),
+    "service-quotas": ("GetAWSDefaultServiceQuota", "GetServiceQuota"),
     "sqs": ("ChangeMessageVisibility", "SendMessage"),
     # Called by botocore's credential providers if a profile assumes a role.
     "sts": ("AssumeRole", "AssumeRoleWithWebIdentity"),

@@ -24,6 +24,8 @@ class Stacks:
 
     def deploy(self, name: str, template: Path, **parameters: str) -> str:
         """Run `sam deploy` and return the stack's final status. Raises StepFailed if the stack is not changed."""
+        if name in self._ids and self.status(name) == "DELETE_COMPLETE":
+            del self._ids[name]  # The local AWS forgets a deleted stack when a new one takes its name.
         before = len(self.statuses(name))
         overrides = [f"{key}={value}" for key, value in parameters.items()]
         try:

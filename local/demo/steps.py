@@ -35,7 +35,8 @@ RELEASES = {
 PROVIDER = "cfn-telephony"
 _ACTIVATION_SECONDS = 12.0
 """Longer than an invocation waits (10 s)."""
-CENTER, ADOPT = "contact-center", "adopt"
+_RELEASE_AFTER = "cfn-telephony:release-after"
+CENTER, PREVIEW, ADOPT = "contact-center", "preview-stack", "adopt"
 SIMULATOR = {"IsoCountryCode": "US", "NumberType": "SIMULATOR", "NumberCapabilities": ["SMS"]}
 
 
@@ -82,6 +83,28 @@ class Demo:
     def deploy(self, name: str, template: Template) -> str:
         """Deploy a template."""
         return self.stacks.deploy(name, template.write(self.aws.directory / f"{name}.json"))
+
+    def with_window(self, days: int) -> Template:
+        """Return a template with a number for SMS and one for calls, and a recovery window."""
+        common = {"ServiceToken": self.service_token, "RecoveryWindowInDays": days}
+        call_number: Any = {"TargetArn": self.parameters[PREVIEW]["InstanceArn"], "CountryCode": "US", "Type": "DID"}
+        declared = {"SmsNumber": (NUMBER, SIMULATOR), "CallNumber": (CALL_NUMBER, call_number)}
+        policies = {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}
+        return Template(
+            {
+                "Resources": {
+                    logical_id: {"Type": resource_type, **policies, "Properties": {**common, **properties}}
+                    for logical_id, (resource_type, properties) in declared.items()
+                }
+            }
+        )
+
+    def pending_release(self) -> dict[str, str]:
+        """Return when each number that is pending release is due, by Ref."""
+        held = self.aws.telecom()["held"]
+        numbers = [(number["id"], number["tags"]) for number in held["phone_numbers"]]
+        numbers += [(number["arn"], number["tags"]) for number in held["connect_numbers"]]
+        return {ref: tags[_RELEASE_AFTER] for ref, tags in numbers if _RELEASE_AFTER in tags}
 
     def request_number(self) -> str:
         """Request the number that examples/adopt.yaml declares, as an operator does in the console. Returns its ID."""
@@ -187,6 +210,7 @@ def deploy_provider(demo: Demo) -> str:
     )
     # Two examples declare a sender ID. A sender ID can exist only once per account and country.
     demo.parameters = {
+        PREVIEW: {"InstanceArn": instance["Arn"]},
         "connect-phone-number": {"InstanceArn": instance["Arn"]},
         CENTER: {"InstanceArn": instance["Arn"], "SenderId": "FRONTDESK"},
         ADOPT: {"PhoneNumberId": demo.request_number()},
@@ -266,6 +290,48 @@ def replace(demo: Demo) -> str:
     outputs = demo.stacks.outputs(CENTER)
     demo.show("New outputs", [(CENTER, name, value) for name, value in outputs.items() if name.startswith("SmsNumber")])
     return "UPDATE_COMPLETE, 1 purchase, 1 release"
+
+
+@_step("Delete a stack and deploy it again", "CREATE_COMPLETE, the same numbers, no purchase and no release")
+def take_back(demo: Demo) -> str:
+    """Under a recovery window, deleted numbers are pending release, and a stack with the same name takes them back."""
+    name = "deployed-again"
+    template = demo.with_window(days=7)
+    expect("status", "CREATE_COMPLETE", demo.deploy(name, template))
+    demo.purchases.update([PURCHASES[NUMBER], PURCHASES[CALL_NUMBER]])
+    demo.check_purchases()
+    before, released = sorted(demo.stacks.resources(name)), demo.released()
+    expect("status", "DELETE_COMPLETE", demo.stacks.delete(name))
+    due = {ref: demo.pending_release()[ref] for _, _, ref in before}
+    expect("status", "CREATE_COMPLETE", demo.deploy(name, template))
+    expect("numbers", before, sorted(demo.stacks.resources(name)))
+    expect("numbers that are pending release", {}, demo.pending_release())
+    expect("releases", Counter(), demo.released() - released)
+    demo.show("Taken back", [(logical_id, ref, f"would be released after {due[ref]}") for logical_id, _, ref in before])
+    expect("status", "UPDATE_COMPLETE", demo.deploy(name, demo.with_window(days=0)))
+    expect("status", "DELETE_COMPLETE", demo.stacks.delete(name))
+    expect("releases", {NUMBER: 1, CALL_NUMBER: 1}, dict(demo.released() - released))
+    return f"{len(before)} numbers taken back, 0 purchases; released without a window"
+
+
+@_step("Pass a number on to another preview stack", "CREATE_COMPLETE, the number of the deleted one, no claim")
+def reuse(demo: Demo) -> str:
+    """Two stacks of the same template use one Amazon Connect number after each other."""
+    path, logical_id = EXAMPLES / f"{PREVIEW}.yaml", Template.example(PREVIEW).logical_id(CALL_NUMBER)
+    passed_on = demo.stacks.ref(PREVIEW, logical_id)
+    rows: list[tuple[str, ...]] = []
+    for former, name, more in (
+        (PREVIEW, "another-preview", {}),
+        ("another-preview", PREVIEW, {"RecoveryWindowInDays": "0"}),  # so that the last Delete releases it
+    ):
+        expect("status", "DELETE_COMPLETE", demo.stacks.delete(former))
+        expect("numbers that are pending release", [passed_on], list(demo.pending_release()))
+        expect("status", "CREATE_COMPLETE", demo.stacks.deploy(name, path, **demo.parameters[PREVIEW], **more))
+        expect("number", passed_on, demo.stacks.ref(name, logical_id))
+        demo.check_purchases()
+        rows.append((name, passed_on, f"from {former}"))
+    demo.show("Passed on", rows)
+    return f"{len(rows)} stacks CREATE_COMPLETE, 1 number, 0 claims"
 
 
 @_step("Wait for an activation", "CREATE_COMPLETE; the request waits in the queue, and another function continues it")

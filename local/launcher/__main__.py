@@ -46,6 +46,7 @@ def environment(arguments: argparse.Namespace) -> dict[str, str]:
         "AWS_ENDPOINT_URL_PINPOINT_SMS_VOICE_V2": arguments.sms_voice,
         "AWS_ENDPOINT_URL_CONNECT": arguments.connect,
         "AWS_ENDPOINT_URL_RESOURCE_GROUPS_TAGGING_API": arguments.tagging,
+        "AWS_ENDPOINT_URL_SERVICE_QUOTAS": arguments.quotas,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
 
@@ -59,7 +60,7 @@ def bare_interpreter(directory: str) -> str:
 def main() -> None:
     """Check the version, set the environment, apply the corrections and serve."""
     parser = argparse.ArgumentParser(prog="python -m local.launcher")
-    for name in ("directory", "certificate", "key", "sms-voice", "connect", "tagging"):
+    for name in ("directory", "certificate", "key", "sms-voice", "connect", "tagging", "quotas"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--port", type=int, required=True)
     arguments = parser.parse_args()

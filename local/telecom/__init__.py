@@ -1,6 +1,7 @@
 """Local versions of two AWS services: `pinpoint-sms-voice-v2`, and the phone numbers of `connect`.
 
-Resources of both appear in GetResources of the Resource Groups Tagging API: that of moto, or of TelecomServer.
+Resources of both appear in GetResources of the Resource Groups Tagging API: that of moto, or of TelecomServer, which
+also serves the quota of phone numbers of `connect` (Service Quotas).
 
 In a process: call `register()`, then use moto's `mock_aws()` or moto's server. Over HTTP: use TelecomServer, or run
 `python -m local.telecom`.

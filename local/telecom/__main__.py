@@ -30,7 +30,9 @@ def main(arguments: list[str] | None = None) -> None:
     with TelecomServer(options, context, port=parsed.port) as server:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: sys.exit(0))
-        urls = dict.fromkeys(("sms_voice", "connect", "tagging"), server.url) | {"page": f"{server.url}/_telecom"}
+        urls = dict.fromkeys(("sms_voice", "connect", "tagging", "quotas"), server.url) | {
+            "page": f"{server.url}/_telecom"
+        }
         print(json.dumps(urls), flush=True)
         server.join()
 

@@ -6,8 +6,8 @@ inferred behaviour is disabled by default if it makes a caller's test pass more 
 `Options.on` and `Options.off` enable and disable any behaviour by ID.
 
 Sources: [API] is the API Reference, whose text is botocore's model; [UG] the AWS End User Messaging SMS User Guide;
-[AG] the Amazon Connect Administrator Guide; [OG] the AWS Organizations User Guide; [TF]
-hashicorp/terraform-provider-aws, with the file or issue; [GH] an issue of another repository on GitHub.
+[AG] the Amazon Connect Administrator Guide; [SQ] the Service Quotas User Guide; [OG] the AWS Organizations User Guide;
+[TF] hashicorp/terraform-provider-aws, with the file or issue; [GH] an issue of another repository on GitHub.
 """
 
 from collections.abc import Callable
@@ -146,6 +146,15 @@ _TABLE: tuple[tuple[str, Evidence, str] | tuple[str, Evidence, str, bool], ...] 
     ("connect.flow.type", "inferred", "only VOICE_PHONE_NUMBER associations exist in this service"),
     ("connect.tags.quota", "modelled", "[API] TagMap: 50 at most"),
     ("connect.group.unknown", "modelled", "[API] DescribeTrafficDistributionGroup lists ResourceNotFoundException"),
+    # Service Quotas
+    ("quotas.code", "documented", "[AG] quotas: Phone numbers per instance is L-8F812903, and 10 by default"),
+    ("quotas.unknown", "modelled", "[API] NoSuchResourceException: 'The specified resource does not exist'"),
+    (
+        "quotas.applied",
+        "modelled",
+        "[API] GetServiceQuota: 'If the applied quota value is not available ... not retrieved'",
+    ),
+    ("quotas.context", "observed", "[GH] aws/aws-cli#8584: NoSuchResourceException without a value for the ContextId"),
     # Resource Groups Tagging API
     ("tagging.types", "documented", "[OG] tag policies, supported resources: phone numbers, sender IDs and pools"),
     ("tagging.unknown_type", "observed", "[GH] prometheus-community/yet-another-cloudwatch-exporter#1150"),

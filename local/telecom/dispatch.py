@@ -28,6 +28,7 @@ from local.telecom.connect.responses import TelecomConnectResponse
 from local.telecom.errors import ModelledError
 from local.telecom.faults import Fault
 from local.telecom.modelled import error_response
+from local.telecom.quotas import QuotasResponse
 from local.telecom.rules import present
 from local.telecom.sms_voice.responses import SmsVoiceResponse
 from local.telecom.tagging import TaggingResponse
@@ -108,6 +109,7 @@ _SERVICES = {
     "sms-voice": Service("pinpoint-sms-voice-v2", SmsVoiceResponse, "ThrottlingException"),
     "connect": Service("connect", TelecomConnectResponse, "ThrottlingException"),
     "tagging": Service("resourcegroupstaggingapi", TaggingResponse, "ThrottledException"),
+    "servicequotas": Service("service-quotas", QuotasResponse, "TooManyRequestsException"),
     "dynamodb": Service("dynamodb", _WorldDynamoHandler, "ProvisionedThroughputExceededException"),
 }
 

@@ -32,6 +32,7 @@ class Options:
     update_seconds: float = 0.0  # IN_PROGRESS -> CLAIMED after an update
     connect_numbers: int = 5  # per instance or traffic distribution group
     claim_release_limit: float = 2.0  # claims and releases in 180 days, as a multiple of the quota
+    quota_level: str = "account"  # where the quota of numbers has a value: `default`, `account` or `resource`
     race_losses: int = 0  # how many of the next claims fail because another customer claimed the number first
     # Both
     tags_lag_seconds: float = 0.0  # until written tags can be read

@@ -307,7 +307,7 @@ def test_delete_during_claim_waits_for_it_and_releases(harness: Harness, kind: K
 def test_blocked_claims_are_reported(harness: Harness, kind: Kind) -> None:
     harness.telecom.configure(claim_release_limit=0)
 
-    assert_create_fails(harness, kind, "InvalidRequest", "ClaimPhoneNumber", "InvalidParameterException")
+    assert_create_fails(harness, kind, "ServiceLimitExceeded", "ClaimPhoneNumber", "InvalidParameterException")
 
     assert harness.held() == {}
 

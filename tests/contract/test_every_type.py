@@ -20,6 +20,7 @@ from tests.contract import test_call_budget, test_permissions, test_policies, te
 from tests.contract.declarations import KINDS, SIMULATOR
 from tests.contract.iam import reference
 from tests.contract.steps import request_number
+from tests.contract.test_sweep import DAY, later, run
 from tests.faults import declarations as faults
 from tools import events, generate
 from tools.types import ROOT, Described, GenerationError, every_type, nested_in
@@ -160,7 +161,7 @@ def test_example_has_no_findings_and_sets_both_policies(path: Path, findings: di
 @pytest.mark.shows("attributes of any type and size")
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_can_be_deployed_updated_and_deleted(path: Path, harness: Harness, configure: Configure) -> None:
-    configure(ALLOW_ADOPTION="true")
+    configure(ALLOW_ADOPTION="true", ALLOW_SWEEP_RELEASE="true")
     declared = events.declarations(path)
     types = {one.resource.type_name: one for one in TYPES}
     for type_name, properties in declared.values():
@@ -186,6 +187,8 @@ def test_example_can_be_deployed_updated_and_deleted(path: Path, harness: Harnes
     assert stack.deploy(template(Trigger="again")) == "UPDATE_COMPLETE", stack.events
     assert stack.physical_ids == physical_ids
     assert stack.delete() == "DELETE_COMPLETE", stack.events
+    with later(181 * DAY):  # after the longest recovery window
+        run()
     assert harness.held() == others
 
 

@@ -187,11 +187,12 @@ def _recover(harness: Harness, kind: Kind) -> None:
 
 
 def _adopt(harness: Harness, kind: Kind, *updates: dict[str, Any]) -> None:
-    """Adopt a resource that was acquired by hand, change it, and leave it."""
+    """Adopt a resource that was acquired by hand, refuse it to another stack, change it, and leave it."""
     physical_id, declared = existing(harness, kind)
     stack = harness.cloudformation.stack("adopts")
     with environment(ALLOW_ADOPTION="true"):
         _deploy(stack, template(declared, kind), "CREATE_COMPLETE")
+        _deploy(harness.cloudformation.stack(f"second-{kind.held}"), template(declared, kind), "ROLLBACK_COMPLETE")
         for changed in (kind.in_place, {"Tags": [{"Key": "team", "Value": "sms"}]}, {"Tags": []}, *updates):
             declared = declared | changed
             _deploy(stack, template(declared, kind), "UPDATE_COMPLETE")
@@ -278,7 +279,7 @@ _lifetimes: dict[str, list[Call]] = {}
 def lifetimes(harness: Harness, virtual_clock: VirtualClock) -> dict[str, list[Call]]:
     """The calls in the lifetimes of several resources, by type. They are recorded once per test process."""
     del virtual_clock
-    harness.telecom.configure(claim_release_limit=100)
+    harness.telecom.configure(connect_numbers=100, quota_level="default")
     for name in TYPES:
         assert name in TYPE_SPECIFIC, f"{name} needs an entry in TYPE_SPECIFIC"
         if name not in _lifetimes:

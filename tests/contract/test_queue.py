@@ -301,6 +301,17 @@ def test_provider_without_a_queue_relies_on_the_retries_of_lambda(harness: Harne
 
 @pytest.mark.usefixtures("virtual_clock")
 @pytest.mark.shows("state table unavailable before the purchase")
+def test_table_that_breaks_connections_is_waited_for(harness: Harness, log_lines: list[str]) -> None:
+    harness.telecom.fault("dynamodb", "TransactWriteItems", "reset", times=3)
+
+    answer = harness.send("Create", resource_type="Custom::SmsPhoneNumber", properties=SIMULATOR)
+
+    assert answer["Status"] == "SUCCESS"
+    assert not [line for line in log_lines if "Unexpected exception" in line]
+
+
+@pytest.mark.usefixtures("virtual_clock")
+@pytest.mark.shows("state table unavailable before the purchase")
 def test_table_that_is_unavailable_until_the_end_is_answered(
     harness: Harness, configure: Configure, kind: Kind
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any, cast
 
 import attrs
@@ -10,7 +11,7 @@ import pytest
 
 from telephony import clock
 from telephony.handlers import sweep
-from tests.conftest import CONNECT, STACK_ID, Configure, Context, Harness, connect_instance
+from tests.conftest import CONNECT, SMS, STACK_ID, Configure, Context, Harness, connect_instance
 from tests.contract.cloudformation import Stack
 from tests.contract.declarations import (
     SIMULATOR,
@@ -259,6 +260,7 @@ def test_sweep_without_permission_releases_nothing(
     assert harness.ids() == [physical_id]
 
 
+@pytest.mark.shows("number pending release wanted twice")
 @pytest.mark.parametrize("blocker", ["protection", "pool"])
 def test_due_number_that_was_protected_by_hand_is_not_released(harness: Harness, blocker: str) -> None:
     harness.stacks.default = None
@@ -373,6 +375,7 @@ def test_ambiguity_is_refused_and_not_guessed(harness: Harness, number: Kind) ->
     assert set(states(harness).values()) == {"PENDING_RELEASE"}
 
 
+@pytest.mark.shows("recovery interrupted")
 def test_taker_that_fails_returns_the_number(harness: Harness, number: Kind) -> None:
     harness.stacks.default = None
     physical_id = pending(harness, number)
@@ -389,6 +392,7 @@ def test_taker_that_fails_returns_the_number(harness: Harness, number: Kind) -> 
     assert deployed(harness, number)[1] == physical_id
 
 
+@pytest.mark.shows("number pending release wanted twice")
 def test_of_two_takers_one_gets_the_number(harness: Harness, number: Kind) -> None:
     """Both have read that it is pending release, before either writes."""
     physical_id = pending(harness, number)
@@ -409,6 +413,22 @@ def send(harness: Harness, kind: Kind, stack: str) -> Any:
     return harness.post("Create", resource_type=kind.type, properties=kind.properties, stack_id=stack)
 
 
+def cancel(harness: Harness, kind: Kind, stack: str) -> Any:
+    """Send the Delete of a Create that CloudFormation has canceled."""
+    made_up = {"physical_id": "numbers-Number-ABCDEFGHIJKL", "stack_id": stack}
+    return harness.post("Delete", resource_type=kind.type, properties=kind.properties, **made_up)
+
+
+def answer(harness: Harness, request_id: Any) -> dict[str, Any]:
+    """Wait for the response to a request while another one is held."""
+    until = time.monotonic() + 10
+    answers: list[dict[str, Any]] = []
+    while not (answers := harness.sink.responses(request_id)) and time.monotonic() < until:
+        time.sleep(0.01)
+    return answers[0]
+
+
+@pytest.mark.shows("number pending release wanted twice")
 def test_due_release_loses_against_a_taker(harness: Harness, number: Kind) -> None:
     harness.stacks.default = None
     physical_id = pending(harness, number)
@@ -424,6 +444,7 @@ def test_due_release_loses_against_a_taker(harness: Harness, number: Kind) -> No
         assert harness.ids() == [physical_id]
 
 
+@pytest.mark.shows("number pending release wanted twice")
 def test_taker_loses_against_a_due_release(harness: Harness, number: Kind) -> None:
     harness.stacks.default = None
     physical_id = pending(harness, number)
@@ -469,6 +490,7 @@ def test_rollback_of_a_replacement_keeps_the_new_number_for_the_next_attempt(har
     assert len(harness.ids()) == 2
 
 
+@pytest.mark.shows("recovery interrupted")
 def test_take_is_completed_after_a_crash(harness: Harness, number: Kind) -> None:
     """The first attempt ends after it has taken the number."""
     physical_id = pending(harness, number)
@@ -479,6 +501,40 @@ def test_take_is_completed_after_a_crash(harness: Harness, number: Kind) -> None
 
     assert again == physical_id
     assert RELEASE_AFTER not in tags_of(harness, number, physical_id)
+
+
+@pytest.mark.shows("number pending release wanted twice")
+@pytest.mark.parametrize("operation", ["TagResource", "UntagResource"])
+def test_tags_are_those_of_the_last_taker(harness: Harness, number: Kind, operation: str) -> None:
+    """The first taker is deleted while it sets the tags, and its call takes effect after those of the second."""
+    physical_id = pending(harness, number)
+    service = SMS if number is SMS_PHONE_NUMBER else CONNECT
+    with hold_call(harness, f"{service}.{operation}", "before") as tagging:
+        request = send(harness, number, stack_id(1))
+        tagging.wait()
+        assert answer(harness, cancel(harness, number, stack_id(1)))["Status"] == "SUCCESS"
+        second = answer(harness, send(harness, number, stack_id(2)))
+        tagging.release()
+        first = harness.response(request)
+
+    assert (first["Status"], second["PhysicalResourceId"]) == ("FAILED", physical_id)
+    tags = tags_of(harness, number, physical_id)
+    assert (tags["cfn-telephony:stack-id"], RELEASE_AFTER in tags) == (stack_id(2), False)
+
+
+def test_due_date_is_tagged_again_if_a_canceled_taker_removes_it(harness: Harness, number: Kind) -> None:
+    physical_id = pending(harness, number)
+    due = tags_of(harness, number, physical_id)[RELEASE_AFTER]
+    service = SMS if number is SMS_PHONE_NUMBER else CONNECT
+    with hold_call(harness, f"{service}.UntagResource", "before") as tagging:
+        request = send(harness, number, stack_id(1))
+        tagging.wait()
+        assert answer(harness, cancel(harness, number, stack_id(1)))["Status"] == "SUCCESS"
+        tagging.release()
+        assert harness.response(request)["Status"] == "FAILED"
+
+    assert states(harness)[physical_id] == "PENDING_RELEASE"
+    assert tags_of(harness, number, physical_id)[RELEASE_AFTER] == due
 
 
 # -- reuse -------------------------------------------------------------------------------------------------------------
@@ -609,9 +665,47 @@ def test_update_that_names_a_number_pending_release_uses_it_again(harness: Harne
     assert sweep_at(DUE)["RELEASED_WHEN_DUE"] == 0
 
 
+@pytest.mark.shows("Update delivered after the Delete of its number")
+def test_update_issued_before_the_delete_does_not_use_its_number_again(harness: Harness, number: Kind) -> None:
+    """Another resource failed, the stack was deleted without a rollback, and Lambda retries the Update after that."""
+    declared = number.properties | WINDOW
+    physical_id = create(harness, number, properties=declared)
+    issued = clock.now()
+    with later(10):
+        assert delete(harness, number, physical_id, properties=declared)["Status"] == "SUCCESS"
+
+    response = harness.send(
+        "Update",
+        resource_type=number.type,
+        physical_id=physical_id,
+        properties=declared | number.in_place,
+        old_properties=declared,
+        issued_at=issued,
+    )
+
+    assert_reason(response, "ResourceConflict", "A Delete or a newer Update of this resource was processed")
+    assert states(harness) == {physical_id: "PENDING_RELEASE"}
+
+
+@pytest.mark.shows("number retained by a policy")
+def test_number_that_cloudformation_retained_after_its_delete_is_not_released(harness: Harness, number: Kind) -> None:
+    """It did not receive the response. The stack was deleted again, and retained the resource."""
+    harness.stacks.default = None
+    physical_id = pending(harness, number)
+    [stack] = harness.stacks.stacks.values()
+    stack.add("Number", "DELETE_SKIPPED", physical_id)
+
+    assert sweep_at(DUE) == NOTHING | {"RETAINED": 1}
+
+    assert harness.ids() == [physical_id]
+    assert RELEASE_AFTER not in tags_of(harness, number, physical_id)
+    assert sweep_at(DUE + DAY) == NOTHING | {"RETAINED": 1}
+
+
 # -- numbers that return -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.shows("recovery interrupted")
 def test_number_of_a_canceled_create_returns(harness: Harness, number: Kind) -> None:
     """CloudFormation canceled the Create that took it, and never had its ID."""
     former = pending(harness, number, "numbers", **REUSABLE)

@@ -25,6 +25,7 @@ from tests.contract.steps import (
     GENERATED_ID,
     create,
     create_pool,
+    delete,
     join_pool,
     lose_purchase,
     protect,
@@ -165,6 +166,14 @@ def connect_import(harness: Harness) -> Asked:
     return Asked(kind, "Create", {"TargetArn": kind.properties["TargetArn"]} | source)
 
 
+def connect_create_near_limit(harness: Harness) -> Asked:
+    harness.telecom.configure(connect_numbers=50, quota_level="default")
+    kind = connect_kind(harness)
+    for _ in range(5):
+        delete(harness, kind, create(harness, kind, logical_id="Earlier"), logical_id="Earlier")
+    return Asked(kind, "Create", kind.properties)
+
+
 def connect_update(harness: Harness) -> Asked:
     kind = connect_kind(harness)
     after = RETAGGED | {"TargetArn": connect_instance(harness), "Description": "front desk"}
@@ -194,6 +203,7 @@ SCENARIOS: dict[str, Callable[[Harness], Asked]] = {
         connect_create,
         connect_create_after_a_lost_response,
         connect_import,
+        connect_create_near_limit,
         connect_update,
         connect_delete,
     )

@@ -35,7 +35,7 @@ def test_output_is_plain_text_with_numbers_reasons_and_table(finished: subproces
     details = ("MonthlyPrice", "+1206", "GB|FRONTDESK", "AllowReplacement: phone-", "TwoWay.ChannelRole")
     assert [text for text in details if text not in finished.stdout] == []
     assert re.search(r"^.*step .* expected .* actual .* seconds", finished.stdout, re.MULTILINE)
-    assert finished.stdout.count(": passed (") == 14
+    assert finished.stdout.count(": passed (") == 16
 
 
 def test_stacks_reach_the_expected_statuses(report: dict[str, Any]) -> None:
@@ -61,18 +61,28 @@ def test_request_that_waits_is_continued_by_another_function(finished: subproces
     assert seconds["provider", "Request will be continued"] < 12 < seconds["continuation", "Response delivered"]
 
 
+def test_deleted_numbers_are_taken_back_and_passed_on(finished: subprocess.CompletedProcess[str]) -> None:
+    taken_back = finished.stdout.partition("Taken back")[2].partition("Delete a stack and deploy it again: passed")[0]
+    assert re.findall(r"SmsNumber +\| phone-\w+ +\| would be released after \d{4}-", taken_back)
+    assert re.findall(r"CallNumber +\| arn:\S+:phone-number/\S+ +\| would be released after \d{4}-", taken_back)
+    passed_on = finished.stdout.partition("Passed on")[2].partition("another preview stack: passed")[0]
+    assert len(set(re.findall(r"\| (arn:\S+)", passed_on))) == 1
+    assert re.findall(r"\| from (\S+)", passed_on) == ["preview-stack", "another-preview"]
+
+
 def test_each_declared_resource_and_replacement_is_bought_once(report: dict[str, Any]) -> None:
     sms = {name: report["calls"][f"pinpoint-sms-voice-v2.{name}"] for name in ("RequestPhoneNumber", "RequestSenderId")}
-    # Two examples, one replacement, one activation, one event delivered twice, two protected numbers, two to adopt.
-    assert sms == {"RequestPhoneNumber": 2 + 1 + 1 + 1 + 2 + 2, "RequestSenderId": 2}
-    assert report["calls"]["connect.ClaimPhoneNumber"] == 2
+    # Two examples, one replaced, one taken back, one activation, one event delivered twice, two protected, two adopted
+    assert sms == {"RequestPhoneNumber": 2 + 1 + 1 + 1 + 1 + 2 + 2, "RequestSenderId": 2}
+    # Three examples, one taken back. The second preview stack claims none.
+    assert report["calls"]["connect.ClaimPhoneNumber"] == 3 + 1
 
 
 def test_each_purchase_is_released_once(report: dict[str, Any]) -> None:
     # Deletion protection rejects one call in each of two Deletes.
-    assert report["calls"]["pinpoint-sms-voice-v2.ReleasePhoneNumber"] == 9 + 2
+    assert report["calls"]["pinpoint-sms-voice-v2.ReleasePhoneNumber"] == 10 + 2
     assert report["calls"]["pinpoint-sms-voice-v2.ReleaseSenderId"] == 2
-    assert report["calls"]["connect.ReleasePhoneNumber"] == 2
+    assert report["calls"]["connect.ReleasePhoneNumber"] == 4
     assert report["held"] == {"phone_numbers": 0, "sender_ids": 0, "connect_numbers": 0}
 
 
@@ -90,7 +100,7 @@ def test_interrupt_stops_all_processes(tmp_path: Path, number: signal.Signals) -
         demo.command(), cwd=ROOT, env=demo.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:
         assert running.stdout
-        assert running.stdout.readline().startswith("[1/14]")
+        assert running.stdout.readline().startswith("[1/16]")
         assert demo.remains() != NOTHING
         running.send_signal(number)
         running.communicate()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import attrs
 
 from tests.contract.cloudformation.verdict import MAX_RESPONSE_BYTES, judge
-from tests.faults.declarations import Properties
+from tests.faults.declarations import RECOVERY_WINDOW, Properties
 from tests.faults.environment import Environment, Purchase, Snapshot
 from tests.faults.invocation import Invocation, InvocationResult, InvocationSpec
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tests.faults.delivery import SentRequest
     from tests.faults.simulation import StackSimulation
 
+_MAX_WINDOWS = 2
 _ALL_TAGS_VISIBLE = 4 * 3600.0
 _SERVICE_DEFECTS = {"LocalServiceDefect", "ModelBroken", "UnknownService"}
 """Error codes of defects in the local services."""
@@ -33,6 +34,8 @@ class Findings:
     unanswered: int = 0
     secrets_seen: int = 0
     lost: int = 0
+    shared: int = 0
+    mistagged: int = 0
     wrongly_released: int = 0
     wrongly_changed: int = 0
     stale: int = 0
@@ -65,6 +68,8 @@ class Audit:
     double_fault: bool = False
     """The services forget ClientTokens and also show purchases late: a second purchase is allowed."""
     stacks: list[StackSimulation] = attrs.field(factory=list)
+    max_purchases: int | None = None
+    """How many numbers the scenario needs, if a request purchases one only if another one has taken its number."""
     results: list[InvocationResult] = attrs.field(factory=list)
     queue_records: list[str] = attrs.field(factory=list)
     log: list[str] = attrs.field(factory=list)
@@ -83,6 +88,7 @@ class Audit:
             self.findings.leaked += len(leaks)
             self.log.append(f"not released by the sweep: {leaks}")
         self.check_losses(snapshot)
+        self._check_owners(snapshot)
         snapshot = self.snapshot()
         for finding, text in snapshot.violations[self._violations :]:
             setattr(self.findings, finding, getattr(self.findings, finding) + 1)
@@ -116,7 +122,21 @@ class Audit:
                 self.findings.lost += 1
                 self.log.append(f"lost: {physical_id}")
 
+    def _check_owners(self, snapshot: Snapshot) -> None:
+        """Check that no two stacks have one number, and that only numbers pending release are tagged so."""
+        owned = [stack.physical_id for stack in self.stacks if stack.physical_id and "|" not in stack.physical_id]
+        pending = {item["physical_id"]["S"] for item in _pending(snapshot)}
+        shared = {physical_id for physical_id in owned if owned.count(physical_id) > 1}
+        mistagged = (snapshot.tagged & set(owned)) | (pending - snapshot.tagged)
+        self.findings.shared += len(shared)
+        self.findings.mistagged += len(mistagged)
+        if shared or mistagged:
+            self.log.append(f"shared: {shared}, mistagged: {mistagged}")
+
     def _leaks(self, snapshot: Snapshot) -> list[Purchase]:
+        """Return the numbers that no stack has. One that is pending release is none until it is due."""
+        now = self.environment.clock.now()
+        pending = {item["physical_id"]["S"] for item in _pending(snapshot) if float(item["deadline"]["N"]) > now}
         known = {
             (owner, physical_id)
             for stack in self.stacks
@@ -124,7 +144,8 @@ class Audit:
             # Without tags, as with the mutation of that name, the owner is not known.
             for owner in (stack.stack_id, None)
         }
-        return [held for held in snapshot.held if not held.by_hand and (held.stack_id, held.physical_id) not in known]
+        unknown = [held for held in snapshot.held if (held.stack_id, held.physical_id) not in known]
+        return [held for held in unknown if not held.by_hand and held.physical_id not in pending]
 
     def sweep(self) -> None:
         """Run the daily sweep, at a time when all purchases and tags are visible."""
@@ -133,9 +154,22 @@ class Audit:
         self.environment.clock.advance(60)
         for stack in self.stacks:
             stack.guard(stack.known)
-        result = Invocation(InvocationSpec({}, self.environment.clock.path, "sweep", mutation=self.mutation)).wait()
+        self.run_sweep()
+
+    def run_sweep(self, **event: str) -> Any:
+        """Run the sweep now, or with `restore` do what an operator asks of it. Returns its value."""
+        result = Invocation(InvocationSpec(event, self.environment.clock.path, "sweep", mutation=self.mutation)).wait()
         self.results.append(result)
-        self.log.append(f"the sweep {result} {result.value}")
+        self.log.append(f"the sweep {event or ''} {result} {result.value}")
+        return result.value
+
+    def end_recovery_windows(self) -> None:
+        """Wait until all numbers that are pending release are due, and run the sweep, again if it ends a Delete."""
+        for _ in range(_MAX_WINDOWS):
+            self.environment.clock.advance(RECOVERY_WINDOW)
+            self.sweep()
+            if not _pending(self.snapshot()):
+                break
 
     def _count_purchases(self, snapshot: Snapshot) -> None:
         """One purchase is allowed for each identity of a request: its RequestId and the time of its ResponseURL."""
@@ -147,6 +181,8 @@ class Audit:
             # Without the time in the tags, all ResponseURLs of a RequestId count as one request.
             allowed = needed | {(request_id, None) for request_id, _ in needed}
             twice = len(purchased) - len(allowed & set(purchased))
+        if self.max_purchases is not None:
+            twice = max(twice, len(snapshot.purchases) - self.max_purchases)
         if self.double_fault:
             self.findings.allowed = twice
         else:
@@ -192,3 +228,8 @@ class Audit:
 
     def _sent(self) -> list[SentRequest]:
         return [request for stack in self.stacks for request in stack.sent]
+
+
+def _pending(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Return the records of the numbers that are pending release."""
+    return [item for item in snapshot.items if item.get("purchase_state") == {"S": "PENDING_RELEASE"}]

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
@@ -54,8 +54,10 @@ class Variant:
     """`create` enables deletion protection, which prevents a replacement."""
     named: bool = False
     """The declaration contains the ID, which another stack can request or adopt after a Delete."""
-    adopted: bool = False
-    """The resource exists already. It is created and deleted only."""
+    requests: tuple[str, ...] = ()
+    """The kinds of requests to interrupt. If empty, those of every variant."""
+    pending: Literal["", "own", "reusable"] = ""
+    """A number is pending release that the resource takes: its own, or one of another stack."""
     type_name: str = ""
     """From the event file, as `properties`."""
     properties: str = ""
@@ -75,6 +77,9 @@ class Variant:
         return self.initial(context) | (self.replace or self.update)(context) | {"AllowReplacement": True}
 
 
+RECOVERY_WINDOW = 86_400
+"""Seconds for which the numbers of the variants with `pending` are pending release."""
+_RECOVERABLE = {"RecoveryWindowInDays": 1, "AllowReplacement": True}
 _LIFT_PROTECTION = {"LiftDeletionProtection": True}
 _CAPABILITIES = {"NumberCapabilities": ["SMS", "VOICE"]}
 _CONNECT = {
@@ -95,11 +100,22 @@ _CONNECT = {
         update=lambda context: {"Description": f"{context.secret} changed", "Tags": _OTHER_TAGS},
         replace=lambda context: {"SourcePhoneNumberArn": context.source_number(1)},
     ),
+    "connect-phone-number-recovered": Variant(
+        create=lambda context: {"Description": context.secret} | _RECOVERABLE,
+        replace=lambda _: {"Type": "TOLL_FREE"},
+        requests=("create", "cleanup"),
+        pending="own",
+    ),
     "connect-phone-number-adopted": Variant(
         create=lambda context: {"Adopt": context.existing("connect_numbers")},
         named=True,
-        adopted=True,
+        requests=("create", "delete"),
     ),
+}
+_TWO_WAY = {
+    "Enabled": True,
+    "ChannelArn": "arn:aws:sns:us-east-1:123456789012:inbound",
+    "ChannelRole": "arn:aws:iam::123456789012:role/inbound",
 }
 _PHONE_NUMBER = {
     "sms-phone-number": Variant(
@@ -109,11 +125,7 @@ _PHONE_NUMBER = {
     ),
     "sms-phone-number-configured": Variant(
         create=lambda context: {
-            "TwoWay": {
-                "Enabled": True,
-                "ChannelArn": "arn:aws:sns:us-east-1:123456789012:inbound",
-                "ChannelRole": "arn:aws:iam::123456789012:role/inbound",
-            },
+            "TwoWay": _TWO_WAY,
             "MandatoryKeywords": {"HELP": {"Message": f"Ask {context.secret}"}},
             "OptionalKeywords": [{"Keyword": "INFO", "Message": context.secret, "Action": "AUTOMATIC_RESPONSE"}],
             "Tags": _TAGS,
@@ -137,7 +149,19 @@ _PHONE_NUMBER = {
             "Tags": None,
         },
         named=True,
-        adopted=True,
+        requests=("create", "delete"),
+    ),
+    "sms-phone-number-recovered": Variant(
+        create=lambda _: {"Tags": None, "TwoWay": _TWO_WAY} | _RECOVERABLE,
+        update=lambda _: {"Tags": _OTHER_TAGS},
+        replace=lambda _: _CAPABILITIES,
+        requests=("create", "update", "replace", "delete", "cleanup", "rollback", "due"),
+        pending="own",
+    ),
+    "sms-phone-number-reused": Variant(
+        create=lambda _: {"Tags": None, "ReusePendingRelease": True, "OnDelete": {"AllowReuse": True}} | _RECOVERABLE,
+        requests=("create",),
+        pending="reusable",
     ),
 }
 _PROTECTED = {"DeletionProtectionEnabled": True, "OnDelete": _LIFT_PROTECTION}
@@ -160,7 +184,7 @@ _SENDER_ID = {
     "sms-sender-id-adopted": Variant(
         create=lambda context: {"SenderId": context.existing("sender_ids").partition("|")[2], "Adopt": True},
         named=True,
-        adopted=True,
+        requests=("create", "delete"),
     ),
 }
 _REFINED = _CONNECT | _PHONE_NUMBER | _SENDER_ID

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
@@ -65,6 +65,7 @@ class SentRequest:
     issued_at: float
     deadline: float
     """When CloudFormation stops waiting for the response."""
+    function: Literal["provider", "sweep"] = "provider"
     attempts: int = 0
     """Invocations of the provider."""
     retry_at: float | None = None
@@ -155,7 +156,7 @@ class RequestDelivery:
         """Invoke the provider, or the continuation with a message."""
         if message_id is not None:
             more |= {"event": self._receive(request, message_id), "function": "continuation"}
-        spec = self.spec(request, fault, **more)
+        spec = self.spec(request, fault, **{"function": request.function, **more})
         running = Running(request, Invocation(spec, fresh=self.fresh), spec, message_id)
         self._started.append(running.invocation)
         return running
@@ -180,6 +181,8 @@ class RequestDelivery:
         request.invocations.append(result)
         self.log.append(f"{request.event['RequestType']} {fault or ''} {result}")
         if result.status == "paused":
+            return
+        if request.function == "sweep":
             return
         if running.message_id is None:
             self._end_attempt(request, result)
@@ -273,8 +276,12 @@ class RequestDelivery:
     def finish(self, request: SentRequest, fault: InjectedFault | None = None) -> None:
         """Run the retries and the messages of a request, each when it is due, until none is left.
 
-        The fault hits the first of these invocations.
+        The fault hits the first of these invocations. The sweep runs again the next day.
         """
+        if request.function == "sweep":
+            self.clock.advance(86_400)
+            self.audit.run_sweep()
+            return
         for _ in range(_MAX_INVOCATIONS):
             if self._next([request]) is None:
                 break

@@ -66,7 +66,7 @@ class Purchase:
     request_id: str | None = None
     issued_at: str | None = None
     by_hand: bool = False
-    """Requested by an operator."""
+    """Requested or adopted by an operator."""
 
 
 @attrs.frozen
@@ -84,7 +84,9 @@ class Snapshot:
 
     purchases: list[Purchase]
     held: list[Purchase]
-    """Purchases that are not released."""
+    """Purchases that are not released, with the stack that their tags name now."""
+    tagged: set[str]
+    """Physical IDs of the numbers with the tag of their due date."""
     responses: list[Response]
     items: list[dict[str, Any]]
     """Items of the state table."""

@@ -8,6 +8,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
+import attrs
 import boto3
 import trustme
 from moto.dynamodb.models import dynamodb_backends
@@ -30,11 +31,12 @@ if TYPE_CHECKING:
 
 _ACCOUNT, _REGION = "123456789012", "us-east-1"
 _TABLE = "state"
-_SERVICES = ("PINPOINT_SMS_VOICE_V2", "CONNECT", "RESOURCE_GROUPS_TAGGING_API", "DYNAMODB")
+_SERVICES = ("PINPOINT_SMS_VOICE_V2", "CONNECT", "RESOURCE_GROUPS_TAGGING_API", "SERVICE_QUOTAS", "DYNAMODB")
 """Served by the telecom server."""
 _LONGEST_REQUEST = 5.0
 """Seconds of real time. A request takes milliseconds, unless the machine is overloaded."""
 _IDENTITY_TAGS = ("cfn-telephony:stack-id", "cfn-telephony:request-id", "cfn-telephony:issued-at")
+_RELEASE_AFTER = "cfn-telephony:release-after"
 _LATER = DynamoType({"S": "LATER"})
 """A state of a purchase that this version of the provider does not know."""
 _SETTINGS = ("tags", "protected", "target")
@@ -90,6 +92,8 @@ class RecordingServer(TelecomServer):
             """Physical IDs of numbers that existed before. Only ownership tags of them may change."""
             self.protected_by_hand = set[str]()
             """Physical IDs whose deletion protection nothing that is declared may disable."""
+            self.tagged = set[str]()
+            """Physical IDs of the numbers with the tag of their due date."""
             self._settings = {physical_id: settings for physical_id, settings, _ in self._resources()}
             self._log.clear()
 
@@ -97,6 +101,7 @@ class RecordingServer(TelecomServer):
         """Record what was purchased, changed or released since the last time."""
         with self._lock:
             found = {physical_id: (settings, tags) for physical_id, settings, tags in self._resources()}
+            self.tagged = {physical_id for physical_id, (_, tags) in found.items() if _RELEASE_AFTER in tags}
             for physical_id, (settings, tags) in found.items():
                 if physical_id not in self._settings:
                     stack_id, request_id, issued_at = map(tags.get, _IDENTITY_TAGS)
@@ -105,11 +110,18 @@ class RecordingServer(TelecomServer):
                     self.purchases += [] if by_hand else [purchase]
                 elif settings != self._settings[physical_id] and self.checks_changes and not by_hand:
                     self._check("wrongly_changed", physical_id, settings)
+                self._follow_owner(physical_id, tags)
             for physical_id in self._settings.keys() - found.keys():
                 if not by_hand:
                     self._check("wrongly_released", physical_id, {})
                 self.held_purchases.pop(physical_id, None)
             self._settings = {physical_id: settings for physical_id, (settings, _) in found.items()}
+
+    def _follow_owner(self, physical_id: str, tags: dict[str, str]) -> None:
+        """Note which stack has a number that another one had before."""
+        held, owner = self.held_purchases.get(physical_id), tags.get(_IDENTITY_TAGS[0])
+        if held is not None and owner is not None and held.stack_id != owner:
+            self.held_purchases[physical_id] = attrs.evolve(held, stack_id=owner)
 
     def _check(self, finding: str, physical_id: str, settings: dict[str, Any]) -> None:
         """Record a violation if an operator or a stack in no operation has the number, or if a stack retained it."""
@@ -135,12 +147,13 @@ class RecordingServer(TelecomServer):
         ]
 
     def _settings_of(self, physical_id: str, held: dict[str, Any]) -> dict[str, Any]:
-        if physical_id not in self.adopted:
-            return {name: held.get(name) for name in _SETTINGS}
-        table, key = self._find(physical_id)
-        settings: dict[str, Any] = copy.deepcopy(vars(table[key]))
-        tags = {name: value for name, value in held["tags"].items() if not name.startswith("cfn-telephony:")}
-        return settings | {"tags": tags}
+        if physical_id in self.adopted:
+            table, key = self._find(physical_id)
+            settings: dict[str, Any] = copy.deepcopy(vars(table[key]))
+        else:
+            settings = {name: held.get(name) for name in _SETTINGS}
+        ours = "cfn-telephony:" if physical_id in self.adopted else _RELEASE_AFTER
+        return settings | {"tags": {key: tag for key, tag in held["tags"].items() if not key.startswith(ours)}}
 
     def release_by_hand(self, physical_id: str) -> None:
         """Release a number as an operator does in the console."""
@@ -156,6 +169,13 @@ class RecordingServer(TelecomServer):
             (self.protected_by_hand.add if enabled else self.protected_by_hand.discard)(physical_id)
             for table, key in self._matches(physical_id):
                 table[key].protected = enabled
+            self.observe(by_hand=True)
+
+    def adopt_by_hand(self, physical_id: str) -> None:
+        """Note that an operator has let a stack adopt a number."""
+        with self._lock:
+            self.adopted.add(physical_id)
+            self.held_purchases[physical_id] = attrs.evolve(self.held_purchases[physical_id], by_hand=True)
             self.observe(by_hand=True)
 
     def request_by_hand(self, physical_id: str) -> None:
@@ -298,7 +318,7 @@ class EnvironmentServer:
         return getattr(self._stacks, operation)(*arguments)
 
     def by_hand(self, operation: str, physical_id: str, **more: Any) -> None:
-        """Release, protect or request a number as an operator does."""
+        """Release, protect, adopt or request a number as an operator does."""
         self._telecom.observe()  # A slow purchase may have taken effect, which is not the operator's.
         getattr(self._telecom, f"{operation}_by_hand")(physical_id, **more)
 
@@ -324,6 +344,8 @@ class EnvironmentServer:
             self._queue.refuse(operation, times, after=after, code=code)
             return
         more |= {"code": "InternalServerError", "status": 500} if kind == "error" else {}
+        if kind == "refuse":
+            kind, more = "error", {"code": "AccessDeniedException", "status": 403}
         self._telecom.fault(service, operation, kind, times=times, after=after, **more)
 
     def reject_response(self, request_id: str, times: int) -> None:
@@ -423,6 +445,7 @@ class EnvironmentServer:
         return Snapshot(
             purchases=list(self._telecom.purchases),
             held=list(self._telecom.held_purchases.values()),
+            tagged=self._telecom.tagged,
             responses=[
                 Response(f"https://{self._sink.host}{put.path}", put.body, put.stored)
                 for put in self._sink.puts[self._first_put :]

@@ -11,13 +11,14 @@ from typing import Any, Literal
 
 import attrs
 
-from tests.faults.declarations import Properties
+from tests.faults.declarations import RECOVERY_WINDOW, Properties
 from tests.faults.delivery import NO_RESPONSE, Running, SentRequest
 from tests.faults.invocation import InjectedFault
 from tests.faults.simulation import CLEANUP_ATTEMPTS, StackSimulation
 
-type RequestKind = Literal["create", "update", "replace", "delete", "cleanup", "rollback"]
-REQUEST_KINDS: tuple[RequestKind, ...] = ("create", "update", "replace", "delete", "cleanup", "rollback")
+type RequestKind = Literal["create", "update", "replace", "delete", "cleanup", "rollback", "due"]
+"""due is no request, but the sweep that releases a number whose recovery window has ended."""
+REQUEST_KINDS: tuple[RequestKind, ...] = ("create", "update", "replace", "delete", "cleanup", "rollback", "due")
 
 
 @attrs.frozen
@@ -40,8 +41,13 @@ class FaultedRequest:
 def issue(
     simulation: StackSimulation, kind: RequestKind, before: Properties, declared: Properties, **more: Any
 ) -> FaultedRequest:
+    # A number that is pending release is taken.
+    may_purchase = kind in {"create", "replace"} and not simulation.pending_id
     if kind == "create":
-        sent = simulation.send("Create", declared, may_purchase=True)
+        sent = simulation.send("Create", declared, may_purchase=may_purchase)
+    elif kind == "due":
+        simulation.clock.advance(900)
+        sent = simulation.sweep_request()
     elif kind == "delete":
         sent = simulation.send("Delete", declared, physical_id=simulation.physical_id)
     elif kind == "cleanup":
@@ -50,13 +56,15 @@ def issue(
     else:
         if kind == "rollback":
             simulation.begin_rollback()
-        sent = simulation.update(before, declared, may_purchase=kind == "replace")
+        sent = simulation.update(before, declared, may_purchase=may_purchase)
     return FaultedRequest(kind, sent, before, declared, **more)
 
 
 def _process_response(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     """CloudFormation processes the response, or waits for it until the ServiceTimeout, and ends the operation."""
     sent = faulted.sent
+    if faulted.kind == "due":
+        return
     simulation.wait_for_timeout(sent)
     if faulted.kind == "create":
         simulation.after_create(sent, faulted.declared)
@@ -430,9 +438,129 @@ def raced(simulation: StackSimulation, faulted: FaultedRequest) -> None:
     paused = _pause(simulation, faulted)
     other = simulation.another_stack()
     other_request = issue(other, "create", faulted.before, faulted.declared, fault=None)
+    if simulation.pending_id:
+        _allow_purchase(simulation, faulted.sent)
     retries(other, other_request)
     _resume(simulation, faulted, paused)
     _process_response(simulation, faulted)
+
+
+def _allow_purchase(simulation: StackSimulation, sent: SentRequest) -> None:
+    """Let a request purchase a number, because another one may take the number that is pending release."""
+    sent.may_purchase = True
+    simulation.audit.max_purchases = 2
+
+
+def _require_success(simulation: StackSimulation, sent: SentRequest) -> None:
+    """Nothing that happens to a number pending release is a reason to fail: a request can purchase another one."""
+    verdict = simulation.verdict(sent)
+    simulation.findings.refused += not verdict.succeeded
+    simulation.log.append(f"the response: {verdict}")
+
+
+def _create(stack: StackSimulation, declared: Properties) -> None:
+    """Create the resource of another stack, which takes a number or purchases one."""
+    faulted = issue(stack, "create", declared, declared, fault=None)
+    _allow_purchase(stack, faulted.sent)
+    retries(stack, faulted)
+    _require_success(stack, faulted.sent)
+
+
+def _end_taker(simulation: StackSimulation, faulted: FaultedRequest, paused: Running | None) -> None:
+    _resume(simulation, faulted, paused)
+    _process_response(simulation, faulted)
+    if faulted.kind != "due":
+        _require_success(simulation, faulted.sent)
+
+
+def swept_while_running(simulation: StackSimulation, faulted: FaultedRequest) -> None:
+    """The number becomes due, and the sweep runs while the request or another sweep is paused."""
+    paused = _pause(simulation, faulted)
+    _allow_purchase(simulation, faulted.sent)
+    simulation.clock.advance(900)
+    simulation.audit.run_sweep()
+    _end_taker(simulation, faulted, paused)
+
+
+def restored_while_running(simulation: StackSimulation, faulted: FaultedRequest) -> None:
+    """An operator restores the number that is pending release while the request or the sweep is paused."""
+    paused = _pause(simulation, faulted)
+    _allow_purchase(simulation, faulted.sent)
+    former = simulation.former
+    assert former is not None
+    if simulation.audit.run_sweep(restore=simulation.pending_id) == {"restored": True}:
+        former.retain(simulation.pending_id)
+    _end_taker(simulation, faulted, paused)
+
+
+def protected_while_running(simulation: StackSimulation, faulted: FaultedRequest) -> None:
+    """An operator enables the protection of the number while the sweep is paused; a week later it is disabled."""
+    paused = _pause(simulation, faulted)
+    held = simulation.pending_id in {each.physical_id for each in simulation.audit.snapshot().held}
+    simulation.server.by_hand("protect", simulation.pending_id, enabled=True)
+    _resume(simulation, faulted, paused)
+    simulation.clock.advance(7 * RECOVERY_WINDOW)
+    simulation.audit.run_sweep()
+    simulation.findings.lost += held - (
+        simulation.pending_id in {each.physical_id for each in simulation.audit.snapshot().held}
+    )
+    simulation.server.by_hand("protect", simulation.pending_id, enabled=False)
+
+
+def adopted_while_running(simulation: StackSimulation, faulted: FaultedRequest) -> None:
+    """Another stack adopts the number while the request or the sweep is paused. It is never released then."""
+    paused = _pause(simulation, faulted)
+    _allow_purchase(simulation, faulted.sent)
+    other = simulation.another_stack()
+    declared = faulted.declared | {"Adopt": simulation.pending_id, "ReusePendingRelease": False}
+    sent = other.send("Create", declared)
+    if other.complete(sent).succeeded:
+        simulation.server.by_hand("adopt", simulation.pending_id)
+    other.after_create(sent, declared)
+    other.rest()
+    _end_taker(simulation, faulted, paused)
+
+
+def taken_while_running(simulation: StackSimulation, faulted: FaultedRequest) -> None:
+    """A stack that takes the number is created while the sweep is paused."""
+    paused = _pause(simulation, faulted)
+    _create(simulation, faulted.declared)
+    _end_taker(simulation, faulted, paused)
+
+
+def taken_later(simulation: StackSimulation, faulted: FaultedRequest) -> None:
+    """A stack that takes the number is created after the sweep was killed; then the next sweep runs."""
+    simulation.run_to_fault(faulted.sent, faulted.fault)
+    _create(simulation, faulted.declared)
+    simulation.audit.run_sweep()
+
+
+def recreated_while_running(simulation: StackSimulation, faulted: FaultedRequest) -> None:
+    """CloudFormation cancels the request and deletes the stack while it is paused; another one has its name then."""
+    simulation.stop_waiting()
+    paused = _pause(simulation, faulted)
+    _abandon(simulation, attrs.evolve(faulted, second_fault=None))
+    again = simulation.namesake()
+    again.pending_id = simulation.pending_id
+    _create(again, faulted.declared)
+    _resume(simulation, faulted, paused)
+    simulation.audit.max_purchases = 1
+
+
+def fails(simulation: StackSimulation, faulted: FaultedRequest) -> None:
+    """The service refuses to tag the number, so that the request fails. The next stack takes the number."""
+    for service in ("pinpoint-sms-voice-v2", "connect"):
+        for operation in ("UntagResource", "UpdatePhoneNumber", "UpdatePhoneNumberMetadata"):
+            simulation.server.inject_fault(service, operation, "refuse", 999)
+    simulation.run_to_fault(faulted.sent, faulted.fault)
+    simulation.finish(faulted.sent)
+    simulation.server.clear_faults()
+    _process_response(simulation, faulted)
+    if simulation.physical_id is None and faulted.kind == "create":
+        again = simulation.namesake()
+        again.pending_id = simulation.pending_id
+        _create(again, faulted.declared)
+        simulation.audit.max_purchases = 1
 
 
 _SHARED = (retries, retries_exhausted, timed_out, redriven, canceled, ignored_response)
@@ -440,9 +568,14 @@ _WHILE_RUNNING = (canceled_while_running, redelivered_while_running, resent_whil
 _OTHERS = (concurrent, deleted_after_response, rolled_back, stack_deleted, rollback_failed)
 _RESENT = (resent, retried_after_failure, retried_after_timeout, retried_after_rollback)
 _LEFT = (name_taken, deleted_later, retained_by_rollback, retained_after_timeout, given_up)
+_PENDING = (taken_later, fails)
+_PENDING_RUNNING = (
+    *(swept_while_running, restored_while_running, protected_while_running, adopted_while_running),
+    *(taken_while_running, recreated_while_running),
+)
 FOLLOW_UPS: Mapping[str, Callable[[StackSimulation, FaultedRequest], None]] = {
     function.__name__.replace("_", "-"): function
-    for function in (*_SHARED, *_WHILE_RUNNING, *_OTHERS, *_RESENT, *_LEFT)
+    for function in (*_SHARED, *_WHILE_RUNNING, *_OTHERS, *_RESENT, *_LEFT, *_PENDING, *_PENDING_RUNNING)
 }
 _ANY = ("retries", "retries-exhausted", "timed-out", "redriven", "canceled", "ignored-response")
 _PURCHASE = (*_ANY, "resent", "retried-after-failure", "retried-after-timeout", "deleted-later")
@@ -457,10 +590,36 @@ AFTER_KILL: Mapping[RequestKind, tuple[str, ...]] = {
     "delete": _DELETE,
     "cleanup": _DELETE,
     "rollback": _ANY,
+    "due": (),
 }
 DURING_PAUSE: Mapping[RequestKind, tuple[str, ...]] = dict.fromkeys(REQUEST_KINDS, _RUNNING) | {
     "create": (*_RUNNING, "deleted-while-running", "raced")
 }
+_PENDING_UPDATE = ("retries", "canceled", "rollback-failed")
+PENDING_AFTER_KILL: Mapping[RequestKind, tuple[str, ...]] = {
+    "create": ("retries", "timed-out", "canceled", "retained-by-rollback", "retried-after-rollback", "fails"),
+    "update": _PENDING_UPDATE,
+    "replace": (*_PENDING_UPDATE, "rolled-back"),
+    "delete": ("retries", "timed-out", "redriven", "retained-after-timeout", "given-up"),
+    "cleanup": ("retries", "timed-out"),
+    "rollback": ("retries",),
+    "due": ("retries", "taken-later"),
+}
+"""AFTER_KILL for the variants that take numbers pending release."""
+_PAIRS = ("swept-while-running", "restored-while-running", "adopted-while-running")
+PENDING_DURING_PAUSE: Mapping[RequestKind, tuple[str, ...]] = {
+    "create": (
+        *("canceled-while-running", "redelivered-while-running", "deleted-while-running", "raced"),
+        *(*_PAIRS, "recreated-while-running"),
+    ),
+    "update": (),
+    "replace": ("canceled-while-running", "swept-while-running"),
+    "delete": ("canceled-while-running", "redelivered-while-running"),
+    "cleanup": ("canceled-while-running",),
+    "rollback": (),
+    "due": (*_PAIRS, "protected-while-running", "taken-while-running"),
+}
+"""DURING_PAUSE for the same variants."""
 NEEDS_RESPONSE = frozenset({"deleted-after-response", "deleted-while-running"})
 """Possible only if the fault is after the response."""
 NEEDS_NO_RESPONSE = frozenset(

@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import attrs
 
 from tests.faults import follow_ups
-from tests.faults.declarations import STANDARD, VARIANTS
+from tests.faults.declarations import STANDARD, VARIANTS, Variant
 from tests.faults.delivery import QUEUE_TROUBLES
 from tests.faults.follow_ups import REQUEST_KINDS, RequestKind
 from tests.faults.invocation import NAMED_CALLS, FaultKind, InjectedFault
@@ -63,6 +63,9 @@ _SETTLING: list[RecordedRequest] = [
     ("connect-phone-number", "update", "settled-late"),
 ]
 """Requests that wait for the service."""
+_TAKING = ("sms-phone-number-recovered", "create")
+_HOLDING = ("sms-phone-number-recovered", "delete")
+_RELEASING = ("sms-phone-number-recovered", "due")
 _STEP_KINDS: tuple[RequestKind, ...] = ("create", "update", "replace", "delete")
 _STEP_FOLLOW_UPS = ("canceled", "timed-out", "redriven")
 _STEP_PAUSES = ("redelivered-while-running", "canceled-while-running")
@@ -74,16 +77,25 @@ def requests() -> list[RecordedRequest]:
         (name, kind, "default")
         for kind in REQUEST_KINDS
         for name, variant in VARIANTS.items()
-        if name in STANDARD or kind not in {"cleanup", "rollback"}
-        if variant.replace or kind not in {"replace", "cleanup", "rollback"}
-        if not variant.adopted or kind in {"create", "delete"}
+        if kind in (variant.requests or _requests(name, variant))
     ]
     return [*found, *_waiting_requests()]
+
+
+def _requests(name: str, variant: Variant) -> set[str]:
+    """Return the kinds of requests of a variant that does not name them."""
+    replacements = {"replace", "cleanup", "rollback"} if variant.replace else set()
+    return {"create", "update", "delete"} | (replacements if name in STANDARD else replacements & {"replace"})
 
 
 def _waiting_requests() -> list[RecordedRequest]:
     found: list[RecordedRequest] = [(name, kind, "contended") for kind in _STEP_KINDS for name in STANDARD]
     return [*found, *((name, "create", "throttled") for name in STANDARD), *_SETTLING]
+
+
+def _is_sampled(request: RecordedRequest) -> bool:
+    """Return whether three points represent all: the request, or an equal one, has every follow-up elsewhere."""
+    return bool(VARIANTS[request[0]].pending) and request[:2] not in {_TAKING, _HOLDING, _RELEASING}
 
 
 def _waits(request: RecordedRequest) -> bool:
@@ -127,11 +139,11 @@ def _representatives(kind: RequestKind, calls: Calls) -> list[FaultPoint]:
 
 
 def _decides_nothing(name: str) -> bool:
-    return name.startswith(("reservation.", "progress."))
+    return name.startswith(("reservation.", "progress.", "resource-groups-tagging-api."))
 
 
 def _possible(follow_up: str, calls: Calls, point: FaultPoint) -> bool:
-    responded = point >= (len(calls) - 1, calls[-1].index("response"), True)
+    responded = "response" in calls[-1] and point >= (len(calls) - 1, calls[-1].index("response"), True)
     return follow_up not in (follow_ups.NEEDS_NO_RESPONSE if responded else follow_ups.NEEDS_RESPONSE)
 
 
@@ -150,12 +162,14 @@ def killed(recordings: Recordings) -> Iterator[Scenario]:
     """Kill in every state, then each other follow-up."""
     for request, calls in recordings.items():
         variant, kind, _ = request
-        for follow_up in _STEP_FOLLOW_UPS if _waits(request) else follow_ups.AFTER_KILL[kind]:
+        after_kill = follow_ups.PENDING_AFTER_KILL if VARIANTS[variant].pending else follow_ups.AFTER_KILL
+        sampled = _is_sampled(request)
+        for follow_up in _STEP_FOLLOW_UPS if _waits(request) else after_kill[kind]:
             if follow_up in follow_ups.NEEDS_NAME and not VARIANTS[variant].named:
                 continue
             if follow_up in {"retries", *(() if _waits(request) else follow_ups.NEEDS_MESSAGE)}:
                 continue
-            alike = follow_up in follow_ups.RETRIED_FIRST or (_waits(request) and follow_up != "canceled")
+            alike = sampled or follow_up in follow_ups.RETRIED_FIRST or (_waits(request) and follow_up != "canceled")
             for point in _representatives(kind, calls) if alike else states(calls):
                 if _possible(follow_up, calls, point):
                     yield _scenario(request, _at(point, "kill"), follow_up)
@@ -164,8 +178,9 @@ def killed(recordings: Recordings) -> Iterator[Scenario]:
 def paused(recordings: Recordings) -> Iterator[Scenario]:
     """Pause, and run each follow-up in the meantime."""
     for request, calls in recordings.items():
-        for follow_up in _STEP_PAUSES if _waits(request) else follow_ups.DURING_PAUSE[request[1]]:
-            some = _waits(request) and follow_up != "redelivered-while-running"
+        during = follow_ups.PENDING_DURING_PAUSE if VARIANTS[request[0]].pending else follow_ups.DURING_PAUSE
+        for follow_up in _STEP_PAUSES if _waits(request) else during[request[1]]:
+            some = _is_sampled(request) or (_waits(request) and follow_up != "redelivered-while-running")
             for point in _representatives(request[1], calls) if some else _pause_points(calls):
                 if _possible(follow_up, calls, point):
                     yield _scenario(request, _at(point, "pause"), follow_up)
@@ -174,6 +189,8 @@ def paused(recordings: Recordings) -> Iterator[Scenario]:
 def failed_calls(recordings: Recordings) -> Iterator[Scenario]:
     """Fail every call in every way, once or for the whole invocation. Some fail in one way only."""
     for request, calls in recordings.items():
+        if VARIANTS[request[0]].pending and request[:2] != _TAKING:
+            continue
         for step, call, _ in fault_points(calls)[::2]:
             name = calls[step][call]
             if _waits(request) and not (name.startswith(("sqs.", "progress.")) and request[2] == "contended"):
@@ -273,7 +290,8 @@ def _at(point: FaultPoint, kind: FaultKind) -> InjectedFault:
 def full(recordings: Recordings) -> list[Scenario]:
     """Return everything but the second faults: the most important scenarios first, shuffled within each group."""
     # The interleaving of concurrent invocations is random.
-    concurrent = [_scenario(request, None, "concurrent") for request in recordings for _ in range(_CONCURRENT_RUNS)]
+    requests = [request for request in recordings if request[1] != "due"]
+    concurrent = [_scenario(request, None, "concurrent") for request in requests for _ in range(_CONCURRENT_RUNS)]
     groups: list[Iterable[Scenario]] = [
         [*retried(recordings), *killed(recordings), *paused(recordings)],
         [*fresh(recordings), *concurrent, *unusual_services(recordings), *queue_troubles(recordings)],

@@ -24,7 +24,7 @@ _COLUMNS = {
     "wrongly_changed": "wrongly changed",
 }
 """Findings with a column of their own, and its heading."""
-_OTHERS = ("lost", "stale", "refused", "contradicted", "undeletable", "hanging")
+_OTHERS = ("lost", "shared", "mistagged", "stale", "refused", "contradicted", "undeletable", "hanging")
 _WORDS = 2
 _HEADINGS = ["declaration", "request", "fault points", "killed", "runs", *_COLUMNS.values(), "other"]
 

@@ -152,7 +152,11 @@ class ScenarioRunner:
             simulation.redrive()
             simulation.drain()
             simulation.audit.check()
+            if simulation.variant.pending:
+                simulation.audit.end_recovery_windows()
             simulation.audit.delete_stacks(faulted.declared)
+            if simulation.variant.pending:
+                simulation.audit.end_recovery_windows()
             simulation.audit.check(last=True)
             hit = next((result for result in faulted.sent.invocations if result.injected), None)
             # A signal that was not sent proves nothing.
@@ -190,7 +194,10 @@ def _prepare(simulation: StackSimulation, scenario: Scenario) -> FaultedRequest:
     faults = {"fault": scenario.fault, "second_fault": scenario.second_fault}
     replaces = kind in {"replace", "cleanup", "rollback"}
     initial = (variant.before_replacement if replaces else variant.initial)(context)
-    if kind == "create":
+    recovers = simulation.variant.pending != ""
+    if recovers and kind in {"create", "due"}:
+        simulation.prepare_recovery(initial)
+    if kind in {"create", "due"}:
         simulation.begin_trouble(trouble)
         return issue(simulation, kind, initial, initial, **faults)
     simulation.create(initial)
@@ -200,6 +207,13 @@ def _prepare(simulation: StackSimulation, scenario: Scenario) -> FaultedRequest:
     if kind == "delete":
         return issue(simulation, kind, initial, initial, **faults)
     changed = (variant.replaced if replaces else variant.updated)(context)
+    if recovers and kind == "replace":
+        # The Update that reverts it takes the first number back.
+        faulted = issue(simulation, kind, initial, changed, fault=None)
+        simulation.pending_id = simulation.physical_id or ""
+        FOLLOW_UPS["retries"](simulation, faulted)
+        simulation.clock.advance(600)
+        return issue(simulation, kind, changed, initial, **faults)
     if kind in {"update", "replace"}:
         return issue(simulation, kind, initial, changed, **faults)
     old_id = simulation.physical_id

@@ -12,7 +12,7 @@ from tests.contract.cloudformation.events import RequestType, event
 from tests.contract.cloudformation.requests import DEFAULT_SERVICE_TIMEOUT
 from tests.contract.cloudformation.verdict import Verdict
 from tests.faults.audit import Audit
-from tests.faults.declarations import Properties, ScenarioContext, Variant
+from tests.faults.declarations import RECOVERY_WINDOW, Properties, ScenarioContext, Variant
 from tests.faults.delivery import NO_RESPONSE, RequestDelivery, SentRequest
 from tests.faults.environment import QUOTAS
 from tests.faults.invocation import InjectedFault, InvocationResult
@@ -52,11 +52,12 @@ class StackSimulation(RequestDelivery):
         *,
         fresh: bool = False,
         other_resources: bool = False,
+        name: str | None = None,
     ) -> None:
         super().__init__(audit, fresh=fresh)
         self.variant = variant
         self.context = context
-        self.name = f"run-{context.sender_id}-{secrets.token_hex(3)}"
+        self.name = name or f"run-{context.sender_id}-{secrets.token_hex(3)}"
         self.stack_id = f"arn:aws:cloudformation:us-east-1:123456789012:stack/{self.name}/{uuid.uuid4()}"
         self.other_resources = other_resources
         """The stack exists before its resource, and a Delete of the resource does not delete the stack."""
@@ -76,6 +77,10 @@ class StackSimulation(RequestDelivery):
         """Numbers that were released although the stack has them: by an operator, or by a Delete without a response."""
         self._deleting: set[str] = set()
         """Physical IDs that a Delete of the current operation names."""
+        self.former: StackSimulation | None = None
+        """A deleted stack, whose number is pending release."""
+        self.pending_id = ""
+        """The physical ID of this number."""
         self._quota = False
         audit.stacks.append(self)
         if other_resources:
@@ -89,6 +94,20 @@ class StackSimulation(RequestDelivery):
     def another_stack(self) -> StackSimulation:
         """Return another stack with the same declaration, in the same account."""
         return StackSimulation(self.audit, self.variant, self.context, other_resources=True)
+
+    def namesake(self) -> StackSimulation:
+        """Return another stack with the same declaration and name, before or after this one."""
+        return StackSimulation(self.audit, self.variant, self.context, name=self.name)
+
+    def prepare_recovery(self, declared: Properties) -> None:
+        """Let a former stack leave a number that is pending release, and is due in ten minutes."""
+        self.former = self.namesake() if self.variant.pending == "own" else self.another_stack()
+        self.former.create(declared)
+        self.clock.advance(600)
+        self.pending_id = self.former.physical_id or ""
+        self.former.delete(self.pending_id, declared)
+        self.former.rest()
+        self.clock.advance(RECOVERY_WINDOW - 600)
 
     # -- operations of the stack ------------------------------------------------------------
 
@@ -137,7 +156,8 @@ class StackSimulation(RequestDelivery):
 
     def guard(self, guarded: set[str]) -> None:
         """Let the environment process record a release of these numbers as a violation."""
-        self.server.stacks("store", self.stack_id, _LOGICAL_ID, self.physical_id, guarded)
+        if self.status:
+            self.server.stacks("store", self.stack_id, _LOGICAL_ID, self.physical_id, guarded)
 
     def begin_rollback(self) -> None:
         self._move("ROLLBACK_IN_PROGRESS" if self.status == "CREATE_IN_PROGRESS" else "UPDATE_ROLLBACK_IN_PROGRESS")
@@ -204,6 +224,11 @@ class StackSimulation(RequestDelivery):
             **fields,
         )
         return self._issue(request, may_purchase=may_purchase)
+
+    def sweep_request(self) -> SentRequest:
+        """Return an invocation of the sweep, which is delivered as a request but once, and gets no response."""
+        now = self.clock.now()
+        return SentRequest("", {"RequestType": "Sweep", "ResponseURL": ""}, False, now, now, function="sweep")
 
     def resend(self, sent: SentRequest) -> SentRequest:
         """Issue a request again with the same RequestId and a newer URL.

@@ -104,7 +104,7 @@ def queue(*allowed: str, excepted: str = "Role") -> dict[str, Any]:
     }
 
 
-TELECOM = ("sms-voice", "connect", "tagging")
+TELECOM = ("sms-voice", "connect", "tagging", "quotas")
 ROOT_ACCOUNT = "arn:aws:iam::123456789012:root"
 RECEIVE = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
 PROVIDERS = {

@@ -25,7 +25,7 @@ LONGEST_ARNS = {
     "ConnectTargetArns": f"arn:aws:connect:ap-northeast-1:{ACCOUNT}:traffic-distribution-group/{UUID(int=0)}",
     "TwoWayChannelRoleArns": f"arn:aws:iam::{ACCOUNT}:role/{64 * 'r'}",
 }
-POLICIES = ("TelephonyReadPolicy", "TelephonyReleasePolicy", "TelephonyPolicy")
+POLICIES = ("TelephonyReadPolicy", "TelephonyReleasePolicy", "TelephonyQuotaPolicy", "TelephonyPolicy")
 
 
 def of_type(resources: dict[str, Any], resource_type: str) -> dict[str, Any]:

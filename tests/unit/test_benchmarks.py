@@ -264,6 +264,7 @@ N, MORE, WORD = {"N": "1"}, {"N": "5.25"}, {"S": "x"}
 ALL = {"KeyConditionExpression": "pk = :pk", **given(pk={"S": "a"})}
 OPEN = {"S": "open"}
 OVERDUE = {"IndexName": "unfinished", "KeyConditionExpression": "unfinished = :open AND deadline <= :now"}
+COUNTED = {"IndexName": "counted", "KeyConditionExpression": "resource_type = :type AND counted_at > :since"}
 
 
 def batch(*sorts: str) -> dict[str, Any]:
@@ -330,6 +331,14 @@ TABLE_CALLS: list[tuple[str, dict[str, Any]]] = [
     ("Query", OVERDUE | given(open=OPEN, now={"N": "9"}) | {"ConsistentRead": True}),
     ("UpdateItem", update("o10", "REMOVE unfinished")),
     ("Query", OVERDUE | given(open=OPEN, now={"N": "99"})),
+    *(
+        ("PutItem", {"Item": item(f"c{at}", resource_type=WORD, counted_at={"N": str(at)}, attempted_at=N, n=N)})
+        for at in (10, 20)
+    ),
+    ("PutItem", {"Item": item("c30", resource_type=WORD)}),
+    ("Query", COUNTED | given(type=WORD, since={"N": "9"})),
+    ("Query", COUNTED | given(type=WORD, since={"N": "10"})),
+    ("Query", COUNTED | given(type=OPEN, since={"N": "9"})),
     ("BatchGetItem", batch("o10", "absent", "o20") | {"ConsistentRead": True}),
     ("BatchGetItem", batch("o10", "o10")),
     ("BatchGetItem", batch(*map(str, range(101)))),

@@ -19,6 +19,7 @@ CLIENTS = {
     "sms_voice": "pinpoint-sms-voice-v2",
     "dynamodb": "dynamodb",
     "tagging": "resourcegroupstaggingapi",
+    "service_quotas": "service-quotas",
     "_client": "sqs",
 }
 """Functions that return a client, with the service."""

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 # A call takes at most 23 seconds. No retries: the lifecycle package decides about them, using the ledger.
 _SERVICE_CONFIG = Config(connect_timeout=3, read_timeout=20, retries={"total_max_attempts": 1, "mode": "standard"})
 _QUEUE_CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 2, "mode": "standard"})
+# Nothing depends on the result, so no request waits for it.
+_SERVICE_QUOTAS_CONFIG = Config(
+    connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1, "mode": "standard"}
+)
 # DynamoDB normally responds within milliseconds. Retries are safe because every write is conditional.
 _DYNAMODB_CONFIG = Config(
     connect_timeout=1,
@@ -74,6 +78,13 @@ def queue() -> Any:
     """Return a client of Amazon SQS. Sending a message twice is harmless, so it retries."""
     make: Any = session().client
     return make("sqs", config=_QUEUE_CONFIG)
+
+
+@cache
+def service_quotas() -> Any:
+    """Return a client of Service Quotas, whose errors are botocore's."""
+    make: Any = session().client
+    return make("service-quotas", config=_SERVICE_QUOTAS_CONFIG)
 
 
 @cache

@@ -15,6 +15,7 @@ from telephony import redaction
 from telephony.data import data
 from telephony.errors import (
     HandlerError,
+    LimitExceededError,
     NotFoundError,
     NumberUnavailableError,
     RetryableError,
@@ -232,6 +233,8 @@ _CREDENTIALS = (
 _IN_PROGRESS = "Another operation uses the resource. Wait until it ends, then redeploy the stack."
 _RESOLVE = "Resolve the conflict that the message names, then redeploy the stack."
 
+_LIMIT_EXCEEDED = "LimitExceededException"
+
 BY_CODE: Mapping[str, ErrorMeaning] = {
     "ValidationException": ErrorMeaning(Code.INVALID_REQUEST, _CORRECT),
     "InvalidParameterException": ErrorMeaning(Code.INVALID_REQUEST, _CORRECT),
@@ -257,7 +260,7 @@ BY_CODE: Mapping[str, ErrorMeaning] = {
         Code.SERVICE_LIMIT_EXCEEDED, "Request a quota increase in Service Quotas."
     ),
     # Amazon Connect, HTTP 429: "The allowed limit for the resource has been exceeded."
-    "LimitExceededException": ErrorMeaning(
+    _LIMIT_EXCEEDED: ErrorMeaning(
         Code.SERVICE_LIMIT_EXCEEDED,
         "Release phone numbers, or request a quota increase for Amazon Connect in Service Quotas. Claims and releases of "
         "the last 180 days also count against the quota.",
@@ -296,6 +299,12 @@ _INTERNAL_ERRORS = frozenset(
 )
 _BAD_REQUEST, _REQUEST_TIMEOUT, _TOO_MANY_REQUESTS, _INTERNAL_SERVER_ERROR = 400, 408, 429, 500
 """HTTP status codes."""
+
+
+def code_of(error: BaseException) -> str:
+    """Return the code of an error that a service has returned, or else the class of the exception."""
+    response = getattr(error, "response", None) or {}  # None if the connection broke
+    return response.get("Error", {}).get("Code") or type(error).__name__
 
 
 def from_client_error(error: ClientError | BotoCoreError, operation: str) -> TelephonyError:
@@ -355,6 +364,12 @@ def _from_response(error: ClientError, operation: str) -> TelephonyError:
     # Connect has no error code for a number that another caller claimed first (terraform-provider-aws#45572).
     if operation == "ClaimPhoneNumber" and "not available" in message.lower():
         kind, meaning = NumberUnavailableError, ErrorMeaning(Code.RESOURCE_CONFLICT)
+    # It models no error for the limit of claims and releases. A report quotes "allowed limit exceeded".
+    limited = code == _LIMIT_EXCEEDED or (
+        meaning.error_code is Code.INVALID_REQUEST and "limit exceeded" in message.lower()
+    )
+    if operation in {"ClaimPhoneNumber", "ImportPhoneNumber"} and limited:
+        kind, meaning = LimitExceededError, BY_CODE[_LIMIT_EXCEEDED]
     error_name = " ".join(filter(None, (code, reason)))
     fields = redaction.shown("; ".join(f"{field.get('Name')}: {field.get('Message')}" for field in _fields(error)))
     text = " ".join(filter(None, (redaction.shown(message).rstrip("."), f"[{fields}]" if fields else "")))

@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from telephony.aws import clients
-from telephony.aws.errors import CALL_ERRORS
+from telephony.aws.errors import CALL_ERRORS, code_of
 from telephony.data import data
 from telephony.errors import TelephonyError, UnknownOutcomeError
 from telephony.settings import settings
@@ -93,8 +93,7 @@ def _whole_seconds(seconds: float, most: int) -> int:
 
 
 def _unavailable(error: Exception) -> UnknownOutcomeError:
-    code = getattr(error, "response", {}).get("Error", {}).get("Code") or type(error).__name__
-    return UnknownOutcomeError(f"The queue is unavailable ({code}).")
+    return UnknownOutcomeError(f"The queue is unavailable ({code_of(error)}).")
 
 
 @cache

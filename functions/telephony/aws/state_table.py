@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from telephony import clock
 from telephony.aws import clients
-from telephony.aws.errors import CALL_ERRORS, STATE_TABLE
+from telephony.aws.errors import CALL_ERRORS, STATE_TABLE, code_of
 from telephony.errors import UnknownOutcomeError
 from telephony.settings import settings
 
@@ -193,5 +193,4 @@ def _call_batch(requested: Mapping[str, Any]) -> Any:
 
 def unavailable(error: BaseException) -> UnknownOutcomeError:
     """Every error of the table stops the request: without the table nothing may be purchased or answered."""
-    code = getattr(error, "response", {}).get("Error", {}).get("Code") or type(error).__name__
-    return UnknownOutcomeError(f"The state table is unavailable ({code}).", remedy=STATE_TABLE)
+    return UnknownOutcomeError(f"The state table is unavailable ({code_of(error)}).", remedy=STATE_TABLE)

@@ -20,6 +20,7 @@ from telephony.errors import UnknownOutcomeError
 from telephony.lifecycle import ledger
 from telephony.lifecycle.invocation import Retrier
 from telephony.lifecycle.ledger import Closed, PurchaseRecord, PurchaseState
+from telephony.lifecycle.recovery import restore
 from telephony.lifecycle.release import bought, close, end_surplus, read_own_tags, release
 from telephony.model.recovery import tag_value
 from telephony.model.resource import ALLOW_ALL, Observed, ReleasePolicy, Resource, Stability
@@ -93,6 +94,9 @@ class Check(Retrier):
         if observed is None:
             close(record, Closed.GONE)
             return None
+        if self._knowledge(record) is Knowledge.RETAINED and restore(self, observed.physical_id):
+            # CloudFormation did not receive the response to the Delete, and then skipped it.
+            return Finding.RETAINED
         if not self.may_release:
             return self._pending(observed, record)
         release(self, resource, record, ReleasePolicy())
@@ -152,8 +156,7 @@ class Check(Retrier):
         finding = self._unreferenced(owner, physical_id)
         if finding in {None, Finding.OTHER_ACCOUNT}:
             return finding
-        ids = (owner.stack_id, owner.logical_resource_id, physical_id)
-        knowledge = self.retry(lambda: stacks.knowledge(*ids, since=record.opened_at))
+        knowledge = self._knowledge(record)
         if knowledge is Knowledge.RETAINED:
             close(record, Closed.RETAINED)
             return Finding.RETAINED
@@ -163,6 +166,12 @@ class Check(Retrier):
         # The blockers of a number that a stack used are removed by its Delete or by an operator only.
         policy = ALLOW_ALL if knowledge is Knowledge.NEVER_NAMED else ReleasePolicy()
         return self._release_purchase(resource, record, policy) if dropped else finding
+
+    def _knowledge(self, record: PurchaseRecord) -> Knowledge:
+        """Return what the events of the stack show about the number of a purchase."""
+        owner = record.identity.owner
+        ids = (owner.stack_id, owner.logical_resource_id, record.physical_id or "")
+        return self.retry(lambda: stacks.knowledge(*ids, since=record.opened_at))
 
     def _is_held(self, resource: Resource[Any], record: PurchaseRecord) -> bool:
         observed = self.retry(lambda: resource.read(record.physical_id or ""))

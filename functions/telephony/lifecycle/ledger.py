@@ -10,8 +10,9 @@
 The partition of a resource also holds what its waiting requests keep (progress.py).
 
 docs/architecture.md shows the state machine. Every write replaces the whole item, and only if its version is the one
-that was read. The index `unfinished` holds the purchases that the sweep checks, by deadline. The items of a purchase
-expire when it no longer holds a number; all others have no TTL, because a number can live for years.
+that was read. The index `unfinished` holds the purchases that the sweep checks, by deadline. The index `counted` holds
+those that were attempted and not refused, by the time of the attempt or the release. The items of a purchase expire
+when it no longer holds a number; all others have no TTL, because a number can live for years.
 """
 
 from __future__ import annotations
@@ -42,6 +43,11 @@ _PURCHASE = "purchase#"
 _UNFINISHED = "unfinished"
 """The name of the index, and of its partition key, which only purchases have that the sweep checks."""
 _IN_INDEX = "1"
+_COUNTED = "counted"
+"""The name of the index of claims and releases. It is eventually consistent, and has one partition for each type."""
+_COUNTED_AT = "counted_at"
+_REFUSED_CLAIM = "refused-claim"
+"""The partition of the items that say when a claim was refused. They are in the index too."""
 _EXPIRES = "expiration = :expiration"
 _CONFLICT_ATTEMPTS = 8
 NOT_HELD: Mapping[str, Any] = {"release_after": None, "recovery_key": None, "allow_reuse": False}
@@ -121,6 +127,9 @@ class PurchaseRecord:
     """The service has reported the number as usable. A failure after that is one of a change."""
     adopted: bool = False
     """The number existed before. It is never released."""
+    attempted_at: float | None = None
+    """When the last attempt began."""
+    released_at: float | None = None
     failed: bool = False
     """Its request failed or was rolled back, so that nothing blocks the release of its number."""
     incomplete: bool = False
@@ -189,8 +198,6 @@ class History:
     """When the newest Create or Update was issued, or 0."""
     updated_by: str
     """Its RequestId."""
-    released_at: float = 0
-    """When the newest Delete was issued that ended a number, or 0."""
 
     def by_request(self, request_id: str, request_time: int) -> PurchaseRecord | None:
         """Return the purchase that a request continues.
@@ -232,8 +239,7 @@ def history(resource: str) -> History:
     records = (_record(item) for sort, item in items.items() if sort.startswith(_PURCHASE))
     purchases = sorted(records, key=lambda record: record.opened_at)
     updated_at = float(latest["updated_at"]["N"]) if "updated_at" in latest else 0
-    released_at = float(latest["released_at"]["N"]) if "released_at" in latest else 0
-    return History(purchases, updated_at, latest.get("updated_by", {}).get("S", ""), released_at)
+    return History(purchases, updated_at, latest.get("updated_by", {}).get("S", ""))
 
 
 def refresh(record: PurchaseRecord) -> PurchaseRecord:
@@ -285,6 +291,51 @@ def holders(physical_ids: Iterable[str]) -> Mapping[str, Owner]:
         for item in items
         if "holder_of" in item
     }
+
+
+@data
+class Counted:
+    """What the service may count for an account: the times of claims and releases, the oldest first."""
+
+    claims: Sequence[float]
+    releases: Sequence[float]
+    refused_at: float | None
+    """When the service refused the last claim although less than its limit was counted."""
+    refused_quota: float | None
+    """The quota at that time, if it was known."""
+
+
+def counted(resource_type: str, since: float, besides: PurchaseRecord) -> Counted:
+    """Return the claims and releases of a type since a time, without those of one purchase.
+
+    An attempt whose result is unknown is a claim. One that was refused is none.
+    """
+    values: dict[str, Any] = {":type": {"S": resource_type}, ":since": state_table.number(since)}
+    found = state_table.query_index(_COUNTED, "resource_type = :type AND counted_at > :since", values)
+    own = _key(besides)
+    items = [item for item in found if any(item[name] != own[name] for name in ("pk", "sk"))]
+
+    def times(name: str) -> list[float]:
+        return sorted(at for item in items if name in item and (at := float(item[name]["N"])) > since)
+
+    refusal = next((item for item in items if item["pk"]["S"] == _REFUSED_CLAIM), {})
+    return Counted(
+        claims=times("attempted_at"),
+        releases=times("released_at"),
+        refused_at=float(refusal["counted_at"]["N"]) if refusal else None,
+        refused_quota=float(refusal["quota"]["N"]) if "quota" in refusal else None,
+    )
+
+
+def record_refused_claim(resource_type: str, quota: float | None, expires_at: float) -> None:
+    """Record that the service refuses claims of a type now."""
+    item = {
+        **state_table.key(_REFUSED_CLAIM, resource_type),
+        "resource_type": {"S": resource_type},
+        "counted_at": state_table.number(clock.now()),
+        "expiration": state_table.number(int(expires_at)),
+    }
+    state_table.replace(item if quota is None else {**item, "quota": state_table.number(quota)})
 
 
 class OpenResult(Enum):
@@ -414,8 +465,11 @@ def _newest(record: PurchaseRecord, *, again: bool) -> TransactWriteItemTypeDef:
 
 def with_lease(record: PurchaseRecord, owner: str) -> PurchaseRecord:
     """Return the record with a lease for one purchase attempt."""
-    lease_until = clock.now() + settings().lease_duration
-    return copy.replace(record, state=PurchaseState.BUYING, lease_owner=owner, lease_until=lease_until)
+    now = clock.now()
+    lease_until = now + settings().lease_duration
+    return copy.replace(
+        record, state=PurchaseState.BUYING, lease_owner=owner, lease_until=lease_until, attempted_at=now
+    )
 
 
 def write(record: PurchaseRecord, **changes: Any) -> PurchaseRecord | None:
@@ -473,14 +527,14 @@ def write_with(record: PurchaseRecord, **changes: Any) -> TransactWriteItemTypeD
 
 def close(record: PurchaseRecord, why: Closed, *, reusable: bool) -> PurchaseRecord | None:
     """Close a record. reusable: another purchase can hold its ID by now. Returns None as `write` does."""
-    after = copy.replace(record, version=record.version + 1, state=PurchaseState.CLOSED, closed=why)
+    after = copy.replace(record, version=record.version + 1, **_closed(why))
     others = [*_unlisted(record), *_expire_holder(record, why, reusable=reusable)]
     return None if _transact(record, after, *others) else after
 
 
 def close_with(record: PurchaseRecord, why: Closed, *, reusable: bool = False) -> list[TransactWriteItemTypeDef]:
     """Return the writes of `close`, for use in a transaction."""
-    closed = write_with(record, state=PurchaseState.CLOSED, closed=why)
+    closed = write_with(record, **_closed(why))
     return [closed, *_unlisted(record), *_expire_holder(record, why, reusable=reusable)]
 
 
@@ -494,19 +548,20 @@ def hold_with(record: PurchaseRecord) -> list[TransactWriteItemTypeDef]:
     return [state_table.conditional_put(_item(_held(record)), *_seen(record)), *_lists(record, "ADD")]
 
 
-def resume(record: PurchaseRecord, issued_at: float) -> PurchaseRecord | None:
-    """Write that a stack uses a number again that is pending release. Returns None as `write` does.
+def resume(record: PurchaseRecord, issued_at: float) -> OpenResult:
+    """Write that a stack uses a number again that is pending release.
 
-    issued_at: of the Update that names it. No newer Delete has ended a number of the resource.
+    issued_at: of the Update that names it. Returns REFUSED if the Delete was issued later, BUSY if another invocation
+    has written the record since it was read.
     """
     ready = copy.replace(record, state=PurchaseState.READY, deadline=clock.now(), **NOT_HELD)
     after = copy.replace(ready, version=record.version + 1)
-    newest = state_table.condition_check(
+    newer = state_table.condition_check(
         state_table.key(record.resource, _LATEST),
         "attribute_not_exists(released_at) OR released_at <= :issued",
         {":issued": state_table.number(issued_at)},
     )
-    return None if _transact(record, after, newest, *_unlisted(record)) else after
+    return _open_result(_transact(record, after, newer, *_unlisted(record)), {1})
 
 
 def _held(record: PurchaseRecord) -> PurchaseRecord:
@@ -537,6 +592,11 @@ def _lists(record: PurchaseRecord, action: str) -> list[TransactWriteItemTypeDef
     return [
         state_table.conditional_update(_pending_key(name), f"{action} numbers :number", "", values) for name in names
     ]
+
+
+def _closed(why: Closed) -> dict[str, Any]:
+    released = {"released_at": clock.now()} if why is Closed.RELEASED else {}
+    return {"state": PurchaseState.CLOSED, "closed": why, **released}
 
 
 def _expire_holder(record: PurchaseRecord, why: Closed, *, reusable: bool) -> list[TransactWriteItemTypeDef]:
@@ -652,6 +712,9 @@ def _item(record: PurchaseRecord) -> state_table.Item:
             item[name] = _attribute(value)
     if _is_unfinished(record):
         item[_UNFINISHED] = {"S": _IN_INDEX}
+    counted_at = max(record.attempted_at or 0, record.released_at or 0)
+    if counted_at and record.state is not PurchaseState.OPEN and record.closed is not Closed.REFUSED:
+        item[_COUNTED_AT] = state_table.number(counted_at)
     if record.state is PurchaseState.CLOSED and record.closed is not Closed.RETAINED:
         item["expiration"] = _expiration()[":expiration"]
     return item
@@ -681,7 +744,7 @@ def _record(item: state_table.Item) -> PurchaseRecord:
         for kind, value in attribute.items():
             if name in names:
                 values[names[name]] = float(value) if kind == "N" else value
-    values["unknown"] = {name: item[name] for name in item.keys() - names.keys() - {"sk", _UNFINISHED, "expiration"}}
+    values["unknown"] = {name: item[name] for name in item.keys() - names.keys() - _DERIVED}
     try:
         values |= {name: kind(values[name]) for name, kind in _KINDS.items() if name in values}
     except ValueError:
@@ -690,6 +753,8 @@ def _record(item: state_table.Item) -> PurchaseRecord:
 
 
 _FIELDS = attrs.fields(cast("type[attrs.AttrsInstance]", PurchaseRecord))
+_DERIVED = {"sk", "expiration", _UNFINISHED, _COUNTED_AT}
+"""Attributes that follow from the others."""
 _ATTRIBUTES = {"resource": "pk", "state": "purchase_state"}
 """Names of attributes that differ from the field."""
 _KINDS: Mapping[str, Callable[[Any], Any]] = {

@@ -27,7 +27,7 @@ from telephony.lifecycle import ledger
 from telephony.lifecycle.adoption import adopt
 from telephony.lifecycle.effects import Effect, Situation, decide, has_window, is_usable, release_policy, returns
 from telephony.lifecycle.invocation import Backoff, Invocation
-from telephony.lifecycle.ledger import Closed, History, PurchaseRecord, PurchaseState
+from telephony.lifecycle.ledger import Closed, History, OpenResult, PurchaseRecord, PurchaseState
 from telephony.lifecycle.purchase import purchase, read_existing
 from telephony.lifecycle.recovery import mark_used
 from telephony.lifecycle.release import close, end, read_own_tags, release
@@ -212,13 +212,14 @@ class _Operation:
         observed = self._with_own_tags(record, self._read_existing(self.physical_id, reasons.DOES_NOT_EXIST))
         if record.pending:
             # CloudFormation did not receive the response to the Delete.
-            if history.released_at > self.invocation.issued_at:
-                raise reasons.SUPERSEDED.failure(noun=self.resource.display_name)
             resumed = ledger.resume(record, self.invocation.issued_at)
-            if resumed is None:
+            if resumed is OpenResult.REFUSED:
+                raise reasons.SUPERSEDED.failure(noun=self.resource.display_name)
+            if resumed is not OpenResult.WRITTEN:
                 raise UnknownOutcomeError("Another invocation has changed the purchase.")
-            mark_used(self.invocation, self.resource, resumed)
-            return resumed, observed
+            record = ledger.refresh(record)
+            mark_used(self.invocation, self.resource, record)
+            return record, observed
         if record.state is not PurchaseState.READY:
             # A Delete or a rollback did not complete. CloudFormation still uses the number.
             state = {"state": PurchaseState.READY, "ended": False, "releasing_from": None}
@@ -365,12 +366,14 @@ class _Operation:
         if record.state is PurchaseState.READY and observed.newly_purchased:
             return observed  # The purchase was the last step.
         try:
-            if record.taken and not record.reported:
-                mark_used(self.invocation, self.resource, record)
-            record, observed = self._configure(desired, record, observed)
+            if not record.taken or record.reported or mark_used(self.invocation, self.resource, record):
+                record, observed = self._configure(desired, record, observed)
+            else:
+                record = ledger.refresh(record)
         except (HandlerError, UnknownOutcomeError) as failure:
             failure.physical_id = observed.physical_id
-            if isinstance(failure, HandlerError) and not isinstance(failure, ClaimExpiredError) and not record.reported:
+            expired, used = isinstance(failure, ClaimExpiredError), record.reported or record.taken
+            if isinstance(failure, HandlerError) and not expired and not used:
                 self._disable_protection(observed.physical_id)
             raise
         while record.owns_number:

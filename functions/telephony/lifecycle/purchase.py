@@ -24,7 +24,7 @@ from telephony.errors import (
     ThrottledError,
     UnknownOutcomeError,
 )
-from telephony.lifecycle import ledger, recovery
+from telephony.lifecycle import claim_limit, ledger, recovery
 from telephony.lifecycle.invocation import Backoff, Invocation
 from telephony.lifecycle.ledger import Closed, History, OpenResult, PurchaseRecord, PurchaseState
 from telephony.lifecycle.release import bought, end, end_surplus, report_unknown
@@ -94,14 +94,17 @@ class Purchaser:
         purchase_call, *others = self.calls
         services.create_client(purchase_call[0])
         self._check_deadline()
-        opened = OpenResult.BUSY
-        if self._reserve(*others) <= clock.now():
-            try:
+        opened, candidate = OpenResult.BUSY, None
+        try:
+            claim_limit.check(self.resource, self.desired, self.record)
+            immediate = self._reserve(*others) <= clock.now()
+            if immediate:
                 candidate = self.invocation.retry(lambda: self.resource.select_candidate(self.desired))
-            except HandlerError:
-                if recoverable and ledger.pending_release(ledger.recovery_key(self.record)):
-                    return OpenResult.PENDING  # It needs no candidate.
-                raise
+        except HandlerError:
+            if recoverable and ledger.pending_release(ledger.recovery_key(self.record)):
+                return OpenResult.PENDING  # It needs no call of the purchase.
+            raise
+        if immediate:
             self.record = copy.replace(self.record, candidate=candidate)
             leased = ledger.with_lease(self.record, self.invocation.key)
             slot = rate_limiter.immediate_slot(*purchase_call)
@@ -190,6 +193,8 @@ class Purchaser:
         except DeferredError as deferred:
             error = self.invocation.deferred(deferred)
             raise self._close(error) if isinstance(error, HandlerError) else error from None
+        if self.unknown_since is None:
+            self._check_claim_limit()
         # A repeated attempt uses its candidate.
         candidate = self.record.candidate or self._select_candidate()
         leased = ledger.with_lease(self.record, self.invocation.key)
@@ -197,9 +202,17 @@ class Purchaser:
             state=leased.state,
             lease_owner=leased.lease_owner,
             lease_until=leased.lease_until,
+            attempted_at=leased.attempted_at,
             candidate=candidate,
             unknown_since=self.unknown_since,
         )
+
+    def _check_claim_limit(self) -> None:
+        """Other requests may have reached the limit since this one was opened."""
+        try:
+            claim_limit.check(self.resource, self.desired, self.record)
+        except HandlerError as refused:
+            raise self._close(refused) from None
 
     def _select_candidate(self) -> str | None:
         try:
@@ -256,7 +269,7 @@ class Purchaser:
         exhausted = clock.now() - refused_at > settings().retry_period
         another = isinstance(refused, NumberUnavailableError) and self.attempts < _MAX_ATTEMPTS
         if exhausted or not (temporary or another):
-            raise self._close(refused)
+            raise self._close(claim_limit.learn(self.invocation, self.resource, self.desired, self.record, refused))
         # The services pin a failure to its ClientToken, so another attempt needs another token.
         attempt = self.record.attempt + 1
         self._write(state=PurchaseState.OPEN, attempt=attempt, candidate=None, unknown_since=None)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import chain
 from typing import Any
 
 from telephony import resources
-from telephony.errors import UnknownOutcomeError
+from telephony.errors import NotFoundError, UnknownOutcomeError
 from telephony.lifecycle import ledger
 from telephony.lifecycle.effects import Effect, Situation, decide
 from telephony.lifecycle.invocation import Backoff, Invocation, Retrier
 from telephony.lifecycle.ledger import Closed, OpenResult, PurchaseRecord, PurchaseState
 from telephony.model.properties import Properties
-from telephony.model.recovery import RELEASE_AFTER, reuses
+from telephony.model.recovery import RELEASE_AFTER, reuses, tag_value
 from telephony.model.resource import Resource, differences
 from telephony.observability import logger
 
@@ -83,14 +84,35 @@ def _take(
             raise UnknownOutcomeError(_BUSY)
 
 
-def mark_used(retrier: Retrier, resource: Resource[Any], record: PurchaseRecord) -> None:
+def mark_used(retrier: Retrier, resource: Resource[Any], record: PurchaseRecord) -> bool:
     """Set the ownership tags of a number that was taken, and remove the tag of its due date.
 
-    Tags that are not visible yet can't be compared, so both calls are made.
+    Tags that are not visible yet can't be compared, so both calls are made. Returns False if the request has lost the
+    number since. Then the tags of the purchase that holds it now are set again.
     """
-    arn = record.arn or ""
-    retrier.retry(lambda: resource.add_tags(arn, record.identity.ownership_tags))
-    retrier.retry(lambda: resource.remove_tags(arn, [RELEASE_AFTER]))
+    _tag(retrier, resource, record)
+    if ledger.refresh(record).owns_number:
+        return True
+    tagged: tuple[str, int] | None = None
+    while (holder := ledger.holder(record.physical_id or "")) is not None and holder.record is not None:
+        latest = holder.purchase, holder.record.version
+        if holder.record.state is PurchaseState.CLOSED or latest == tagged:
+            break
+        _tag(retrier, resource, holder.record)
+        tagged = latest
+    return False
+
+
+def _tag(retrier: Retrier, resource: Resource[Any], record: PurchaseRecord) -> None:
+    """Set the tags that a purchase gives its number, if the number exists."""
+    arn, tags = record.arn or "", record.identity.ownership_tags
+    ends = record.release_after is not None and not record.owns_number
+    with suppress(NotFoundError):
+        if ends:
+            tags = {**tags, RELEASE_AFTER: tag_value(record.release_after or 0)}
+        retrier.retry(lambda: resource.add_tags(arn, tags))
+        if not ends:
+            retrier.retry(lambda: resource.remove_tags(arn, [RELEASE_AFTER]))
 
 
 def restore(retrier: Retrier, physical_id: str) -> bool:

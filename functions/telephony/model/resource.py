@@ -85,6 +85,18 @@ ALLOW_ALL = ReleasePolicy(lift_deletion_protection=True, leave_pools=True)
 
 
 @data
+class ClaimLimit:
+    """A limit of the claims and releases of an account and Region. The service refuses a claim that would exceed it."""
+
+    period: int
+    """Seconds for which a claim or release counts."""
+    percent: int
+    """Claims and releases in a period, as a percentage of a quota."""
+    quota_name: str
+    """For a Reason."""
+
+
+@data
 class Purchase:
     """The identity of one purchase."""
 
@@ -172,6 +184,8 @@ class Resource[P: Properties](abc.ABC):
     identity_fields: ClassVar[tuple[str, ...]] = ()
     """The properties that form the physical ID, in order. A replacement must change one, or both have the same ID."""
 
+    claim_limit: ClassVar[ClaimLimit | None] = None
+
     @abc.abstractmethod
     def purchase_calls(self, desired: P) -> list[tuple[str, str]]:
         """Return service and operation of the calls of a Create: first the call in `acquire`.
@@ -182,6 +196,17 @@ class Resource[P: Properties](abc.ABC):
     def select_candidate(self, desired: P) -> str | None:  # noqa: ARG002 - most services choose the number themselves
         """Choose the number to purchase, if the service leaves that to the caller. Purchases nothing."""
         return None
+
+    def quota(self, desired: P, *, at_least: float | None = None) -> float | None:
+        """Return the quota of `claim_limit`, or None if it is unknown. Called only if there is a limit.
+
+        at_least: None can also mean that the quota is at least this.
+        """
+        raise NotImplementedError
+
+    def is_full(self, desired: P, quota: float | None) -> bool:
+        """Return whether the quota itself permits no further number. Called only if there is a claim limit."""
+        raise NotImplementedError
 
     @abc.abstractmethod
     def acquire(self, desired: P, purchase: Purchase) -> Observed:

@@ -17,19 +17,32 @@ from itertools import islice
 from typing import Any, ClassVar, Literal
 
 from telephony import reasons, redaction
-from telephony.aws import services
+from telephony.aws import quotas, services
 from telephony.data import data
 from telephony.errors import NotFoundError, NumberUnavailableError, TagsNotVisibleError
 from telephony.model.adoption import adopt_number_property
 from telephony.model.properties import Nested, Properties, Rule, country_code_property, prop
 from telephony.model.recovery import allow_reuse_property, recovery_window_property, reuse_property
-from telephony.model.resource import Listed, Observed, Purchase, ReleasePolicy, Resource, Stability, differences, text
+from telephony.model.resource import (
+    ClaimLimit,
+    Listed,
+    Observed,
+    Purchase,
+    ReleasePolicy,
+    Resource,
+    Stability,
+    differences,
+    text,
+)
 from telephony.model.tags import TAG_PREFIX, tag_changes
+from telephony.settings import settings
 
 _MAX_CANDIDATES = 10
 """The maximum that one search returns."""
 _MAX_PREFIX = 12
 """Characters of the longest prefix that the API accepts: a plus sign and eleven digits."""
+_SERVICE_CODE, _QUOTA_CODE, _LOWEST_QUOTA = "connect", "L-8F812903", 5
+"""The quota of phone numbers per instance. The lowest default that AWS has documented is enough for ten events."""
 _STABILITY = {"CLAIMED": Stability.ACTIVE, "FAILED": Stability.FAILED}
 """Any other status, such as IN_PROGRESS, is PENDING."""
 
@@ -145,10 +158,14 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
         "connect:ReleasePhoneNumber",
         "connect:TagResource",
         "connect:UntagResource",
+        "servicequotas:GetServiceQuota",
+        "servicequotas:GetAWSDefaultServiceQuota",
         "sms-voice:DescribePhoneNumbers",
         "social-messaging:GetLinkedWhatsAppBusinessAccountPhoneNumber",
         "social-messaging:TagResource",
     )
+    # API reference, "ClaimPhoneNumber", "ImportPhoneNumber" and "ReleasePhoneNumber".
+    claim_limit = ClaimLimit(period=180 * 86_400, percent=200, quota_name=f"Phone numbers per instance ({_QUOTA_CODE})")
     polls_until_stable = True
     recoverable = True
     release_call = (services.CONNECT, "ReleasePhoneNumber")
@@ -179,6 +196,26 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
                 type=desired.type, country=desired.country_code, prefix=prefix, target=desired.target_arn
             )
         return self._candidates.pop()
+
+    def quota(self, desired: ConnectPhoneNumberProperties, *, at_least: float | None = None) -> float | None:
+        """Return the configured quota, or that of Service Quotas. It is not read while few events are counted."""
+        if settings().connect_phone_number_quota is not None:
+            return settings().connect_phone_number_quota
+        if at_least is not None and at_least <= _LOWEST_QUOTA:
+            return None
+        instance = desired.target_arn if ":instance/" in desired.target_arn else None
+        quota = quotas.read(_SERVICE_CODE, _QUOTA_CODE, instance, at_least=at_least)
+        return quota or None  # A quota of zero is another limit.
+
+    def is_full(self, desired: ConnectPhoneNumberProperties, quota: float | None) -> bool:
+        """Return whether the target has as many numbers as its quota allows, or any if the quota is unknown."""
+        listed = services.paginate(
+            services.connect().list_phone_numbers_v2,
+            "ListPhoneNumbersSummaryList",
+            TargetArn=desired.target_arn,
+            MaxResults=1000,
+        )
+        return sum(1 for _ in listed) >= (quota or 1)
 
     def acquire(self, desired: ConnectPhoneNumberProperties, purchase: Purchase) -> Observed:
         """ClaimPhoneNumber of the candidate, or ImportPhoneNumber."""

@@ -99,6 +99,8 @@ def _resources(service: str, action: str, parameters: Mapping[str, Any]) -> Iter
             yield arn(service, identity if identity.startswith("arn:") else f"phone-number/{identity}")
         else:
             yield arn(service, f"sender-id/{identity}/{one['IsoCountryCode']}")
+    if "QuotaCode" in parameters:
+        yield arn(service, f"{parameters['ServiceCode']}/{parameters['QuotaCode']}")
     for table in parameters.get("RequestItems", []):
         yield arn(service, f"table/{table}")
     if "QueueUrl" in parameters:

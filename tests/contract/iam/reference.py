@@ -57,7 +57,7 @@ def condition_keys(action: str, arn: str) -> set[str]:
     keys = GLOBAL_KEYS | {*_details(action)["conditionKeys"]}
     types = supported_types(action) if arn == "*" else supported_types(action) & _types(arn)
     for name in types:
-        keys |= {*_DATA.resources.get_resource_type_details(service, name)["conditionKeys"]}
+        keys |= {*_DATA.resources.get_resource_type_details(service, name).get("conditionKeys", ())}
     return {key.lower() for key in keys}
 
 

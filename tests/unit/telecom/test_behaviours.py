@@ -9,9 +9,9 @@ from local.telecom import behaviours
 from local.telecom.behaviours import BEHAVIOURS
 from local.telecom.validation import CORRECTIONS
 
-SOURCES = ("[API]", "[UG]", "[AG]", "[OG]", "[TF]", "[GH]")
+SOURCES = ("[API]", "[UG]", "[AG]", "[OG]", "[SQ]", "[TF]", "[GH]")
 QUOTE = re.compile(r"'((?:[^']|(?<=\w)'(?=\w))+)'(?!\w)")
-BEHAVIOUR_ID = re.compile(r'"((?:any|connect|dynamodb|sms|tagging)\.[a-z_.]+)"')
+BEHAVIOUR_ID = re.compile(r'"((?:any|connect|dynamodb|quotas|sms|tagging)\.[a-z_.]+)"')
 
 
 def test_every_behaviour_has_a_source() -> None:
@@ -23,7 +23,8 @@ def test_every_behaviour_has_a_source() -> None:
 
 
 def test_api_quotations_are_in_botocore_model() -> None:
-    models = [get_service_model(name) for name in ("pinpoint-sms-voice-v2", "connect", "resourcegroupstaggingapi")]
+    names = ("pinpoint-sms-voice-v2", "connect", "resourcegroupstaggingapi", "service-quotas")
+    models = [get_service_model(name) for name in names]
     text = readable(json.dumps([model._service_description for model in models], ensure_ascii=False))
     sources = [behaviour.source for behaviour in BEHAVIOURS.values()]
     sources += [correction.source for correction in CORRECTIONS.values()]
