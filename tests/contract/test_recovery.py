@@ -665,28 +665,6 @@ def test_update_that_names_a_number_pending_release_uses_it_again(harness: Harne
     assert sweep_at(DUE)["RELEASED_WHEN_DUE"] == 0
 
 
-@pytest.mark.shows("Update delivered after the Delete of its number")
-def test_update_issued_before_the_delete_does_not_use_its_number_again(harness: Harness, number: Kind) -> None:
-    """Another resource failed, the stack was deleted without a rollback, and Lambda retries the Update after that."""
-    declared = number.properties | WINDOW
-    physical_id = create(harness, number, properties=declared)
-    issued = clock.now()
-    with later(10):
-        assert delete(harness, number, physical_id, properties=declared)["Status"] == "SUCCESS"
-
-    response = harness.send(
-        "Update",
-        resource_type=number.type,
-        physical_id=physical_id,
-        properties=declared | number.in_place,
-        old_properties=declared,
-        issued_at=issued,
-    )
-
-    assert_reason(response, "ResourceConflict", "A Delete or a newer Update of this resource was processed")
-    assert states(harness) == {physical_id: "PENDING_RELEASE"}
-
-
 @pytest.mark.shows("number retained by a policy")
 def test_number_that_cloudformation_retained_after_its_delete_is_not_released(harness: Harness, number: Kind) -> None:
     """It did not receive the response. The stack was deleted again, and retained the resource."""
@@ -769,6 +747,7 @@ def test_delete_from_before_the_taking_changes_nothing(harness: Harness, number:
     assert states(harness) == {physical_id: "READY"}
 
 
+@pytest.mark.shows("Update delivered after the Delete of its number")
 def test_update_from_before_the_delete_does_not_use_the_number_again(harness: Harness, number: Kind) -> None:
     declared, now = number.properties | WINDOW, clock.now()
     physical_id = create(harness, number, properties=declared, issued_at=now - 60)
