@@ -653,7 +653,7 @@ def started(harness: Harness, *, connect: bool) -> tuple[Harness, Kind]:
     return harness, connect_phone_number(connect_instance(harness)) if connect else SMS_PHONE_NUMBER
 
 
-@settings(max_examples=90, deadline=None, suppress_health_check=[*HealthCheck])
+@settings(max_examples=60, deadline=None, suppress_health_check=[*HealthCheck])
 @given(case=cases())
 @example(Case(False, bought, "Delete", {"DeletionProtectionEnabled": True}, {}, False, False))
 @example(Case(False, bought, "Delete", {"OnDelete": {"LeavePools": False}}, {}, True, False))
