@@ -178,12 +178,13 @@ def _every_type(harness: Harness, kind: Kind) -> None:
 
 
 def _recover(harness: Harness, kind: Kind) -> None:
-    """Make a number pending release, take it back with other settings, and release it."""
+    """Make a number pending release, take it back with other settings, and make it pending release again."""
     physical_id = pending(harness, kind)
     stack = harness.cloudformation.stack("numbers")
-    _deploy(stack, template(kind.properties | kind.in_place | {"RecoveryWindowInDays": 0}, kind), "CREATE_COMPLETE")
+    _deploy(stack, template(kind.properties | kind.in_place, kind), "CREATE_COMPLETE")
     assert stack.physical_ids["Number"] == physical_id
     _delete(stack)
+    _release(harness, kind, physical_id)
 
 
 def _adopt(harness: Harness, kind: Kind, *updates: dict[str, Any]) -> None:

@@ -37,6 +37,7 @@ from tests.contract.steps import (
     join_pool,
     protect,
     send_create,
+    update,
 )
 from tests.contract.test_sweep import DAY, NOTHING, later, run
 
@@ -664,28 +665,6 @@ def test_update_that_names_a_number_pending_release_uses_it_again(harness: Harne
     assert sweep_at(DUE)["RELEASED_WHEN_DUE"] == 0
 
 
-@pytest.mark.shows("Update delivered after the Delete of its number")
-def test_update_issued_before_the_delete_does_not_use_its_number_again(harness: Harness, number: Kind) -> None:
-    """Another resource failed, the stack was deleted without a rollback, and Lambda retries the Update after that."""
-    declared = number.properties | WINDOW
-    physical_id = create(harness, number, properties=declared)
-    issued = clock.now()
-    with later(10):
-        assert delete(harness, number, physical_id, properties=declared)["Status"] == "SUCCESS"
-
-    response = harness.send(
-        "Update",
-        resource_type=number.type,
-        physical_id=physical_id,
-        properties=declared | number.in_place,
-        old_properties=declared,
-        issued_at=issued,
-    )
-
-    assert_reason(response, "ResourceConflict", "A Delete or a newer Update of this resource was processed")
-    assert states(harness) == {physical_id: "PENDING_RELEASE"}
-
-
 @pytest.mark.shows("number retained by a policy")
 def test_number_that_cloudformation_retained_after_its_delete_is_not_released(harness: Harness, number: Kind) -> None:
     """It did not receive the response. The stack was deleted again, and retained the resource."""
@@ -749,3 +728,49 @@ def test_longer_window_of_the_taker_applies(harness: Harness, number: Kind) -> N
 
     assert sweep_at(DUE) == NOTHING | {"PENDING_RELEASE": 1}
     assert deployed(harness, number, "preview")[1] == former
+
+
+# -- requests that arrive late -----------------------------------------------------------------------------------------
+
+
+def test_delete_from_before_the_taking_changes_nothing(harness: Harness, number: Kind) -> None:
+    """CloudFormation had sent it twice, and the second one was processed first."""
+    declared, now = number.properties | WINDOW, clock.now()
+    physical_id = create(harness, number, properties=declared, issued_at=now - 60)
+    assert delete(harness, number, physical_id, properties=declared, issued_at=now - 40)["Status"] == "SUCCESS"
+    assert create(harness, number, properties=declared, issued_at=now - 20) == physical_id
+    before = harness.telecom.held()
+
+    assert delete(harness, number, physical_id, properties=number.properties, issued_at=now - 41)["Status"] == "SUCCESS"
+
+    assert harness.telecom.held() == before
+    assert states(harness) == {physical_id: "READY"}
+
+
+@pytest.mark.shows("Update delivered after the Delete of its number")
+def test_update_from_before_the_delete_does_not_use_the_number_again(harness: Harness, number: Kind) -> None:
+    declared, now = number.properties | WINDOW, clock.now()
+    physical_id = create(harness, number, properties=declared, issued_at=now - 60)
+    assert delete(harness, number, physical_id, properties=declared, issued_at=now - 20)["Status"] == "SUCCESS"
+
+    assert_reason(update(harness, number, physical_id, declared, issued_at=now - 40), "ResourceConflict")
+
+    assert states(harness) == {physical_id: "PENDING_RELEASE"}
+    assert RELEASE_AFTER in tags_of(harness, number, physical_id)
+
+
+def test_delete_of_a_number_in_use_again_is_completed_by_the_sweep(harness: Harness, number: Kind) -> None:
+    declared = number.properties | WINDOW
+    physical_id = create(harness, number, properties=declared)
+    assert delete(harness, number, physical_id, properties=declared)["Status"] == "SUCCESS"
+    assert update(harness, number, physical_id, declared)["Status"] == "SUCCESS"
+    service = "pinpoint-sms-voice-v2" if number is SMS_PHONE_NUMBER else "connect"
+    fault(harness, f"{service}.TagResource", "error", times=999, **SERVER_ERROR)
+    failed = delete(harness, number, physical_id, properties=declared | {"ServiceTimeout": 20})
+    assert failed["Status"] == "FAILED"
+    harness.telecom.clear_faults()
+    harness.stacks.stacks[STACK_ID].move("UPDATE_COMPLETE")
+
+    assert sweep_at(DAY)["PENDING_RELEASE"] == 1
+
+    assert states(harness) == {physical_id: "PENDING_RELEASE"}

@@ -17,10 +17,12 @@
    - during a pause: canceled-, redelivered-, resent-, deleted-while-running; raced: another stack requests the same
    - the same RequestId with a newer URL: resent; retried-after-failure, -timeout, -rollback
    - without a rollback: deleted-later; with a retained number: retained-by-rollback, retained-after-timeout
+   - with a number that is pending release: taken-later; fails: the request that takes it; during a pause: swept-,
+     restored-, protected-, adopted-, taken-, recreated-while-running. The request `due` is the sweep that releases it
    - given-up: CloudFormation gives up a Delete after three attempts; name-taken: another stack requests the sender ID
      or adopts the number
-4. The stack is deleted, and what the services hold is compared with what CloudFormation knows (audit). Columns of the
-   report:
+4. The stack is deleted, and what the services hold is compared with what CloudFormation knows (audit). A number that is
+   pending release is not leaked until it is due; at the end the clock moves past that. Columns of the report:
    - fault points: of the request without a fault; killed: those that were killed; runs: scenarios
    - bought twice: purchases beyond one per RequestId and time of issue; secrets: places with a NoEcho value or a
      signature
@@ -29,7 +31,8 @@
      stack was in no operation, or protection set by hand that was disabled
    - unknown: purchases that ended with an unknown result (allowed); unanswered: requests without a valid response, or
      without one within ServiceTimeout although everything was delivered in time
-   - other: lost (released although CloudFormation has it), stale (a retried operation fails although the cause of its
+   - other: lost (released although CloudFormation has it), shared (two stacks have it), mistagged (pending release
+     without the tag of its due date, or used with it), stale (a retried operation fails although the cause of its
      failure ended), refused (a request of a history fails without a reason), contradicted (responses to one URL
      differ), undeletable (a Delete failed twice), hanging; in the JSON report also failed: FAILED responses, and
      dropped: numbers that CloudFormation gave up to delete (both allowed)

@@ -31,7 +31,7 @@ _SHOWN_RESULTS = 20
 _PROGRESS = 200
 """Scenarios between two progress lines."""
 _SECONDS = 3900
-"""No scenario starts after this time. The plan takes 45 minutes on two idle cores."""
+"""No scenario starts after this time. The plan takes 50 minutes on two idle cores."""
 
 
 def main() -> int:

@@ -13,6 +13,9 @@ Equivalent scenarios run once:
   step is killed with `retries`, every state with `canceled`, and paused until the message is delivered again. Other
   follow-ups run around the purchase or the release only. Only those calls fail that no other recording has:
   SendMessage, ChangeMessageVisibility, and those that keep the progress. Steps that make the same calls run once.
+- Requests to which a number pending release matters have the follow-ups of `follow_ups.PENDING_AFTER_KILL` and
+  `PENDING_DURING_PAUSE`. All states of a Create, a Delete and a due release of one variant have them; three points
+  represent all in the others.
 - What happens to the messages does not depend on the fault point: each of QUEUE_TROUBLES runs without a fault, with a
   kill after the purchase or the release, and with a cancel.
 """
@@ -64,8 +67,11 @@ _SETTLING: list[RecordedRequest] = [
 ]
 """Requests that wait for the service."""
 _TAKING = ("sms-phone-number-recovered", "create")
+"""Takes a number."""
 _HOLDING = ("sms-phone-number-recovered", "delete")
+"""Makes one pending release."""
 _RELEASING = ("sms-phone-number-recovered", "due")
+"""Releases one that is due. The requests that other variants and requests equal."""
 _STEP_KINDS: tuple[RequestKind, ...] = ("create", "update", "replace", "delete")
 _STEP_FOLLOW_UPS = ("canceled", "timed-out", "redriven")
 _STEP_PAUSES = ("redelivered-while-running", "canceled-while-running")
@@ -139,10 +145,12 @@ def _representatives(kind: RequestKind, calls: Calls) -> list[FaultPoint]:
 
 
 def _decides_nothing(name: str) -> bool:
-    return name.startswith(("reservation.", "progress.", "resource-groups-tagging-api."))
+    return name.startswith(("reservation.", "progress.", "resourcegroupstaggingapi."))
 
 
 def _possible(follow_up: str, calls: Calls, point: FaultPoint) -> bool:
+    if follow_up == "fails" and any(name.endswith(".UntagResource") for name in calls[0][: point[1]]):
+        return False  # The request has failed before.
     responded = "response" in calls[-1] and point >= (len(calls) - 1, calls[-1].index("response"), True)
     return follow_up not in (follow_ups.NEEDS_NO_RESPONSE if responded else follow_ups.NEEDS_RESPONSE)
 

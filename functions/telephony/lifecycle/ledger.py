@@ -554,7 +554,8 @@ def resume(record: PurchaseRecord, issued_at: float) -> OpenResult:
     issued_at: of the Update that names it. Returns REFUSED if the Delete was issued later, BUSY if another invocation
     has written the record since it was read.
     """
-    after = copy.replace(record, version=record.version + 1, state=PurchaseState.READY, **NOT_HELD)
+    ready = copy.replace(record, state=PurchaseState.READY, deadline=clock.now(), **NOT_HELD)
+    after = copy.replace(ready, version=record.version + 1)
     newer = state_table.condition_check(
         state_table.key(record.resource, _LATEST),
         "attribute_not_exists(released_at) OR released_at <= :issued",

@@ -172,6 +172,8 @@ class _Operation:
                 record = self._restore()
         if record is None:
             return
+        if record.taken and record.issued_at > self.invocation.issued_at:
+            return  # It was taken after this Delete.
         if not record.finished:
             self._release(record)
             history = ledger.history(self.key)
