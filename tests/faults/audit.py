@@ -84,6 +84,8 @@ class Audit:
         if leaks:
             self.log.append(f"not known to CloudFormation: {leaks}")
             self.sweep()
+            if self._leaks(self.snapshot()) and _pending(self.snapshot()):
+                self.sweep()  # The first one has returned a number to pending release that is due.
             leaks = self._leaks(self.snapshot())
             self.findings.leaked += len(leaks)
             self.log.append(f"not released by the sweep: {leaks}")

@@ -140,6 +140,8 @@ class ScenarioRunner:
         calls = []
         if scenario.fault is not None and scenario.fault.kind in {"error", "throttle"}:
             calls = self.recorded_calls((scenario.variant, scenario.request, scenario.behavior))
+        if scenario.request == "due":
+            self._begun = 0  # The sweep also reads the numbers that earlier scenarios left.
         simulation = self.begin(
             VARIANTS[scenario.variant], behavior=scenario.behavior, mutation=scenario.mutation, fresh=scenario.fresh
         )
