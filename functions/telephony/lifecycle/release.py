@@ -126,7 +126,7 @@ def _remove_own_tags(resource: Resource[Any], record: PurchaseRecord, _: Release
 
 
 _ENDINGS = {Effect.RETAINED: _remove_own_tags, Effect.PENDING_RELEASE: _disconnect, Effect.RELEASED: _release}
-"""What ends the use of a number. Each returns False if the number was released by somebody else."""
+"""What ends the use of a number. Each returns False if the number no longer exists."""
 _CLOSED = {Effect.RETAINED: Closed.ADOPTION_ENDED, Effect.PENDING_RELEASE: None, Effect.RELEASED: Closed.RELEASED}
 """Why the purchase is CLOSED afterwards. A number that is pending release keeps its record."""
 
