@@ -51,6 +51,8 @@ class Settings:
     """Reserved before ServiceTimeout, so that CloudFormation still accepts the response."""
     min_service_timeout: float
     """MIN_SERVICE_TIMEOUT; tests shorten it."""
+    call_attempts: int
+    """How often a call is made that fails temporarily. 1: the lifecycle decides about retries, using the ledger."""
     rates: Mapping[str, float]
     """Calls per second of the account, by `service.Operation` or `service`. `*` overrides all; 0 is unlimited."""
 
@@ -85,6 +87,7 @@ class Settings:
             response_margin=seconds("RESPONSE_MARGIN", 15),
             service_timeout_margin=seconds("SERVICE_TIMEOUT_MARGIN", 120),
             min_service_timeout=seconds("MIN_SERVICE_TIMEOUT", MIN_SERVICE_TIMEOUT),
+            call_attempts=int(os.environ.get("CALL_ATTEMPTS") or 1),
             rates=_DEFAULT_RATES | _parse_rates(os.environ.get("CALL_RATES", "")),
         )
 

@@ -5,21 +5,31 @@ Delete after an Update that failed with another ID, the rollback Update that ret
 update, which has the status UPDATE_IN_PROGRESS and no DELETE_IN_PROGRESS and DELETE_COMPLETE events.
 """
 
+import copy
 import json
 import secrets
 import string
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from types import ModuleType
 from typing import Any
+from xml.sax.saxutils import escape
 
 from ministack import app
 from ministack.core import lambda_runtime
 from ministack.core.responses import new_uuid
 from ministack.services import cloudformation, lambda_svc
-from ministack.services.cloudformation import changesets, custom_resource, handlers, helpers, provisioners, stacks
+from ministack.services.cloudformation import (
+    changesets,
+    custom_resource,
+    engine,
+    handlers,
+    helpers,
+    provisioners,
+    stacks,
+)
 
 RESPONSE_PATH = "/_ministack/cfn-response/"
 BODY_LIMIT = 4096
@@ -28,6 +38,9 @@ PHYSICAL_ID_LIMIT = 1024
 """Bytes (the same page)."""
 NOT_UPDATABLE = {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED", "UPDATE_ROLLBACK_FAILED"}
 """Statuses in which a stack can't be updated (CloudFormation user guide, "Stack status codes")."""
+
+KNOWN_AFTER_APPLY = "{{changeSet:KNOWN_AFTER_APPLY}}"
+"""What a change set shows in place of a value that the deployment determines."""
 
 
 class Responses:
@@ -297,6 +310,84 @@ def receive_raw_responses(original: Callable[..., Any]) -> Callable[..., Any]:
     return shortcuts
 
 
+class _KnownAfterApply(dict[str, str]):
+    """The attributes of a resource that does not exist yet."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __missing__(self, name: str) -> str:
+        return KNOWN_AFTER_APPLY
+
+
+def show_property_values(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Make `DescribeChangeSet` show the contexts of each resource if IncludePropertyValues is true.
+
+    Sources: API reference, ResourceChange; localstack, tests/aws/services/cloudformation/test_change_sets.py, recorded
+    from AWS. Scalars are strings (CloudFormation user guide, "View a change set").
+    """
+
+    def describe(parameters: dict[str, Any]) -> Any:
+        answer = original(parameters)
+        _, found = changesets._find_change_set(  # noqa: SLF001
+            helpers._p(parameters, "ChangeSetName"),  # noqa: SLF001
+            helpers._p(parameters, "StackName"),  # noqa: SLF001
+        )
+        if found is None or helpers._p(parameters, "IncludePropertyValues") != "true":  # noqa: SLF001
+            return answer
+        status, headers, body = answer
+        text = body.decode()
+        for name, contexts in _contexts(found):
+            element = f"<LogicalResourceId>{name}</LogicalResourceId>"
+            text = text.replace(element, element + contexts)
+        return status, headers, text.encode()
+
+    return describe
+
+
+def _contexts(change_set: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the logical ID of each changed resource, and its contexts as XML."""
+    stack = handlers._resolve_stack(change_set["StackName"]) or {}  # noqa: SLF001
+    template, before = change_set["_template"], stack.get("_template", {}).get("Resources", {})
+    existing = stack.get("_resources", {})
+    new = {"PhysicalResourceId": KNOWN_AFTER_APPLY, "Attributes": _KnownAfterApply()}
+    known = {name: existing.get(name, new) for name in template["Resources"]}
+    parameters = change_set["_resolved_params"]
+    for change in change_set["Changes"]:
+        name = change["ResourceChange"]["LogicalResourceId"]
+        shown = ""
+        if name in existing:
+            shown += _context("BeforeContext", before.get(name, {}), existing[name].get("Properties", {}))
+        if name in template["Resources"]:
+            properties = engine._resolve_refs(  # noqa: SLF001
+                copy.deepcopy(template["Resources"][name].get("Properties", {})),
+                known,
+                parameters,
+                engine._evaluate_conditions(template, parameters),  # noqa: SLF001
+                template.get("Mappings", {}),
+                change_set["StackName"],
+                change_set["StackId"],
+            )
+            shown += _context("AfterContext", template["Resources"][name], properties)
+        yield name, shown
+
+
+def _context(element: str, resource: dict[str, Any], properties: dict[str, Any]) -> str:
+    policies = {name: resource[name] for name in ("DeletionPolicy", "UpdateReplacePolicy") if name in resource}
+    return f"<{element}>{escape(json.dumps({'Properties': _strings(properties), **policies}))}</{element}>"
+
+
+def _strings(value: Any) -> Any:
+    match value:
+        case dict():
+            return {name: _strings(member) for name, member in value.items()}
+        case list():
+            return [_strings(member) for member in value]
+        case bool():
+            return str(value).lower()
+    return str(value)
+
+
 def accept_metric_math(original: Callable[..., Any]) -> Callable[..., Any]:
     """Make `_cw_metric_alarm_record` accept an alarm on a metric math expression, which ministack rejects.
 
@@ -332,6 +423,9 @@ def apply(interpreter: str) -> None:
     correct("_custom_named_replacement_error", reject_new_service_token, provisioners, stacks)
     handlers._ACTION_HANDLERS["CreateChangeSet"] = reject_update_of_failed_stack(  # noqa: SLF001
         handlers._ACTION_HANDLERS["CreateChangeSet"]  # noqa: SLF001
+    )
+    handlers._ACTION_HANDLERS["DescribeChangeSet"] = show_property_values(  # noqa: SLF001
+        handlers._ACTION_HANDLERS["DescribeChangeSet"]  # noqa: SLF001
     )
     correct("_delete_stack_async", keep_resources_of_deleted_stack, stacks, handlers)
     correct("_cw_metric_alarm_record", accept_metric_math, provisioners)

@@ -15,6 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
 
+from tests.contract.cloudformation import change_sets
 from tests.contract.cloudformation.api import KnownStack, Refusal, StacksApi
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def client(api: StacksApi) -> CloudFormationClient:
     return boto3.client("cloudformation", endpoint_url=api.url, config=Config(retries={"total_max_attempts": 1}))
 
 
-def call(client: CloudFormationClient, action: str, **parameters: str) -> dict[str, Any]:
+def call(client: CloudFormationClient, action: str, **parameters: Any) -> dict[str, Any]:
     """Return the response. It has all that the model requires."""
     name = {api: method for method, api in client.meta.method_to_api_mapping.items()}[action]
     response = cast("dict[str, Any]", getattr(client, name)(**parameters))
@@ -256,3 +257,49 @@ def test_api_can_be_served_over_tls(tmp_path: Path) -> None:
     with StacksApi(tls=context) as api:
         client = boto3.client("cloudformation", endpoint_url=api.url, verify=str(tmp_path / "ca.pem"))
         assert status(client) == "UPDATE_IN_PROGRESS"
+
+
+def test_template_and_parameters_are_shown(stack: KnownStack, client: CloudFormationClient) -> None:
+    stack.template, stack.parameters, stack.outputs = "Resources: {}", {"Secret": "****"}, {"Name": "value"}
+
+    assert call(client, "GetTemplate", StackName=ID)["TemplateBody"] == "Resources: {}"
+    [described] = call(client, "DescribeStacks", StackName=ID)["Stacks"]
+    assert described["Parameters"] == [{"ParameterKey": "Secret", "ParameterValue": "****"}]
+    assert described["Outputs"] == [{"OutputKey": "Name", "OutputValue": "value"}]
+
+
+def test_change_set_is_described_in_pages(api: StacksApi, stack: KnownStack, client: CloudFormationClient) -> None:
+    numbers = [
+        change_sets.add("New", "Custom::Number", {"Name": "a"}),
+        change_sets.modify("Number", "Custom::Number", "phone-1", {"Name": "a"}, {"Name": "b"}),
+        change_sets.remove("Old", "Custom::Number", "phone-2", {"Name": "a"}, "Retain"),
+    ]
+    stack.change_sets["next"] = {"Status": "CREATE_COMPLETE", "ExecutionStatus": "AVAILABLE", "Changes": numbers}
+    api.page_size = 2
+    values = {"IncludePropertyValues": True}
+
+    first = call(client, "DescribeChangeSet", StackName=ID, ChangeSetName="next", **values)
+    more = {"ChangeSetName": stack.change_set_id("next"), "NextToken": first["NextToken"]}
+    second = call(client, "DescribeChangeSet", **more, **values)
+
+    assert "NextToken" not in second
+    assert first["Changes"] + second["Changes"] == numbers
+
+
+def test_values_of_change_set_are_shown_on_request(stack: KnownStack, client: CloudFormationClient) -> None:
+    change = change_sets.modify("Number", "Custom::Number", "phone-1", {"Name": "a"}, {"Name": "b"})
+    stack.change_sets["next"] = {"Status": "CREATE_COMPLETE", "Changes": [change]}
+
+    [shown] = call(client, "DescribeChangeSet", StackName=ID, ChangeSetName="next")["Changes"]
+
+    assert not {"BeforeContext", "AfterContext"} & shown["ResourceChange"].keys()
+    assert not {"BeforeValue", "AfterValue"} & shown["ResourceChange"]["Details"][0]["Target"].keys()
+
+
+def test_missing_change_set_is_an_error(api: StacksApi, stack: KnownStack, client: CloudFormationClient) -> None:
+    del stack
+    missing = (404, "ChangeSetNotFound", "ChangeSet [next] does not exist")
+    assert error(client, "DescribeChangeSet", StackName=ID, ChangeSetName="next") == missing
+    other = error(client, "DescribeChangeSet", StackName="other", ChangeSetName="next")
+    assert other == (400, "ValidationError", "Stack [other] does not exist")
+    assert api.calls == ["DescribeChangeSet"] * 2

@@ -132,6 +132,39 @@ def test_many_numbers_can_be_claimed(shell: Shell) -> None:
     assert options["connect_numbers"] * options["claim_release_limit"] >= 100
 
 
+def telephony(shell: Shell, arguments: str) -> subprocess.CompletedProcess[str]:
+    return shell.run(f"PYTHONPATH=functions {ROOT}/.venv/bin/python -m telephony_cli.app {arguments}")
+
+
+def plan(shell: Shell, changed: Path, name: str) -> subprocess.CompletedProcess[str]:
+    """Make a change set of a changed example, and plan it."""
+    program = (
+        f"import boto3, pathlib; boto3.client('cloudformation').create_change_set(StackName='sms-phone-number', "
+        f"ChangeSetName='{name}', TemplateBody=pathlib.Path('{changed}').read_text())"
+    )
+    made = shell.run(f"{ROOT}/.venv/bin/python -c {shlex.quote(program)}")
+    assert made.returncode == 0, made.stdout
+    options = f"--stack-name sms-phone-number --change-set-name {name}"
+    return telephony(shell, f"plan {options} --fail-on release,replace")
+
+
+def test_plan_stops_a_replacement_and_passes_a_change_of_tags(shell: Shell, tmp_path: Path) -> None:
+    voice = "NumberCapabilities: [VOICE]\n      AllowReplacement: true"
+    replaced = plan(shell, edited(tmp_path, "sms-phone-number", "NumberCapabilities: [SMS]", voice), "voice")
+    tagged = plan(shell, edited(tmp_path, "sms-phone-number", "Value: trying it out", "Value: support"), "tags")
+
+    assert (replaced.returncode, "REPLACED (RELEASED, PURCHASED)" in replaced.stdout) == (3, True), replaced.stdout
+    assert (tagged.returncode, "CHANGED" in tagged.stdout) == (0, True), tagged.stdout
+
+
+def test_numbers_and_drift_are_shown(shell: Shell) -> None:
+    listed, drift = telephony(shell, "list"), telephony(shell, "drift --stack-name contact-center")
+
+    assert (listed.returncode, drift.returncode) == (0, 0), listed.stdout + drift.stdout
+    assert "contact-center/SmsNumber" in listed.stdout
+    assert drift.stdout.endswith(" of 3.\n")
+
+
 def test_invalid_example_fails_with_reason(shell: Shell, tmp_path: Path) -> None:
     invalid = edited(tmp_path, "sms-phone-number", "NumberType: SIMULATOR", "NumberType: SIMULATR")
     configuration = shlex.quote(str(ROOT / "samconfig.toml"))

@@ -427,6 +427,29 @@ def test_failed_stack_rejects_change_set(stacks: Stacks) -> None:
         )
 
 
+def test_change_set_shows_property_values_on_request(stacks: Stacks) -> None:
+    name = stacks.deploy(template())
+    changed = template(timeout=21)
+    changed["Resources"]["It"] |= {"UpdateReplacePolicy": "Retain"}
+    changed["Resources"]["It"]["Properties"]["Other"] = [{"Ref": "Next"}, {"Ref": "AWS::StackName"}, True]
+    changed["Resources"]["Next"] = template()["Resources"]["It"]
+    names = {"StackName": name, "ChangeSetName": "next"}
+    stacks.cloudformation.create_change_set(**names, TemplateBody=json.dumps(changed))
+
+    def changes(**options: Any) -> dict[str, Any]:
+        described = stacks.cloudformation.describe_change_set(**names, **options)["Changes"]
+        return {change["ResourceChange"]["LogicalResourceId"]: change["ResourceChange"] for change in described}
+
+    assert not [change for change in changes().values() if "AfterContext" in change]
+    shown = changes(IncludePropertyValues=True)
+    before, after = (json.loads(shown["It"][context]) for context in ("BeforeContext", "AfterContext"))
+    assert before["Properties"]["ServiceTimeout"] == "20"
+    assert after["Properties"]["ServiceTimeout"] == "21"
+    assert after["Properties"]["Other"] == ["{{changeSet:KNOWN_AFTER_APPLY}}", name, "true"]
+    assert after["UpdateReplacePolicy"] == "Retain"
+    assert "BeforeContext" not in shown["Next"]
+
+
 class Held:
     """A Delete that the probe holds, see PROBE."""
 

@@ -14,12 +14,11 @@ from botocore.endpoint import EndpointCreator
 from botocore.httpsession import URLLib3Session
 
 from telephony import transport
+from telephony.settings import settings
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
-# A call takes at most 23 seconds. No retries: the lifecycle package decides about them, using the ledger.
-_SERVICE_CONFIG = Config(connect_timeout=3, read_timeout=20, retries={"total_max_attempts": 1, "mode": "standard"})
 _QUEUE_CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 2, "mode": "standard"})
 # Nothing depends on the result, so no request waits for it.
 _SERVICE_QUOTAS_CONFIG = Config(
@@ -69,9 +68,10 @@ def session() -> boto3.Session:
 
 
 def client(service: str) -> Any:
-    """Return a client of a telecom service or CloudFormation, which makes a single attempt per call."""
+    """Return a client of a telecom service or CloudFormation. An attempt takes at most 23 seconds."""
     make: Any = session().client
-    return make(service, config=_SERVICE_CONFIG)
+    retries: Any = {"total_max_attempts": settings().call_attempts, "mode": "standard"}
+    return make(service, config=Config(connect_timeout=3, read_timeout=20, retries=retries))
 
 
 def queue() -> Any:

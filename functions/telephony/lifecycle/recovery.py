@@ -31,26 +31,24 @@ def take(
     record: of the request, not written yet. again: see `ledger.open_purchase`. Returns the record as it was written, or
     None if nothing can be taken. Raises HandlerError if more than one number can be taken back.
     """
-    own = list(_candidates(invocation, resource, desired, ledger.recovery_key(record)))
-    others = _candidates(invocation, resource, desired, resource.type_name) if reuses(desired) and not own else iter(())
+    own = list(candidates(invocation, resource, desired, ledger.recovery_key(record)))
+    others = candidates(invocation, resource, desired, resource.type_name) if reuses(desired) and not own else iter(())
     first = next(others, None)
     situation = Situation(recoverable=[str(each.physical_id) for each in own], reusable=[] if first is None else [""])
     if decide(resource, desired, situation).require() is Effect.PURCHASED:
         return None
-    candidates = chain(own, [] if first is None else [first], others)
-    return next((taken for former in candidates if (taken := _take(invocation, record, former, again=again))), None)
+    found = chain(own, [] if first is None else [first], others)
+    return next((taken for former in found if (taken := _take(invocation, record, former, again=again))), None)
 
 
-def _candidates(
-    invocation: Invocation, resource: Resource[Any], desired: Properties, name: str
-) -> Iterator[PurchaseRecord]:
+def candidates(retrier: Retrier, resource: Resource[Any], desired: Properties, name: str) -> Iterator[PurchaseRecord]:
     """Yield the purchases whose numbers are pending release under a name, and have the declared properties."""
     for physical_id in ledger.pending_release(name):
         holder = ledger.holder(physical_id)
         record = None if holder is None else holder.record
         if record is None or record.state is not PurchaseState.PENDING_RELEASE:
             continue
-        observed = invocation.retry(partial(resource.read, physical_id))
+        observed = retrier.retry(partial(resource.read, physical_id))
         if observed is None or differences(observed, desired, create_only=True):
             continue
         if name != resource.type_name or (record.allow_reuse and resource.fits(observed, desired)):

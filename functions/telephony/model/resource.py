@@ -231,6 +231,23 @@ class Resource[P: Properties](abc.ABC):
     def list_all(self) -> Iterator[Listed]:
         """Yield every resource of this type in the account and Region, for the sweep. Makes no call for each."""
 
+    def read_all(self) -> Iterator[Observed]:
+        """Yield the state of every resource of this type in the account and Region, for the command line."""
+        return (observed for each in self.list_all() if (observed := self.read(each.physical_id)) is not None)
+
+    def declaration(self, observed: Observed) -> dict[str, Any]:
+        """Return the live settings as a template declares them, for the command line."""
+        declared = {}
+        for name, (field, info) in fields(self.properties).items():
+            value = observed.live.get(field.name)
+            if value not in {None, ""}:
+                # The API does not keep the case of these values.
+                value = normalize_values(value) if info.normalize is normalize_values else value
+                declared[name] = list(value) if isinstance(value, tuple) else value
+        reserved = (TAG_PREFIX, "aws:")
+        tags = {key: value for key, value in self.read_tags(observed).items() if not key.startswith(reserved)}
+        return declared | ({"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]} if tags else {})
+
     @abc.abstractmethod
     def read_tags(self, observed: Observed) -> Mapping[str, str]:
         """Return the tags. Makes a call only if `observed` does not contain them."""

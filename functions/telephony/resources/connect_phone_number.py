@@ -274,6 +274,12 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
         ):
             yield Listed(item["PhoneNumberArn"], item["PhoneNumberArn"])
 
+    def declaration(self, observed: Observed) -> dict[str, Any]:
+        """Return an imported number without PhoneNumber, which can't be declared together with its source."""
+        declared = super().declaration(observed)
+        imported = "SourcePhoneNumberArn" in declared
+        return {name: value for name, value in declared.items() if not (imported and name == "PhoneNumber")}
+
     def read(self, physical_id: str) -> Observed | None:
         """DescribePhoneNumber."""
         try:

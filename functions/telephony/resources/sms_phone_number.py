@@ -353,6 +353,28 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
         for number in self._describe():
             yield Listed(number["PhoneNumberId"], number["PhoneNumberArn"])
 
+    def read_all(self) -> Iterator[Observed]:
+        """DescribePhoneNumbers."""
+        return map(_observed, self._describe())
+
+    def declaration(self, observed: Observed) -> dict[str, Any]:
+        """Return also the pool, two-way messaging and keywords."""
+        declared = super().declaration(observed)
+        if observed.pool_ids:
+            declared["PoolId"] = observed.pool_ids[0]
+        two_way = observed.live["two_way_settings"]
+        if two_way["TwoWayEnabled"]:
+            settings = {name: two_way[f"TwoWay{name}"] for name in ("Enabled", "ChannelArn", "ChannelRole")}
+            declared["TwoWay"] = {name: value for name, value in settings.items() if value is not None}
+        live = self._read_all_keywords(observed)
+        mandatory = {name: {"Message": live[name]["KeywordMessage"]} for name in _MANDATORY if name in live}
+        optional = [
+            {"Keyword": name, "Message": live[name]["KeywordMessage"], "Action": live[name]["KeywordAction"]}
+            for name in sorted(live.keys() - set(_MANDATORY))
+        ]
+        declared |= {"MandatoryKeywords": mandatory} if mandatory else {}
+        return declared | ({"OptionalKeywords": optional} if optional else {})
+
     def prepare(self, observed: Observed, desired: SmsPhoneNumberProperties) -> None:
         """PutKeyword, unless the service refuses it for a number that is not ACTIVE."""
         try:
@@ -456,6 +478,10 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
         """DescribeKeywords, if any are declared. A new number has none."""
         if observed.newly_purchased or (desired.mandatory_keywords is None and desired.optional_keywords is None):
             return {}
+        return self._read_all_keywords(observed)
+
+    def _read_all_keywords(self, observed: Observed) -> dict[str, _Keyword]:
+        """DescribeKeywords."""
         keywords = services.paginate(
             services.sms_voice().describe_keywords,
             "Keywords",

@@ -148,6 +148,10 @@ class SmsSenderId(SmsResource[SmsSenderIdProperties]):
         for item in self._describe_all():
             yield Listed(f"{item['IsoCountryCode']}|{item['SenderId'].upper()}", item["SenderIdArn"])
 
+    def read_all(self) -> Iterator[Observed]:
+        """DescribeSenderIds."""
+        return map(_observed, self._describe_all())
+
     def locate(self, desired: SmsSenderIdProperties) -> Observed | None:
         """DescribeSenderIds."""
         return self.read(f"{desired.iso_country_code}|{desired.sender_id.upper()}")

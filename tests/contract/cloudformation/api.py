@@ -111,6 +111,12 @@ class KnownStack(_Refusals):
         """(physical ID, status) by logical ID. A deleted stack shows its resources, another only those that exist
         (recorded: test_resources.py, test_describe_deleted_resource_on_update)."""
         self.events: list[StackEvent] = []
+        self.outputs: dict[str, str] = {}
+        self.parameters: dict[str, str] = {}
+        """As shown: the value of a NoEcho parameter is `****` (recorded: test_stacks.py)."""
+        self.template = ""
+        self.change_sets: dict[str, dict[str, Any]] = {}
+        """By name: what DescribeChangeSet returns besides the stack and the names."""
         self.lag = 0.0
         self.created_at = now()
         self._now = now
@@ -129,6 +135,10 @@ class KnownStack(_Refusals):
     def status(self, status: str) -> None:
         self._status = status
         self._record()
+
+    def change_set_id(self, name: str) -> str:
+        """The ARN of a change set."""
+        return f"{self.stack_id.replace(':stack/', ':changeSet/').split('/')[0]}/{name}/{self.stack_id.split('/')[-1]}"
 
     def move(self, status: str, *, reason: str = "", at: float | None = None) -> None:
         """Change the status and add the stack's own event.
@@ -232,7 +242,7 @@ class StacksApi(_Refusals, ThreadingHTTPServer):
 
     def answer(self, asked: dict[str, str]) -> Answer:
         """Return the HTTP status and the body of the response."""
-        action, name = asked["Action"], asked.get("StackName", "")
+        action, name = asked["Action"], asked.get("StackName") or self._stack_of(asked.get("ChangeSetName", ""))
         self.calls.append(action)
         if action not in _ACTIONS:
             return _error("InvalidAction", f"Could not find operation {action} for version 2010-05-15")
@@ -250,10 +260,15 @@ class StacksApi(_Refusals, ThreadingHTTPServer):
             status, code, message = _REFUSALS.get(refusal.kind, (refusal.status, refusal.kind, refusal.kind))
             return _error(code, message.format(action=action, name=name), status)
         result = _ACTIONS[action](self, stack, asked)
-        if isinstance(result, str):
-            return _error("ValidationError", result)
+        if not isinstance(result, dict):
+            return result if isinstance(result, tuple) else _error("ValidationError", result)
         more = _xml("ResponseMetadata", {"RequestId": str(uuid4())})
         return 200, _element(f"{action}Response", _xml(f"{action}Result", result) + more)
+
+    def _stack_of(self, change_set_id: str) -> str:
+        """The ARN of a change set is enough to find it (DescribeChangeSet, StackName)."""
+        known = (one for one in self.stacks.values() if change_set_id in map(one.change_set_id, one.change_sets))
+        return next((one.stack_id for one in known), "")
 
     def _find(self, name: str) -> KnownStack | None:
         """A deleted stack is found only by its ID, for 90 days (DescribeStackEvents, StackName)."""
@@ -264,9 +279,16 @@ class StacksApi(_Refusals, ThreadingHTTPServer):
 
     def _describe_stacks(self, stack: KnownStack, asked: dict[str, str]) -> dict[str, Any]:
         status, _, _ = stack.shown()
-        described = _identity(stack, asked) | {"CreationTime": _timestamp(stack.created_at), "StackStatus": status}
+        described: dict[str, Any] = _identity(stack, asked) | {
+            "CreationTime": _timestamp(stack.created_at),
+            "StackStatus": status,
+        }
         if stack.deleted_at is not None:
             described["DeletionTime"] = _timestamp(stack.deleted_at)
+        parameters = [{"ParameterKey": name, "ParameterValue": value} for name, value in stack.parameters.items()]
+        outputs = [{"OutputKey": name, "OutputValue": value} for name, value in stack.outputs.items()]
+        described |= {"Parameters": parameters} if parameters else {}
+        described |= {"Outputs": outputs} if outputs else {}
         # Only a nested stack has them (data type Stack).
         described |= {"ParentId": stack.parent_id or stack.root_id, "RootId": stack.root_id} if stack.root_id else {}
         return {"Stacks": [described]}
@@ -304,13 +326,39 @@ class StacksApi(_Refusals, ThreadingHTTPServer):
         more = {"NextToken": str(end)} if end < len(summaries) else {}
         return {"StackResourceSummaries": summaries[start:end]} | more
 
+    def _get_template(self, stack: KnownStack, asked: dict[str, str]) -> dict[str, Any]:
+        """The template as text. Both stages are the same without transforms."""
+        del asked
+        return {"TemplateBody": stack.template, "StagesAvailable": ["Original", "Processed"]}
 
-_ACTIONS: dict[str, Callable[[StacksApi, KnownStack, dict[str, str]], dict[str, Any] | str]] = {
+    def _describe_change_set(self, stack: KnownStack, asked: dict[str, str]) -> dict[str, Any] | Answer:
+        """One page of changes. Without IncludePropertyValues, the contexts and values are left out."""
+        wanted = asked["ChangeSetName"]
+        name = next((name for name in stack.change_sets if wanted in (name, stack.change_set_id(name))), None)
+        if name is None:
+            # Recorded: api/test_changesets.py, test_describe_changeset_after_delete
+            return _error("ChangeSetNotFound", f"ChangeSet [{wanted}] does not exist", 404)
+        known = stack.change_sets[name]
+        changes = known.get("Changes", [])
+        start = int(asked.get("NextToken", 0))
+        end = start + self.page_size
+        identity = _identity(stack, asked) | {"ChangeSetName": name, "ChangeSetId": stack.change_set_id(name)}
+        page = changes[start:end]
+        if asked.get("IncludePropertyValues") != "true":
+            page = [_without_values(change) for change in page]
+        created = {"CreationTime": _timestamp(stack.created_at)}
+        more = {"NextToken": str(end)} if end < len(changes) else {}
+        return identity | created | {**known, "Changes": page} | more
+
+
+_ACTIONS: dict[str, Callable[[StacksApi, KnownStack, dict[str, str]], dict[str, Any] | str | Answer]] = {
     "DescribeStacks": StacksApi._describe_stacks,
     "DescribeStackEvents": StacksApi._describe_stack_events,
     "DescribeStackResource": StacksApi._describe_stack_resource,
     "DescribeStackResources": StacksApi._describe_stack_resources,
     "ListStackResources": StacksApi._list_stack_resources,
+    "GetTemplate": StacksApi._get_template,
+    "DescribeChangeSet": StacksApi._describe_change_set,
 }
 _REFUSALS: dict[Refusal, tuple[int, str, str]] = {
     # sst issue 3006
@@ -338,6 +386,10 @@ _NOT_FOUND = {
     "DescribeStackResources": "Stack with id {} does not exist",
     # cloudquery/cq-provider-aws issue 824
     "ListStackResources": "Stack with id {} does not exist",
+    # Assumed, as of DescribeStacks
+    "GetTemplate": "Stack with id {} does not exist",
+    # Recorded: api/test_changesets.py, test_describe_change_set_nonexisting
+    "DescribeChangeSet": "Stack [{}] does not exist",
 }
 
 
@@ -394,6 +446,16 @@ def _resources(stack: KnownStack, asked: dict[str, str], time_name: str) -> Iter
                 "ResourceStatus": status,
             },
         )
+
+
+def _without_values(change: dict[str, Any]) -> dict[str, Any]:
+    """IncludePropertyValues adds the contexts, and BeforeValue and AfterValue of each target (API reference)."""
+    resource = {name: value for name, value in change["ResourceChange"].items() if not name.endswith("Context")}
+    details = [
+        detail | {"Target": {name: value for name, value in detail["Target"].items() if not name.endswith("Value")}}
+        for detail in resource.get("Details", [])
+    ]
+    return change | {"ResourceChange": resource | {"Details": details}}
 
 
 def _timestamp(at: float) -> str:

@@ -12,6 +12,7 @@ from graphlib import TopologicalSorter
 from typing import Any, Literal
 from uuid import uuid4
 
+from tests.contract.cloudformation import change_sets
 from tests.contract.cloudformation.api import KnownStack, StackEvent, StacksApi
 from tests.contract.cloudformation.events import ACCOUNT, REGION, SERVICE_TOKEN, stringified
 from tests.contract.cloudformation.invoker import AsyncInvoker
@@ -164,6 +165,35 @@ class Stack:
             raise ValidationError("No updates are to be performed.")
         return self._update(declared)
 
+    def change_set(self, name: str, template: Mapping[str, Any], *, unknown: Collection[str] = ()) -> str:
+        """Add a change set of this template to the API, and return its name. The stack does not change.
+
+        unknown: properties whose values are known after the deployment only, besides those of new resources.
+        """
+        declared = parse(template)
+        if not self.status:
+            self._move("REVIEW_IN_PROGRESS")
+        if self._cfn.api:
+            self._cfn.api.stacks[self.stack_id] = self.known
+        changes = [
+            change_sets.remove(*self._shown(held))
+            for held in map(self._held, self._resources)
+            if held.logical_id not in declared
+        ]
+        for logical_id, declaration in declared.items():
+            after = self._resolved(declaration, known_after_apply=True)
+            after |= dict.fromkeys(unknown, change_sets.KNOWN_AFTER_APPLY)
+            resource = self._resources.get(logical_id)
+            if resource is None:
+                changes.append(change_sets.add(logical_id, declaration.type, after))
+            elif after != resource.properties or declaration != resource.declaration:
+                names = (logical_id, declaration.type, resource.physical_id)
+                policy = declaration.update_replace_policy
+                changes.append(change_sets.modify(*names, resource.properties, after, update_replace_policy=policy))
+        status = {"Status": "CREATE_COMPLETE", "ExecutionStatus": "AVAILABLE"}
+        self.known.change_sets[name] = {**status, "Changes": changes}
+        return name
+
     def delete(self) -> str:
         """Delete the stack, dependents first, and return its final status.
 
@@ -281,13 +311,24 @@ class Stack:
         self._note(logical_id, declaration, "UPDATE_COMPLETE", returned)
         return True
 
-    def _resolved(self, declaration: Declaration) -> dict[str, Any]:
-        """Return the properties as an event contains them, including ServiceToken."""
+    def _shown(self, held: Held) -> tuple[str, str, str, dict[str, Any], str]:
+        policy = held.declaration.deletion_policy
+        return held.logical_id, held.declaration.type, held.physical_id, held.properties, policy
+
+    def _resolved(self, declaration: Declaration, *, known_after_apply: bool = False) -> dict[str, Any]:
+        """Return the properties as an event contains them, including ServiceToken.
+
+        known_after_apply: a resource that does not exist yet has unknown values.
+        """
 
         def ref(name: str) -> str | None:
+            if known_after_apply and name not in self._resources:
+                return change_sets.KNOWN_AFTER_APPLY
             return None if name == "AWS::NoValue" else self._resources[name].physical_id
 
         def get_att(logical_id: str, attribute: str) -> str:
+            if known_after_apply and logical_id not in self._resources:
+                return change_sets.KNOWN_AFTER_APPLY
             return self._resources[logical_id].attributes[attribute]
 
         resolved = stringified(resolve(dict(declaration.properties), ref, get_att))
