@@ -8,11 +8,12 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.table import Table
 
 _WIDTH = 160
 """Columns of a table that is not shown in a terminal, unless COLUMNS is set."""
+_HEIGHT = 25
 
 
 class Format(StrEnum):
@@ -29,8 +30,11 @@ def show_json(document: Any) -> None:
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *lines: str) -> None:
     """Write a table and the lines below it to the standard output."""
-    fits = sys.stdout.isatty() or "COLUMNS" in os.environ
-    console = Console(width=None if fits else _WIDTH, highlight=False, markup=False)
+    console = Console(highlight=False, markup=False)
+    if not sys.stdout.isatty():
+        width = os.environ.get("COLUMNS", "")
+        # Without a height, Rich ignores the width where TERM is dumb, as in many pipelines.
+        console.size = ConsoleDimensions(int(width) if width.isdecimal() else _WIDTH, _HEIGHT)
     table = Table(*columns, box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in table.columns:
         column.overflow = "fold"

@@ -27,6 +27,7 @@ PLAN = ("plan", "--stack-name", "alerts", "--change-set-name", "v2")
 def stack(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> Stack:
     """The stack of the documentation, with its change set."""
     monkeypatch.setenv("COLUMNS", "110")
+    monkeypatch.setenv("TERM", "dumb")  # As in a shell without a terminal, where the width is kept too.
     desk = {"TargetArn": connect_instance(harness), "CountryCode": "US", "Type": "DID", "Description": "Front desk"}
     resources: dict[str, Any] = {
         "Alerts": {"Type": "Custom::SmsPhoneNumber", "Properties": SIMULATOR | {"RecoveryWindowInDays": 30}},
