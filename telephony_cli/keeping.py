@@ -61,8 +61,8 @@ def _template(resource: Resource[Any], observed: Observed, provider_stack: str) 
         raise Failure(f"{observed.physical_id} can't be declared. {' '.join(invalid.cause.split())}") from None
     declared = {
         "Type": resource.type_name,
-        "DeletionPolicy": "Retain",
-        "UpdateReplacePolicy": "Retain",
+        "DeletionPolicy": "Delete",
+        "UpdateReplacePolicy": "Delete",
         "Properties": {"ServiceToken": {"Fn::ImportValue": f"{provider_stack}-ServiceToken"}, **declaration},
     }
     return {"Resources": {resource.type_name.removeprefix("Custom::"): declared}}

@@ -195,7 +195,7 @@ def test_generated_template_declares_every_type(
     declared = generated(telephony, physical_id, tmp_path / "adopt.yaml")
 
     [resource] = declared["Resources"].values()
-    assert (resource["Type"], resource["DeletionPolicy"]) == (kind.type, "Retain")
+    assert (resource["Type"], resource["DeletionPolicy"]) == (kind.type, "Delete")
     assert resource["Properties"]["Adopt"] in (physical_id, True)
     for name, value in kind.properties.items():
         live = resource["Properties"][name]

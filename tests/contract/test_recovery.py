@@ -537,6 +537,23 @@ def test_due_date_is_tagged_again_if_a_canceled_taker_removes_it(harness: Harnes
     assert tags_of(harness, number, physical_id)[RELEASE_AFTER] == due
 
 
+def test_taken_number_of_a_failed_create_keeps_its_due_date_after_an_update(harness: Harness, number: Kind) -> None:
+    """The stack was not rolled back. The update succeeds, and a Delete without a window follows."""
+    physical_id = pending(harness, number)
+    due = tags_of(harness, number, physical_id)[RELEASE_AFTER]
+    declared = number.properties | number.in_place
+    refuse(harness, number)
+    failed = send_create(harness, number, properties=declared, stack_id=stack_id(1))
+    assert (failed["Status"], failed["PhysicalResourceId"]) == ("FAILED", physical_id)
+    harness.telecom.clear_faults()
+    assert update(harness, number, physical_id, declared, stack_id=stack_id(1))["Status"] == "SUCCESS"
+
+    assert delete(harness, number, physical_id, stack_id=stack_id(1))["Status"] == "SUCCESS"
+
+    assert states(harness)[physical_id] == "PENDING_RELEASE"
+    assert tags_of(harness, number, physical_id)[RELEASE_AFTER] == due
+
+
 # -- reuse -------------------------------------------------------------------------------------------------------------
 
 

@@ -254,7 +254,7 @@ class _Operation:
     def _update_in_place(self, desired: Properties, current: PurchaseRecord, observed: Observed) -> Observed:
         if current.failed:
             # The Update that rolled back did not complete.
-            current = _written(current, failed=False, incomplete=False, **ledger.NOT_HELD)
+            current = _written(current, failed=False, incomplete=False)
         protects = False
         if not self.resource.is_converged(observed, desired):
             self._newest_history()  # A newer Update may have arrived during the read.
