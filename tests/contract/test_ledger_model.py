@@ -573,7 +573,8 @@ class LedgerMachine(RuleBasedStateMachine):
         holder, fresh = (f"holder#{record.physical_id}", "holder"), self._is_fresh(record)
         if with_outcome:
             writes = ledger.close_with(record, why, reusable=reusable)
-            self._write_with_outcome(slot, *writes, state=State.CLOSED, closed=why)
+            released = {"released_at": float(NOW)} if why is Closed.RELEASED else {}
+            self._write_with_outcome(slot, *writes, state=State.CLOSED, closed=why, **released)
         else:
             self._done(slot, ledger.close(record, why, reusable=reusable))
         if fresh and not reusable and why is not Closed.RETAINED:
