@@ -57,7 +57,7 @@ class ModelledResponse(BaseResponse):  # type: ignore[misc]
             return self._failed(operation, error)
         except ModelBroken as broken:
             body = json.dumps({"__type": "ModelBroken", "Message": str(broken)})
-            return 500, {"Content-Type": "application/json"}, body
+            return self._finished((500, {"Content-Type": "application/json"}, body))
         if isinstance(output, tuple):  # an error of moto's own operation, serialized by moto
             return output
         return self._finished(self.serialized(ActionResult(output)))

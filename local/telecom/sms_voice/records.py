@@ -1,4 +1,7 @@
-"""Resources of pinpoint-sms-voice-v2 and their representation in API responses."""
+"""Resources of pinpoint-sms-voice-v2 and their representation in API responses.
+
+Describe responses omit PricingTier, which is optional: its values are not documented.
+"""
 
 import math
 from dataclasses import dataclass, field

@@ -9,14 +9,19 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from tests.unit.telecom import wire
+
 SIMULATOR = {"IsoCountryCode": "US", "NumberType": "SIMULATOR", "NumberCapabilities": ["SMS"]}
 
 
 def client(url: str, service: Any, verify: str | None = None, region: str = "us-east-1", **config: Any) -> Any:
-    """Return a client that does not retry."""
+    """Return a client that does not retry, and checks each response on the wire."""
     once = Config(retries={"total_max_attempts": 1}, **config)
     session = boto3.Session("AKIAEXAMPLE", "secret", region_name=region)
-    return session.client(service, endpoint_url=url, verify=verify, config=once)
+    made: Any = session.client(service, endpoint_url=url, verify=verify, config=once)
+    if service != "dynamodb":  # moto's
+        made.meta.events.register("before-parse", wire.check)
+    return made
 
 
 def request(sms: Any, **changed: Any) -> dict[str, Any]:

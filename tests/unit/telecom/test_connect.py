@@ -1,9 +1,8 @@
-import json
 import uuid
 from typing import Any
 
 from local.telecom import TelecomServer
-from tests.unit.telecom.calls import client, create_instance, error_of, request
+from tests.unit.telecom.calls import create_instance, error_of, request
 
 DAY = 86_400
 INVALID, MISSING, IN_USE = "InvalidParameterException", "ResourceNotFoundException", "ResourceInUseException"
@@ -164,18 +163,6 @@ def test_sms_number_can_be_imported_once(connect: Any, sms: Any, instance: str) 
     assert error_of(connect.import_phone_number, **query)["Code"] == INVALID
     query["SourcePhoneNumberArn"] += "0"
     assert error_of(connect.import_phone_number, **query)["Code"] == MISSING
-
-
-def test_timestamps_are_numbers_on_the_wire(server: TelecomServer, instance: str) -> None:
-    """botocore also parses text, which other SDKs refuse."""
-    connect, bodies = client(server.url, "connect"), list[Any]()
-    connect.meta.events.register(
-        "before-parse.connect", lambda response_dict, **_: bodies.append(json.loads(response_dict["body"]))
-    )
-    connect.describe_instance(InstanceId=instance.rpartition("/")[2])
-    connect.list_instances()
-    found = [bodies[0]["Instance"], *bodies[1]["InstanceSummaryList"]]
-    assert [type(each["CreatedTime"]) for each in found] == [float, float]
 
 
 def test_operation_of_moto_returns_only_what_is_modelled(connect: Any, instance: str) -> None:
