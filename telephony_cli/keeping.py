@@ -44,7 +44,8 @@ def adopt(reference: str, file: Path, provider_stack: str, output: Format) -> No
     owner = Owner.of(resource.read_tags(observed))
     if owner is not None:
         names = f"{owner.stack_id.split('/')[1]}/{owner.logical_resource_id}"
-        show_error(f"{names} has this {resource.display_name}. Remove it there with DeletionPolicy: Retain first.")
+        remedy = "If it is still declared there, remove it with DeletionPolicy: Retain first."
+        show_error(f"The tags of this {resource.display_name} name {names}. {remedy}")
     if output is Format.JSON:
         show_json({"file": str(file), "physical_id": observed.physical_id, "template": template})
         return

@@ -54,7 +54,8 @@ def show_text(*lines: str) -> None:
 
 
 def show_error(text: str) -> None:
-    """Write one line to the standard error."""
+    """Write one line to the standard error, below what was written before."""
+    sys.stdout.flush()
     sys.stderr.write(f"telephony: {text}\n")
 
 

@@ -76,6 +76,22 @@ def test_list_and_drift_are_shown_as_they_are(harness: Harness, telephony: Telep
     assert masked(drift.out) == shown(PAGE, "drift --stack-name alerts")
 
 
+def test_restore_and_adopt_are_shown_as_they_are(
+    telephony: Telephony, stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    listed = telephony("list", "--output", "json").document["numbers"]
+    [number] = [each for each in listed if each["logical_id"] == "Alerts"]
+    assert stack.delete() == "DELETE_COMPLETE"
+
+    restored = telephony("restore", number["number"])
+    adopted = telephony("adopt", number["number"], "--generate-template", "adopt.yaml")
+
+    documented = re.sub(r"phone-\w{32}", number["physical_id"], shown(PAGE, "restore +12065570100"))
+    assert (restored.out, restored.err) == (documented, "")
+    assert adopted.err + adopted.out == shown(PAGE, "adopt +12065570100 --generate-template adopt.yaml")
+
+
 def names(document: Any) -> Any:
     """Return the names in a document, with those of the first item of each list."""
     if isinstance(document, dict):

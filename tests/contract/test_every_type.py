@@ -101,7 +101,8 @@ def missing(described: Described) -> list[str]:
 
 
 def test_type_has_everything_that_a_type_needs(described: Described) -> None:
-    assert missing(described) == []
+    found = missing(described)
+    assert not found, "\n".join(["", *found])
 
 
 def test_module_class_and_type_have_the_same_name(described: Described) -> None:
@@ -114,6 +115,12 @@ def test_module_class_and_type_have_the_same_name(described: Described) -> None:
     assert issubclass(resource.properties, Properties)
     assert described.description.endswith("."), "the module's docstring starts with `Custom::Name: description.`"
     assert re.fullmatch(resource.properties.id_pattern, resource.properties.id_example)
+
+
+def test_page_says_what_a_removed_property_changes(described: Described) -> None:
+    page = described.page_path.read_text() if described.page_path.is_file() else ""
+    differences = page.partition("\n## Differences from ")[2].partition("\n## ")[0]
+    assert not differences or "remove" in differences
 
 
 def test_properties_and_attributes_have_descriptions(described: Described) -> None:

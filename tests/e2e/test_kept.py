@@ -6,7 +6,7 @@ import re
 import shlex
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -114,6 +114,13 @@ def test_environment_is_sufficient_for_other_sdks(shell: Shell) -> None:
     assert printed.startswith("us-east-1 us-east-1\n-----BEGIN CERTIFICATE-----")
 
 
+def test_environment_keeps_local_calls_from_a_proxy(shell: Shell) -> None:
+    proxy = "export https_proxy=http://192.0.2.1:9 no_proxy=example.com"
+    program = "import boto3; print(boto3.client('sts').get_caller_identity()['Account'])"
+    environment = shlex.quote(str(shell.demo.into / "demo.env"))
+    assert shell.run(f"{proxy}; . {environment}; python -c {shlex.quote(program)}").returncode == 0
+
+
 def test_cdk_finds_its_bootstrap_version_and_asset_bucket(shell: Shell) -> None:
     """The parameter and the bucket have the names that the CDK's DefaultStackSynthesizer uses."""
     program = (
@@ -132,37 +139,75 @@ def test_many_numbers_can_be_claimed(shell: Shell) -> None:
     assert options["connect_numbers"] * options["claim_release_limit"] >= 100
 
 
-def telephony(shell: Shell, arguments: str) -> subprocess.CompletedProcess[str]:
-    return shell.run(f"PYTHONPATH=functions {ROOT}/.venv/bin/python -m telephony_cli.app {arguments}")
+Telephony = Callable[[str], subprocess.CompletedProcess[str]]
 
 
-def plan(shell: Shell, changed: Path, name: str) -> subprocess.CompletedProcess[str]:
-    """Make a change set of a changed example, and plan it."""
-    program = (
-        f"import boto3, pathlib; boto3.client('cloudformation').create_change_set(StackName='sms-phone-number', "
-        f"ChangeSetName='{name}', TemplateBody=pathlib.Path('{changed}').read_text())"
+@pytest.fixture(scope="module")
+def telephony(shell: Shell, tmp_path_factory: pytest.TempPathFactory) -> Telephony:
+    """The command, installed as the README describes it."""
+    directory = tmp_path_factory.mktemp("tools")
+    directories = {"UV_TOOL_DIR": str(directory), "UV_TOOL_BIN_DIR": str(directory / "bin")}
+    installed = subprocess.run(  # noqa: S603
+        [ROOT / ".uv/bin/uv", "tool", "install", "--quiet", "."],
+        cwd=ROOT,
+        env=os.environ | directories,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    made = shell.run(f"{ROOT}/.venv/bin/python -c {shlex.quote(program)}")
-    assert made.returncode == 0, made.stdout
-    options = f"--stack-name sms-phone-number --change-set-name {name}"
-    return telephony(shell, f"plan {options} --fail-on release,replace")
+    assert installed.returncode == 0, installed.stderr
+    return lambda arguments: shell.run(f"{directory}/bin/telephony {arguments}")
 
 
-def test_plan_stops_a_replacement_and_passes_a_change_of_tags(shell: Shell, tmp_path: Path) -> None:
+def plan(shell: Shell, telephony: Telephony, changed: Path) -> subprocess.CompletedProcess[str]:
+    """Make a change set of a changed example, and plan it."""
+    configuration = f"--config-file {shlex.quote(str(ROOT / 'samconfig.toml'))} --stack-name sms-phone-number"
+    made = shell.run(f"sam deploy --no-execute-changeset --template-file {changed} {configuration}")
+    [change_set] = re.findall(r"arn:\S+:changeSet/\S+", made.stdout)
+    options = f"--stack-name sms-phone-number --change-set-name {change_set}"
+    return telephony(f"plan {options} --fail-on release,replace")
+
+
+def test_plan_stops_a_replacement_and_passes_a_change_of_tags(
+    shell: Shell, telephony: Telephony, tmp_path: Path
+) -> None:
     voice = "NumberCapabilities: [VOICE]\n      AllowReplacement: true"
-    replaced = plan(shell, edited(tmp_path, "sms-phone-number", "NumberCapabilities: [SMS]", voice), "voice")
-    tagged = plan(shell, edited(tmp_path, "sms-phone-number", "Value: trying it out", "Value: support"), "tags")
+    replaced = plan(shell, telephony, edited(tmp_path, "sms-phone-number", "NumberCapabilities: [SMS]", voice))
+    tagged = plan(shell, telephony, edited(tmp_path, "sms-phone-number", "Value: trying it out", "Value: support"))
 
     assert (replaced.returncode, "REPLACED (RELEASED, PURCHASED)" in replaced.stdout) == (3, True), replaced.stdout
+    assert replaced.stdout.splitlines()[-1].startswith("telephony: Stopped by --fail-on release,replace: ")
     assert (tagged.returncode, "CHANGED" in tagged.stdout) == (0, True), tagged.stdout
 
 
-def test_numbers_and_drift_are_shown(shell: Shell) -> None:
-    listed, drift = telephony(shell, "list"), telephony(shell, "drift --stack-name contact-center")
+def test_numbers_and_drift_are_shown(telephony: Telephony) -> None:
+    listed, drift = telephony("list"), telephony("drift --stack-name contact-center")
 
     assert (listed.returncode, drift.returncode) == (0, 0), listed.stdout + drift.stdout
     assert "contact-center/SmsNumber" in listed.stdout
     assert drift.stdout.endswith(" of 3.\n")
+
+
+def test_number_of_a_deleted_stack_is_restored_and_adopted(shell: Shell, telephony: Telephony, tmp_path: Path) -> None:
+    [number] = re.findall(r"(\+\d+) +preview-stack/Number", telephony("list").stdout)
+    program = (
+        "import boto3; cloudformation = boto3.client('cloudformation'); "
+        "cloudformation.delete_stack(StackName='preview-stack'); "
+        "cloudformation.get_waiter('stack_delete_complete').wait(StackName='preview-stack', WaiterConfig={'Delay': 1})"
+    )
+    assert shell.run(f"python -c {shlex.quote(program)}").returncode == 0
+    [due] = re.findall(rf"\{number} .* (\d{{4}}-\d\d-\d\d)$", telephony("list").stdout, re.MULTILINE)
+    assert due
+
+    assert telephony(f"restore {number}").returncode == 0
+    assert telephony(f"restore {number}").returncode == 1
+    adopted = telephony(f"adopt {number} --generate-template {tmp_path}/adopt.yaml")
+    assert (adopted.returncode, "preview-stack/Number" in adopted.stdout) == (0, True), adopted.stdout
+    configuration = f"--config-file {shlex.quote(str(ROOT / 'samconfig.toml'))} --stack-name restored"
+    deployed = shell.run(f"sam deploy --template-file {tmp_path}/adopt.yaml {configuration}")
+    assert deployed.returncode == 0, deployed.stdout
+    assert re.search(rf"\{number} +restored/ConnectPhoneNumber .* yes +-$", telephony("list").stdout, re.MULTILINE)
+    assert "IN_SYNC" in telephony("drift --stack-name restored").stdout
 
 
 def test_invalid_example_fails_with_reason(shell: Shell, tmp_path: Path) -> None:
