@@ -21,9 +21,16 @@ CHANGELOG = ROOT / "CHANGELOG.md"
 UNRELEASED = "## Unreleased\n"
 
 
+class GitError(Exception):
+    """What git refused, and why."""
+
+
 def git(*arguments: str) -> str:
-    """Run git and return its output."""
-    return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S603, S607
+    """Run git and return its output. Raises GitError."""
+    ran = subprocess.run(["git", *arguments], cwd=ROOT, check=False, capture_output=True, text=True)  # noqa: S603, S607
+    if ran.returncode:
+        raise GitError(f"git {arguments[0]} failed: {ran.stderr.strip()}")
+    return ran.stdout
 
 
 def project_version() -> str:
@@ -62,12 +69,17 @@ def problems(version: str) -> list[str]:
 def release(version: str, *, confirm: bool) -> list[str]:
     """Print the release of this version or, with confirm, make it. Returns what prevents it."""
     tag = f"v{version}"
-    changelog = dated(CHANGELOG.read_text(encoding="utf-8"), version)
+    before = CHANGELOG.read_text(encoding="utf-8")
+    changelog = dated(before, version)
     print(f"Version {version}: commit CHANGELOG.md, tag {tag}.\n\n{sections(changelog).get(version, '')}\n")
     found = problems(version)
     if confirm and not found:
         CHANGELOG.write_text(changelog, encoding="utf-8")
-        git("commit", "--quiet", "--message", f"Release {version}", "CHANGELOG.md")
+        try:
+            git("commit", "--quiet", "--message", f"Release {version}", "CHANGELOG.md")
+        except GitError:
+            CHANGELOG.write_text(before, encoding="utf-8")
+            raise
         git("tag", "--annotate", "--message", f"Release {version}", tag)
         print(f"Released. To publish it: git push origin HEAD {tag}")
     elif not found:
@@ -95,7 +107,10 @@ def main() -> None:
     if arguments.version:
         print(version)
         return
-    found = notes(version, arguments.notes) if arguments.notes else release(version, confirm=arguments.confirm)
+    try:
+        found = notes(version, arguments.notes) if arguments.notes else release(version, confirm=arguments.confirm)
+    except GitError as error:
+        found = [str(error)]
     sys.exit("\n".join(found) or None)
 
 

@@ -256,6 +256,16 @@ def test_release_is_refused_if_versions_differ_or_changes_are_missing(clone: Pat
     assert git(clone, "tag") == ""
 
 
+def test_release_that_git_refuses_changes_nothing(clone: Path) -> None:
+    (clone / ".git/hooks/pre-commit").write_text("#!/bin/sh\necho refused by a hook >&2\nexit 1\n")
+    (clone / ".git/hooks/pre-commit").chmod(0o755)
+
+    code, output = release(clone, "--confirm")
+
+    assert (code, "refused by a hook" in output, "Traceback" in output) == (1, True, False)
+    assert run("git", "status", "--porcelain", cwd=clone).stdout == ""
+
+
 def test_release_is_made_once_and_from_committed_files(clone: Path) -> None:
     (clone / "new").touch()
     assert release(clone, "--confirm")[0] == 1
