@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError
 
-from telephony import clock, resources
+from telephony import clock, resources, transport
 from telephony.aws import clients, services
 from telephony.errors import NotFoundError
 from telephony.lifecycle.invocation import Retrier
@@ -56,6 +56,10 @@ def use(region: str | None, profile: str | None) -> None:
             )
     except BotoCoreError as error:
         raise Failure(f"The AWS configuration can't be used: {error}. Correct it, or name another --profile.") from None
+    try:
+        transport.context()
+    except OSError as error:
+        raise Failure(f"The root certificates can't be loaded: {error}. Check AWS_CA_BUNDLE.") from None
     if session.region_name is None:
         raise Failure("No Region is configured. Name one with --region, or set AWS_DEFAULT_REGION.")
 

@@ -340,12 +340,13 @@ def shell(harness: Harness, *arguments: str, **environment: str) -> subprocess.C
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 
-def test_missing_credentials_region_and_profile_are_one_sentence(harness: Harness) -> None:
+def test_missing_part_of_the_configuration_is_one_sentence(harness: Harness) -> None:
     region = ("list", "--region", "us-east-1")
     missing = {
         "credentials": shell(harness, *region, AWS_SHARED_CREDENTIALS_FILE=os.devnull),
         "Region": shell(harness, "list", **KEYS),
         "nobody": shell(harness, *region, "--profile", "nobody", **KEYS),
+        "AWS_CA_BUNDLE": shell(harness, *region, AWS_CA_BUNDLE="/nowhere", **KEYS),
     }
     for fact, result in missing.items():
         assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1), result.stderr
