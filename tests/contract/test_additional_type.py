@@ -148,12 +148,13 @@ def test_sweep_reports_pool_that_its_stack_does_not_refer_to(
 
 def test_everything_that_the_type_lacks_is_named() -> None:
     [described] = [described for described in every_type() if described.name == "SmsPool"]
-    tests = ("declarations", "test_call_budget", "test_permissions", "test_policies", "test_registry_contract")
+    tests = ("declarations", "test_call_budget", "test_permissions", "test_registry_contract")
     expected = {
         *("docs/SmsPool.md", "docs/performance.md", "examples/sms-pool.yaml", "schemas/custom-smspool.json"),
         *(f"layers/dependencies/trim.py: add {verb}Pool" for verb in ("Create", "Update", "Delete")),
         *(f"template.yaml: grant sms-voice:{verb}Pool" for verb in ("Create", "Update", "Delete")),
         *(f"tests/contract/{name}.py" for name in tests),
+        *(f"tests/contract/test_policies.py: add {what}" for what in ("an ARN", "the purchase")),
         *("tests/contract/test_sms_pool.py", "tests/faults/declarations.py"),
         *(f"local/demo/steps.py: add Custom::SmsPool to {names}" for names in ("PURCHASES", "RELEASES")),
     }

@@ -82,7 +82,7 @@ def missing(described: Described) -> list[str]:
     service, operation = described.resource.release_call
     release = f"{PREFIXES.get(service, service)}:{operation}"
     replaceable = {variant.type_name for variant in faults.VARIANTS.values() if variant.replace}
-    tests = Path(__file__).parent
+    purchases, tests = {*permissions} & test_policies.PURCHASES.keys(), Path(__file__).parent
     required = {
         f"tests/contract/declarations.py: add {name} to KINDS": name in KINDS,
         f"tests/contract/test_{described.module}.py is missing": (tests / f"test_{described.module}.py").is_file(),
@@ -90,6 +90,7 @@ def missing(described: Described) -> list[str]:
         f"tests/contract/test_policies.py: add an ARN of {name} to NUMBERS": any(
             reference.supports(release, number) for number in test_policies.NUMBERS
         ),
+        f"tests/contract/test_policies.py: add the purchase of {name} to PURCHASES": bool(purchases),
         f"tests/contract/test_registry_contract.py: add {name} to READERS": name in test_registry_contract.READERS,
         f"tests/contract/test_call_budget.py: add {name} to requests()": name in test_call_budget.requests("arn"),
         f"docs/performance.md: add the calls of {name}": name in {row[0] for row in test_call_budget.SERVICE_CALLS},
