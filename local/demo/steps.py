@@ -188,13 +188,14 @@ def start(demo: Demo) -> str:
     return f"{demo.aws.endpoint}, {demo.aws.status_url}"
 
 
-@_step("sam build", "three functions and their layer are built")
+@_step("sam build", "four functions and their layer are built")
 def build(demo: Demo) -> str:
     """Build the provider."""
     directory = demo.into / "sam" / "build"
     demo.aws.sam("build", "--build-dir", str(directory))
     built = sorted(path.name for path in directory.iterdir() if path.is_dir())
-    expect("built", ["ContinuationFunction", "DependenciesLayer", "ProviderFunction", "SweepFunction"], built)
+    functions = [f"{name}Function" for name in ("Continuation", "Guard", "Provider", "Sweep")]
+    expect("built", sorted([*functions, "DependenciesLayer"]), built)
     return ", ".join(built)
 
 
