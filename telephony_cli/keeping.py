@@ -54,8 +54,11 @@ def adopt(reference: str, file: Path, provider_stack: str, output: Format) -> No
 
 
 def _template(resource: Resource[Any], observed: Observed, provider_stack: str) -> dict[str, Any]:
+    known = fields(resource.properties)
+    if "Adopt" not in known:
+        raise Failure(f"The provider can't adopt a {resource.display_name}.")
     # A sender ID is identified by its other properties.
-    is_switch = isinstance(fields(resource.properties)["Adopt"][0].default, bool)
+    is_switch = isinstance(known["Adopt"][0].default, bool)
     declaration = {"Adopt": is_switch or observed.physical_id, **resource.declaration(observed)}
     try:
         parse(resource.properties, declaration)

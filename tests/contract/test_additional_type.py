@@ -18,6 +18,7 @@ import pytest
 from telephony import resources
 from tests import conftest
 from tests.contract.cloudformation import StacksApi
+from tests.contract.command_line import Telephony, telephony
 from tests.contract.declarations import Kind, template
 from tests.contract.steps import (
     PROTECTED,
@@ -32,7 +33,7 @@ from tests.contract.test_every_type import missing
 from tests.contract.test_sweep import NOTHING, deployed, may_release, release, run, stacks
 from tools.types import every_type
 
-__all__ = ["may_release", "release", "stacks"]  # fixtures of the generic tests
+__all__ = ["may_release", "release", "stacks", "telephony"]  # fixtures of the generic tests
 MODULES = ("bad_input", "bought_once", "deletion", "failed_creation", "replacement", "sweep")
 OTHER_POOL = "pool-" + 32 * "0"
 
@@ -135,6 +136,21 @@ def test_protected_pool_is_deleted_only_if_on_delete_allows_it(harness: PoolHarn
     harness.stacks.stacks[stack.stack_id].status = "DELETE_IN_PROGRESS"
     assert delete(harness, kind, pool, stack_id=stack.stack_id, properties=declared)["Status"] == "SUCCESS"
     assert harness.ids() == []
+
+
+def test_pool_is_listed_planned_and_not_adopted(
+    harness: PoolHarness, kind: Kind, telephony: Telephony, tmp_path: Path
+) -> None:
+    stack, pool = deploy(harness, kind)
+    change_set = stack.change_set("next", template(kind.properties | kind.in_place, kind))
+
+    listed = telephony("list", "--output", "json").document["numbers"]
+    planned = telephony("plan", "--stack-name", stack.name, "--change-set-name", change_set, "--output", "json")
+    adopted = telephony("adopt", pool, "--generate-template", str(tmp_path / "adopt.yaml"))
+
+    assert [one["logical_id"] for one in listed if one["physical_id"] == pool] == ["Number"]
+    assert [one["effect"] for one in planned.document["resources"]] == ["CHANGED"]
+    assert (adopted.code, "pool" in adopted.err, [*tmp_path.iterdir()]) == (1, True, [])
 
 
 def test_sweep_reports_pool_that_its_stack_does_not_refer_to(

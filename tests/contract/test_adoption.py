@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from telephony import resources
+from telephony.model.properties import fields
 from tests.conftest import CONNECT, STACK_ID, Configure, Harness, connect_instance
 from tests.contract.cloudformation import Stack
 from tests.contract.declarations import (
+    KINDS,
     SMS_PHONE_NUMBER,
     SMS_SENDER_ID,
     Kind,
@@ -45,6 +48,12 @@ def allowed(configure: Configure) -> None:
     configure(ALLOW_ADOPTION="true")
 
 
+@pytest.fixture(params=[name for name in KINDS if "Adopt" in fields(resources.by_type(name).properties)])
+def kind(request: pytest.FixtureRequest, harness: Harness) -> Kind:
+    """Each type that can be adopted."""
+    return KINDS[request.param](harness)
+
+
 def existing(harness: Harness, kind: Kind, **tags: str) -> tuple[str, dict[str, Any]]:
     """Acquire a resource by hand. Returns its physical ID, and the declaration that adopts it."""
     listed: Any = [{"Key": key, "Value": value} for key, value in tags.items()]
@@ -54,6 +63,7 @@ def existing(harness: Harness, kind: Kind, **tags: str) -> tuple[str, dict[str, 
     if kind.type == SMS_SENDER_ID.type:
         harness.sms.request_sender_id(SenderId="ACME", IsoCountryCode="GB", Tags=listed)
         return "GB|ACME", kind.properties | {"Adopt": True}
+    assert kind.service == CONNECT, "a resource of this type can't be acquired by hand yet"
     found = harness.connect.search_available_phone_numbers(
         TargetArn=kind.properties["TargetArn"], PhoneNumberCountryCode="US", PhoneNumberType="DID"
     )
