@@ -337,16 +337,17 @@ def show_property_values(original: Callable[..., Any]) -> Callable[..., Any]:
             return answer
         status, headers, body = answer
         text = body.decode()
-        for name, contexts in _contexts(found):
+        for name, shown in contexts(found):
             element = f"<LogicalResourceId>{name}</LogicalResourceId>"
-            text = text.replace(element, element + contexts)
+            members = "".join(f"<{context}>{escape(value)}</{context}>" for context, value in shown.items())
+            text = text.replace(element, element + members)
         return status, headers, text.encode()
 
     return describe
 
 
-def _contexts(change_set: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the logical ID of each changed resource, and its contexts as XML."""
+def contexts(change_set: dict[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the logical ID of each changed resource, and its contexts as JSON, by name."""
     stack = handlers._resolve_stack(change_set["StackName"]) or {}  # noqa: SLF001
     template, before = change_set["_template"], stack.get("_template", {}).get("Resources", {})
     existing = stack.get("_resources", {})
@@ -355,9 +356,9 @@ def _contexts(change_set: dict[str, Any]) -> Iterator[tuple[str, str]]:
     parameters = change_set["_resolved_params"]
     for change in change_set["Changes"]:
         name = change["ResourceChange"]["LogicalResourceId"]
-        shown = ""
+        shown = {}
         if name in existing:
-            shown += _context("BeforeContext", before.get(name, {}), existing[name].get("Properties", {}))
+            shown["BeforeContext"] = _context(before.get(name, {}), existing[name].get("Properties", {}))
         if name in template["Resources"]:
             properties = engine._resolve_refs(  # noqa: SLF001
                 copy.deepcopy(template["Resources"][name].get("Properties", {})),
@@ -368,13 +369,13 @@ def _contexts(change_set: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 change_set["StackName"],
                 change_set["StackId"],
             )
-            shown += _context("AfterContext", template["Resources"][name], properties)
+            shown["AfterContext"] = _context(template["Resources"][name], properties)
         yield name, shown
 
 
-def _context(element: str, resource: dict[str, Any], properties: dict[str, Any]) -> str:
+def _context(resource: dict[str, Any], properties: dict[str, Any]) -> str:
     policies = {name: resource[name] for name in ("DeletionPolicy", "UpdateReplacePolicy") if name in resource}
-    return f"<{element}>{escape(json.dumps({'Properties': _strings(properties), **policies}))}</{element}>"
+    return json.dumps({"Properties": _strings(properties), **policies})
 
 
 def _strings(value: Any) -> Any:
