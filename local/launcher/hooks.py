@@ -137,6 +137,7 @@ def check_deletions(original: Callable[..., Any]) -> Callable[..., Any]:
         stack = cloudformation._stacks.get(stack_name)  # noqa: SLF001
         reason = ""
         if _hooks and stack:
+            stack["StackStatus"] = "DELETE_IN_PROGRESS"
             empty = {"template": None, "previousTemplate": None}
             reason = await run_reentrant(failures, "STACK", "DELETE", stack, empty, thread_name="hooks")
         if not reason:
