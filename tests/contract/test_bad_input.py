@@ -53,7 +53,7 @@ def test_each_violation_is_one_line_with_path_value_and_rule(harness: Harness) -
 
     expected = [
         ("Colour", "3"),
-        ("IsoCountryCode", '"us"', "[A-Z]{2}"),
+        ("IsoCountryCode", '"us"', "two uppercase letters"),
         ("MessageType", "PROMOTIONAL", "NumberType", "SIMULATOR"),
         ("TwoWay.ChannelArn", "5", "20"),
         ("TwoWay.Enabled", '"yes"', "true", "false"),
