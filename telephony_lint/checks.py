@@ -108,8 +108,8 @@ class Checker:
             if key in known:
                 yield from self._check(known[key], member, prefix + key)
             elif schema.get("additionalProperties") is False:
-                text = f"is not a supported property.{self._suggestion(key, known)}"
-                yield Violation(member.path, text, prefix + key)
+                text = f"is not a supported property.{self._suggestion(str(key), known)}"
+                yield Violation(member.path, text, f"{prefix}{key}")
         for key in schema.get("required", ()):
             if key not in members:
                 yield Violation(node.path, "is required.", prefix + key)

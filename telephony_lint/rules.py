@@ -52,17 +52,27 @@ class _Declaration:
     def violations_of_parameters(self) -> Iterator[tuple[str, Violation]]:
         """Yield what values of parameters violate in addition, each with these values."""
         seen = self.violations()
-        for text, scenarios in self._values.parameter_scenarios(self._resource):
+        for origin, scenarios in self._values.parameter_scenarios(self._resource):
             found = [self._check(scenario) for scenario in scenarios]
-            for violation in set.intersection(*found) - seen if found else ():
-                yield text, violation
+            new = set.intersection(*found) - seen if found else set[Violation]()
+            seen |= new if origin.is_default else set()
+            for violation in new:
+                yield origin.text, violation
+
+    def adopts(self) -> bool:
+        """Return whether Adopt is declared in any scenario. `Adopt: false` adopts nothing."""
+        properties = [self._properties(scenario).value for scenario in self._values.scenarios(self._resource)]
+        adopted = [one["Adopt"].value for one in properties if isinstance(one, dict) and "Adopt" in one]
+        return any(value != "false" for value in adopted)
 
     def _check(self, scenario: Scenario) -> set[Violation]:
-        if "Properties" in self._resource:
-            declared = self._values.resolve(self._resource["Properties"], (*self._path, "Properties"), scenario)
-        else:
-            declared = Node(self._path, {})
-        return set(self._checker.violations(declared)) if declared is not None else set()
+        return set(self._checker.violations(self._properties(scenario)))
+
+    def _properties(self, scenario: Scenario) -> Node:
+        if "Properties" not in self._resource:
+            return Node(self._path, {})
+        path = (*self._path, "Properties")
+        return self._values.resolve(self._resource["Properties"], path, scenario) or Node(path, {})
 
 
 class DeclaredProperties(CloudFormationLintRule):  # type: ignore[misc]
@@ -138,7 +148,7 @@ class AdoptionPolicy(CloudFormationLintRule):  # type: ignore[misc]
         return [
             RuleMatch(["Resources", name, "Properties", "Adopt"], text)
             for name, resource in _resources(cfn)
-            if "DeletionPolicy" not in resource and _adopts(resource)
+            if "DeletionPolicy" not in resource and _Declaration(cfn, name, resource).adopts()
         ]
 
 
@@ -182,14 +192,8 @@ class DeletionPolicy(CloudFormationLintRule):  # type: ignore[misc]
         return [
             RuleMatch(["Resources", name], text)
             for name, resource in _resources(cfn)
-            if "DeletionPolicy" not in resource and not _adopts(resource)
+            if "DeletionPolicy" not in resource and not _Declaration(cfn, name, resource).adopts()
         ]
-
-
-def _adopts(resource: Mapping[str, Any]) -> bool:
-    """Return whether Adopt is declared. `Adopt: false` adopts nothing."""
-    properties = resource.get("Properties")
-    return isinstance(properties, dict) and str(properties.get("Adopt", False)).lower() != "false"
 
 
 def _similarity(first: str, second: str) -> float:

@@ -23,6 +23,7 @@ class _Marker:
     pass
 
 
+_TRUE = {"Fn::Equals": ["", ""]}
 UNKNOWN = _Marker()
 """Declared, with a value that is known only after the deployment."""
 REFUSED = _Marker()
@@ -53,6 +54,15 @@ class Scenario:
     """The values of parameters that flow into properties. All other references are UNKNOWN."""
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where the values of parameters come from."""
+
+    text: str
+    """For a message."""
+    is_default: bool = False
+
+
 def literal(value: Any) -> str:
     """Return a scalar as CloudFormation sends it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -70,12 +80,12 @@ class Values:
         self._parameters = _section(template, "Parameters")
         self._conditions = _section(template, "Conditions")
         self._mappings = _section(template, "Mappings")
-        self._assertions = [
-            assertion["Assert"]
+        self._rules = [
+            (rule.get("RuleCondition", _TRUE), assertion.get("Assert", _TRUE))
             for rule in _section(template, "Rules").values()
-            if isinstance(rule, dict) and "RuleCondition" not in rule and isinstance(rule.get("Assertions"), list)
+            if isinstance(rule, dict) and isinstance(rule.get("Assertions"), list)
             for assertion in rule["Assertions"]
-            if isinstance(assertion, dict) and "Assert" in assertion
+            if isinstance(assertion, dict)
         ]
 
     def resolve(self, value: Any, path: Path, scenario: Scenario) -> Node | None:
@@ -98,19 +108,20 @@ class Values:
         """Return the scenarios in which a resource exists. No parameter flows into its properties."""
         return list(itertools.islice(self._complete(resource, {}), _MAX_SCENARIOS))
 
-    def parameter_scenarios(self, resource: Mapping[str, Any]) -> Iterator[tuple[str, list[Scenario]]]:
-        """Yield the scenarios with all defaults, and with each allowed value, and what they are for a message.
+    def parameter_scenarios(self, resource: Mapping[str, Any]) -> Iterator[tuple[Origin, list[Scenario]]]:
+        """Yield the scenarios with all defaults, and then those with each allowed value.
 
         The values flow into the properties. What they violate in every scenario does not depend on anything else.
         """
         names = sorted({name for name in _references(resource) if name in self._parameters})
         defaults = {name: value for name in self._parameters for value in self._values(name, "Default")[:1]}
         if used := [name for name in names if name in defaults]:
-            yield f"the Default of {_enumerate(used)}", self._all_complete(resource, defaults)
+            origin = Origin(f"the Default of {_enumerate(used)}", is_default=True)
+            yield origin, self._all_complete(resource, defaults)
         for name in names:
             for value in self._values(name, "AllowedValues"):
                 shown = "" if self._is_hidden(name) else f'"{value}", '
-                yield f"{shown}an allowed value of {name}", self._all_complete(resource, {name: value})
+                yield Origin(f"{shown}an allowed value of {name}"), self._all_complete(resource, {name: value})
 
     def _is_hidden(self, name: str) -> bool:
         return literal(self._parameters[name].get("NoEcho", False)) == "true"
@@ -134,8 +145,12 @@ class Values:
         for values in itertools.product(*domains.values()):
             scenario = Scenario(fixed | dict(zip(domains, values, strict=True)), parameters)
             exists = self._named(resource.get("Condition"), scenario) is not False
-            if exists and all(self._holds(one, scenario) is not False for one in self._assertions):
+            if exists and not any(self._is_broken(*rule, scenario) for rule in self._rules):
                 yield scenario
+
+    def _is_broken(self, condition: Any, assertion: Any, scenario: Scenario) -> bool:
+        """Return whether CloudFormation certainly refuses the parameters."""
+        return self._holds(condition, scenario) is True and self._holds(assertion, scenario) is False
 
     def _domains(self, resource: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Return the values to try of each operand that the conditions of a resource compare."""

@@ -468,9 +468,81 @@ TEMPLATES: dict[str, str] = {
     "adopted in a branch": sender("GB\n      Adopt: !If [Has, true, false]  # E9102 Declare DeletionPolicy").replace(
         "Resources:", "Parameters: {P: {Type: String}}\nConditions: {Has: !Equals [!Ref P, x]}\nResources:"
     ),
+    "adopted in no branch": sender(
+        "GB\n      Adopt: !If [Us, false, 'false']", head=parameter("P", "Type: String", "Us: !Equals [!Ref P, US]")
+    ),
+    "adopts nothing": call("      CountryCode: US\n      Type: DID\n      Adopt: !Ref AWS::NoValue\n"),
+    "required property without value": sender("!Ref AWS::NoValue").replace(
+        "    Properties:\n", "    Properties:  # E9100 IsoCountryCode is required.\n"
+    ),
+    "one of three ways": call(
+        "".join(
+            f"      {name}: !If [{condition}, {value}, !Ref AWS::NoValue]\n"
+            for name, condition, value in [
+                ("PhoneNumber", "Claim", '"+12065550100"'),
+                ("SourcePhoneNumberArn", "Import", "!ImportValue source"),
+                ("Prefix", "Search", '"+1206"'),
+                ("CountryCode", "Search", "US"),
+                ("Type", "Search", "DID"),
+            ]
+        ),
+        head=parameter(
+            "Mode",
+            "Type: String, AllowedValues: [claim, import, search]",
+            "Claim: !Equals [!Ref Mode, claim], Import: !Equals [!Ref Mode, import], Search: !Equals [search, !Ref Mode]",
+        ),
+    ),
+    "unquoted phone number as default": call(
+        '      PhoneNumber: !Ref Number  # W9104 Quote it: "+12065550100". This results from the Default of Number.\n',
+        head=parameter("Number", "Type: String, Default: +12065550100"),
+    ),
+    "Boolean parameter": phone(
+        f"{SIMULATOR}      WaitForActive: !Ref Wait\n",
+        head=parameter("Wait", "Type: String, AllowedValues: [true, false], Default: false"),
+    ),
+    "default and allowed value with the same violation": sender(
+        "!Ref Country  # W9104 This results from the Default of Country.",
+        head=parameter("Country", "Type: String, Default: US, AllowedValues: [GB, US]"),
+    ),
+    "default that a conditional rule excludes": sender(
+        "!Ref Country",
+        head="Parameters: {Env: {Type: String, Default: dev}, Country: {Type: String, Default: ''}}\n"
+        "Rules: {Given: {RuleCondition: !Equals [!Ref Env, dev], "
+        "Assertions: [{Assert: !Not [!Equals [!Ref Country, '']]}]}}\n",
+    ),
+    "loop with a wrong value": (
+        "Transform: AWS::LanguageExtensions\nResources:\n  Fn::ForEach::Senders:\n    - Code\n    - [GB, US]\n"
+        f"    - Sender${{Code}}:\n        Type: Custom::SmsSenderId\n        Properties:\n          {TOKEN}\n"
+        "          SenderId: BRAND\n          IsoCountryCode: !Ref Code  # E9100 IsoCountryCode is a country\n"
+    ),
+    "constant functions": sender('!Sub "US"  # E9100 IsoCountryCode is a country'),
+    "dynamic references": phone(
+        "".join(
+            f'      {name}: "{{{{resolve:ssm:/value}}}}"\n'
+            for name in ("IsoCountryCode", "NumberType", "NumberCapabilities", "WaitTimeoutSeconds", "ServiceTimeout")
+        )
+    ),
+    "condition on two parameters": sender(
+        "!If [Same, GB, US]",
+        head="Parameters: {A: {Type: String}, B: {Type: String}}\nConditions: {Same: !Equals [!Ref A, !Ref B]}\n",
+    ),
+    "suppressed": sender("US", resource="    Metadata: {cfn-lint: {config: {ignore_checks: [E9100]}}}\n"),
+    "scalars": phone(
+        f"{SIMULATOR}      Tags: [{{Key: a, Value: 1}}, {{Key: b, Value: true}}, {{Key: c, Value: 1.5}}, "
+        "{Key: 2, Value: 2026-01-01}, {Key: '', Value: x}]  # E9100 Tags[4].Key: \"\" must have at least 1 characters.\n"
+    ),
+    "names that are no strings": phone(f"{SIMULATOR}      1: x\n").replace(
+        "    Properties:\n", "    Properties:  # E9100 1 is not a supported property.\n"
+    ),
     "not quite a template": "Resources:\n  Number: {Type: Custom::SmsPhoneNumber, Properties: []}  # E9100 must be a map\n",
 }
 """A comment states a rule and a part of its message, for each match in its line. No other match is expected."""
+TEMPLATES |= {
+    f"{path.name}, {number}": block
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for number, block in enumerate(re.findall(r"(?ms)^```yaml\n(.*?)^```", path.read_text()))
+    if "Resources:" in block
+}
 ID = re.compile(r" # (?=[EWI]9\d{3} )")
 
 
