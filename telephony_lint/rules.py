@@ -45,17 +45,19 @@ class _Declaration:
         self._resource = resource
         self._checker = _checkers()[resource["Type"]]
 
-    def violations(self) -> set[Violation]:
+    def violations(self) -> list[Violation]:
         """Return what the template itself violates, in any scenario."""
-        return {found for scenario in self._values.scenarios(self._resource) for found in self._check(scenario)}
+        scenarios = self._values.scenarios(self._resource)
+        return list(dict.fromkeys(found for scenario in scenarios for found in self._check(scenario)))
 
     def violations_of_parameters(self) -> Iterator[tuple[str, Violation]]:
         """Yield what values of parameters violate in addition, each with these values."""
         seen = self.violations()
         for origin, scenarios in self._values.parameter_scenarios(self._resource):
             found = [self._check(scenario) for scenario in scenarios]
-            new = set.intersection(*found) - seen if found else set[Violation]()
-            seen |= new if origin.is_default else set()
+            first = dict.fromkeys(found[0]) if found else {}
+            new = [one for one in first if one not in seen and all(one in other for other in found)]
+            seen += new if origin.is_default else []
             for violation in new:
                 yield origin.text, violation
 
@@ -65,8 +67,8 @@ class _Declaration:
         adopted = [one["Adopt"].value for one in properties if isinstance(one, dict) and "Adopt" in one]
         return any(value != "false" for value in adopted)
 
-    def _check(self, scenario: Scenario) -> set[Violation]:
-        return set(self._checker.violations(self._properties(scenario)))
+    def _check(self, scenario: Scenario) -> list[Violation]:
+        return self._checker.violations(self._properties(scenario))
 
     def _properties(self, scenario: Scenario) -> Node:
         if "Properties" not in self._resource:
@@ -86,7 +88,7 @@ class DeclaredProperties(CloudFormationLintRule):  # type: ignore[misc]
 
     def match(self, cfn: "Template") -> list[RuleMatch]:
         """Check the properties of every resource."""
-        found = {one for name, resource in _resources(cfn) for one in _Declaration(cfn, name, resource).violations()}
+        found = [one for name, resource in _resources(cfn) for one in _Declaration(cfn, name, resource).violations()]
         return [RuleMatch(list(one.path), one.message()) for one in found]
 
 

@@ -6,13 +6,14 @@ only after the deployment is UNKNOWN, and nothing is reported about it.
 
 import itertools
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_MAX_SCENARIOS = 500
-"""Of one resource. Conditions with more combinations are checked in part."""
+_MAX_SCENARIOS = 2000
+"""Of one resource. If its conditions have more combinations, none of them is known."""
 _DYNAMIC_REFERENCE = "{{resolve:"
 _LISTS = re.compile(r"CommaDelimitedList|List<.*>")
 _UNKNOWN_DEFAULT = "AWS::SSM::Parameter::"
@@ -106,22 +107,24 @@ class Values:
 
     def scenarios(self, resource: Mapping[str, Any]) -> list[Scenario]:
         """Return the scenarios in which a resource exists. No parameter flows into its properties."""
-        return list(itertools.islice(self._complete(resource, {}), _MAX_SCENARIOS))
+        return self._scenarios(resource, {}, {})
 
     def parameter_scenarios(self, resource: Mapping[str, Any]) -> Iterator[tuple[Origin, list[Scenario]]]:
-        """Yield the scenarios with all defaults, and then those with each allowed value.
+        """Yield the scenarios with each default, with all of them, and with each allowed value.
 
         The values flow into the properties. What they violate in every scenario does not depend on anything else.
         """
         names = sorted({name for name in _references(resource) if name in self._parameters})
         defaults = {name: value for name in self._parameters for value in self._values(name, "Default")[:1]}
-        if used := [name for name in names if name in defaults]:
-            origin = Origin(f"the Default of {_enumerate(used)}", is_default=True)
-            yield origin, self._all_complete(resource, defaults)
+        used = [name for name in names if name in defaults]
+        for together in [*([name] for name in used), used]:
+            origin = Origin(f"the Default of {_enumerate(together)}", is_default=True)
+            yield origin, self._scenarios(resource, defaults, {name: defaults[name] for name in together})
         for name in names:
             for value in self._values(name, "AllowedValues"):
                 shown = "" if self._is_hidden(name) else f'"{value}", '
-                yield Origin(f"{shown}an allowed value of {name}"), self._all_complete(resource, {name: value})
+                origin = Origin(f"{shown}an allowed value of {name}")
+                yield origin, self._scenarios(resource, {name: value}, {name: value})
 
     def _is_hidden(self, name: str) -> bool:
         return literal(self._parameters[name].get("NoEcho", False)) == "true"
@@ -134,23 +137,24 @@ class Values:
         listed = values if isinstance(values, list) else [values]
         return [literal(value) for value in listed if isinstance(value, (str, int, float))]
 
-    def _all_complete(self, resource: Mapping[str, Any], parameters: Mapping[str, str]) -> list[Scenario]:
-        """Return no scenario if there are too many."""
-        found = list(itertools.islice(self._complete(resource, parameters), _MAX_SCENARIOS + 1))
-        return found if len(found) <= _MAX_SCENARIOS else []
-
-    def _complete(self, resource: Mapping[str, Any], parameters: Mapping[str, str]) -> Iterator[Scenario]:
-        fixed = {_key({"Ref": name}): value for name, value in parameters.items()}
+    def _scenarios(
+        self, resource: Mapping[str, Any], known: Mapping[str, str], flowing: Mapping[str, str]
+    ) -> list[Scenario]:
+        """Return the scenarios in which a resource exists, with known parameters."""
+        fixed = {_key({"Ref": name}): value for name, value in known.items()}
         domains = {key: domain for key, domain in self._domains(resource).items() if key not in fixed}
-        for values in itertools.product(*domains.values()):
-            scenario = Scenario(fixed | dict(zip(domains, values, strict=True)), parameters)
-            exists = self._named(resource.get("Condition"), scenario) is not False
-            if exists and not any(self._is_broken(*rule, scenario) for rule in self._rules):
-                yield scenario
+        if math.prod(map(len, domains.values())) > _MAX_SCENARIOS:
+            domains = {}
+        assignments = (dict(zip(domains, values, strict=True)) for values in itertools.product(*domains.values()))
+        scenarios = (Scenario(fixed | assignment, flowing) for assignment in assignments)
+        return [scenario for scenario in scenarios if self._is_possible(resource, scenario)]
 
-    def _is_broken(self, condition: Any, assertion: Any, scenario: Scenario) -> bool:
-        """Return whether CloudFormation certainly refuses the parameters."""
-        return self._holds(condition, scenario) is True and self._holds(assertion, scenario) is False
+    def _is_possible(self, resource: Mapping[str, Any], scenario: Scenario) -> bool:
+        """Return whether the resource can exist, and CloudFormation can accept the parameters."""
+        return self._named(resource.get("Condition"), scenario) is not False and not any(
+            self._holds(condition, scenario) is True and self._holds(assertion, scenario) is False
+            for condition, assertion in self._rules
+        )
 
     def _domains(self, resource: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Return the values to try of each operand that the conditions of a resource compare."""
@@ -286,4 +290,4 @@ def _comparisons(definition: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _enumerate(names: list[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

@@ -331,7 +331,8 @@ TEMPLATES: dict[str, str] = {
     ),
     "many conditions": phone(
         f"{SIMULATOR}      Tags:\n"
-        + "".join(f"        - !If [C{number}, {{Key: k, Value: v}}, !Ref AWS::NoValue]\n" for number in range(14)),
+        + "".join(f"        - !If [C{number}, {{Key: k, Value: v}}, !Ref AWS::NoValue]\n" for number in range(14))
+        + "      WaitTimeoutSeconds: 0  # E9100 must be from 1 to 3600.\n",
         head="Parameters: {P: {Type: String}}\nConditions:\n"
         + "".join(f'  C{number}: !Equals [!Select [{number}, !Split [",", !Ref P]], x]\n' for number in range(14)),
     ),
@@ -341,8 +342,12 @@ TEMPLATES: dict[str, str] = {
         "from the Default of Country.",
         head=parameter("Country", "Type: String, Default: gb"),
     ),
+    "one wrong default of two": sender(
+        "!Ref Country  # W9104 This results from the Default of Country.\n      ServiceTimeout: !Ref Timeout\n",
+        head="Parameters: {Country: {Type: String, Default: GBR}, Timeout: {Type: Number, Default: 900}}\n",
+    ),
     "wrong default in a combination": phone(
-        "      IsoCountryCode: !Ref Country  # W9104 IsoCountryCode must be US if NumberType is SIMULATOR\n"
+        "      IsoCountryCode: !Ref Country  # W9104 IsoCountryCode must be US if NumberType is SIMULATOR or TEN_DLC. This results from the Default of Country and Kind.\n"
         "      NumberType: !Ref Kind\n      NumberCapabilities: [SMS]\n",
         head="Parameters:\n  Country: {Type: String, Default: GB}\n  Kind: {Type: String, Default: SIMULATOR}\n",
     ),
