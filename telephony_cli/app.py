@@ -12,6 +12,7 @@ from typer.exceptions import TyperException
 
 from telephony.aws.errors import STATE_TABLE
 from telephony.errors import HandlerError, HandlerErrorCode, UnknownOutcomeError
+from telephony.lifecycle.plan import STOPS_ON
 from telephony.settings import settings
 from telephony_cli import drift as drifts
 from telephony_cli import inventory, keeping
@@ -83,14 +84,14 @@ def plan(
 ) -> int:
     """Show what a change set does to each number, why, and what it costs."""
     conditions = [name.strip() for name in fail_on.split(",") if name.strip()]
-    if unknown := [name for name in conditions if name not in changeset.FAIL_ON]:
-        raise Failure(f"--fail-on can't be {', '.join(unknown)}. Use {', '.join(changeset.FAIL_ON)}.")
+    if unknown := [name for name in conditions if name not in STOPS_ON]:
+        raise Failure(f"--fail-on can't be {', '.join(unknown)}. Use {', '.join(STOPS_ON)}.")
     use(region, profile)
     use_provider(provider_stack)
     found = changeset.show(stack_name, change_set_name, output)
-    stopped = changeset.stopped(found, conditions) if conditions else []
+    stopped = [each for each in found if each.planned.stops(conditions)] if conditions else []
     if stopped:
-        names = ", ".join(f"{each.stack_name}/{each.logical_id} ({each.effect})" for each in stopped)
+        names = ", ".join(f"{each.name} ({each.planned.effect})" for each in stopped)
         show_error(f"Stopped by --fail-on {','.join(conditions)}: {names}.")
         return CONDITION_MET
     return CHANGES if detailed_exitcode and changeset.changes(found) else SUCCESS

@@ -8,12 +8,13 @@ from typing import Any
 
 from telephony import resources
 from telephony.aws import services
+from telephony.cloudformation import templates
+from telephony.cloudformation.changes import properties_of
 from telephony.data import data
 from telephony.errors import HandlerError
+from telephony.model.declarations import changed_properties, declared
 from telephony.model.resource import Observed, Resource
-from telephony_cli import templates
 from telephony_cli.account import number_of, stack
-from telephony_cli.declarations import changed_properties, declared, properties_of
 from telephony_cli.output import Format, show_json, show_table
 
 _COLUMNS = ("Resource", "Status", "Number", "Differences")

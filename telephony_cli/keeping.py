@@ -4,13 +4,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from telephony.errors import HandlerError
 from telephony.lifecycle.recovery import restore as restore_number
 from telephony.model.properties import fields
 from telephony.model.resource import Observed, Resource
 from telephony.model.tags import Owner
 from telephony.model.validation import parse
-from telephony_cli import templates
 from telephony_cli.account import Failure, Patience, number_of, region, types
 from telephony_cli.output import Format, show_error, show_json, show_text
 
@@ -36,7 +37,7 @@ def adopt(reference: str, file: Path, provider_stack: str, output: Format) -> No
     template = _template(resource, observed, provider_stack)
     try:
         with file.open("x", encoding="utf-8") as opened:
-            opened.write(templates.write(template))
+            yaml.safe_dump(template, opened, sort_keys=False, allow_unicode=True, width=120)
     except FileExistsError:
         raise Failure(f"{file} exists. Name another file with --generate-template.") from None
     except OSError as error:

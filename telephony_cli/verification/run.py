@@ -221,7 +221,8 @@ def _release(run: Run, report: _Report) -> list[str]:
     def done(held: Held) -> None:
         if held.physical_id not in run.held:
             found.append(held)
-        if held.physical_id not in run.held or left.pop(held.physical_id, None):
+            report.released(held)
+        elif left.pop(held.physical_id, ""):
             report.released(held)
 
     # The result of a call is unknown: what it created can be found when its tags are visible.

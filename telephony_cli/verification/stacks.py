@@ -13,7 +13,6 @@ from telephony.data import data
 from telephony.errors import HandlerError, HandlerErrorCode
 from telephony.lifecycle.invocation import Backoff
 from telephony.settings import settings
-from telephony_cli.declarations import properties_of
 from telephony_cli.verification.experiment import Experiment, Finding, Run, experiment, require
 from telephony_cli.verification.holdings import IN_OPERATION, REVIEW, stack_status
 
@@ -200,7 +199,8 @@ def _changes(change_set_id: str) -> tuple[dict[str, Any], str]:
 
 
 def _context(change: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return properties_of(json.loads(change.get(name) or "{}"))
+    properties: dict[str, Any] = json.loads(change.get(name) or "{}").get("Properties", {})
+    return properties
 
 
 def _shows_values(contexts: Mapping[str, Mapping[str, Any]], text: str, more: str = "") -> Finding:

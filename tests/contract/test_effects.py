@@ -16,8 +16,9 @@ from local.telecom import Options
 from telephony import clock, reasons, resources
 from telephony.handlers import sweep
 from telephony.lifecycle import ledger
-from telephony.lifecycle.effects import Decision, Effect, Situation, decide, ending, foresee
+from telephony.lifecycle.effects import Decision, Effect, Situation, decide, ending
 from telephony.lifecycle.ledger import Closed, PurchaseRecord, PurchaseState
+from telephony.lifecycle.plan import foresee
 from telephony.model.recovery import RECOVERY_WINDOW, RELEASE_AFTER
 from telephony.model.resource import Difference, Resource
 from telephony.model.tags import TAG_PREFIX

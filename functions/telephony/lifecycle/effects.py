@@ -7,18 +7,15 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, TypeGuard
 
-import attrs
-
 from telephony import reasons
 from telephony.data import data
 from telephony.errors import HandlerError
 from telephony.lifecycle.ledger import PurchaseRecord, PurchaseState
 from telephony.model.adoption import adopts
 from telephony.model.deletion_protection import DELETION_PROTECTION
-from telephony.model.properties import Properties, iter_declared, property_name
+from telephony.model.properties import Properties
 from telephony.model.recovery import RECOVERY_WINDOW, reuses
 from telephony.model.resource import ALLOW_ALL, Difference, ReleasePolicy, Resource
-from telephony.model.validation import disable_removed_switches, parse, shows_value
 
 
 class Effect(StrEnum):
@@ -93,35 +90,6 @@ def decide(resource: Resource[Any], declared: Properties | None, situation: Situ
         return _delete(resource, situation)
     decided = _create if situation.physical_id is None else _update
     return decided(resource, declared, situation)
-
-
-def foresee(
-    resource: Resource[Any],
-    before: Mapping[str, Any],
-    declared: Properties | None,
-    physical_id: str,
-    record: PurchaseRecord | None,
-    *,
-    default_window: int = 0,
-    now: float = 0,
-) -> Situation:
-    """Return the situation of an Update or a Delete without a read: the number is as it was declared before.
-
-    A property that was not declared before counts as one that differs. declared: None in a Delete. default_window: the
-    recovery window of the provider. now: when a Delete is processed, in seconds since the epoch.
-    """
-    former = parse(resource.properties, before)
-    pools = [getattr(former, "pool_id", None)]
-    protected, pool_ids = bool(getattr(former, "deletion_protection_enabled", None)), [*filter(None, pools)]
-    situation = Situation(physical_id=physical_id, record=record)
-    if declared is None:
-        policy = ReleasePolicy() if record is None else release_policy(resource, record, before)
-        days = resource.recovery_window(before, default_window)
-        return copy.replace(situation, blockers=policy.blockers(protected, pool_ids), window=days, now=now)
-    declared = declared if pool_ids else disable_removed_switches(declared, before)
-    create_only, in_place = _changes(former, declared, create_only=True), _changes(former, declared, create_only=False)
-    blockers = ReleasePolicy().blockers(protected, pool_ids)
-    return copy.replace(situation, create_only=create_only, in_place=in_place, blockers=blockers)
 
 
 def ending(record: PurchaseRecord) -> Effect:
@@ -213,21 +181,3 @@ def _delete(resource: Resource[Any], situation: Situation) -> Decision:
 
 def _refused(resource: Resource[Any], reason: reasons.Reason, causes: Sequence[str] = (), **values: object) -> Decision:
     return Decision(Effect.REFUSED, causes, reason.failure(noun=resource.display_name, **values))
-
-
-def _changes(before: Properties, after: Properties, *, create_only: bool) -> list[Difference]:
-    """Return the properties whose declaration differs. A property that is no longer declared does not."""
-    found = []
-    for field, info, wanted in iter_declared(after):
-        if info.create_only is create_only and not (info.create_only_not_readable or info.of_request):
-            former, normalize = getattr(before, field.name), info.normalize or _comparable
-            if normalize(former) != normalize(wanted):
-                found.append(Difference(property_name(field.name), former, wanted, shows_value(field.type, info)))
-    return found
-
-
-def _comparable(value: Any) -> Any:
-    """Return a value that can be compared: declarations of nested properties can't."""
-    if isinstance(value, tuple):
-        return [_comparable(item) for item in value]
-    return attrs.asdict(value) if attrs.has(type(value)) else value

@@ -1,6 +1,5 @@
-"""Declarations as CloudFormation shows them: with values that are unknown, or that are not shown."""
+"""Declarations with values that are unknown before the deployment, and what they change."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,20 +10,6 @@ from telephony.model.resource import Difference, Observed, Resource, differences
 from telephony.model.validation import parse, parse_property
 from telephony.settings import settings
 
-_UNKNOWN = re.compile(r"\{\{changeSet:KNOWN_AFTER_APPLY\}\}|\{\{resolve:|^\*{4,}$")
-"""What is known after the deployment only, dynamic references, and values of NoEcho parameters.
-
-Sources: CloudFormation User Guide, "View a change set"; localstack, tests/aws/services/cloudformation, recorded
-responses.
-"""
-
-
-def is_unknown(value: Any) -> bool:
-    """Return whether a value, or a part of it, is unknown before the deployment."""
-    if isinstance(value, (dict, list)):
-        return any(map(is_unknown, value.values() if isinstance(value, dict) else value))
-    return isinstance(value, str) and _UNKNOWN.search(value) is not None
-
 
 def declared(resource: Resource[Any], raw: Mapping[str, Any], unknown: set[str]) -> Any:
     """Parse a declaration. Raises HandlerError if it is not valid.
@@ -33,10 +18,14 @@ def declared(resource: Resource[Any], raw: Mapping[str, Any], unknown: set[str])
     """
     if not unknown:
         return parse(resource.properties, raw, min_service_timeout=settings().min_service_timeout)
-    known = {name: value for name, value in raw.items() if name not in unknown}
+    return valid_part(resource, {name: value for name, value in raw.items() if name not in unknown})
+
+
+def valid_part(resource: Resource[Any], raw: Mapping[str, Any]) -> Any:
+    """Parse the valid properties of a declaration. The others count as not declared."""
     values: dict[str, Any] = {}
     for name, (field, info) in fields(resource.properties).items():
-        value = parse_property(resource.properties, name, known)
+        value = parse_property(resource.properties, name, raw)
         if value is not None or info.required:
             values[field.name] = value
     return resource.properties(**values)
@@ -48,11 +37,6 @@ def changed_properties(resource: Resource[Any], observed: Observed, desired: Pro
     names = {each.property_name for each in found}
     others = {text.partition(" ")[0] for text in resource.conflicts(observed, desired)} - names
     return [*found, *(Difference(name, None, None, shows_value=False) for name in sorted(others))]
-
-
-def properties_of(resource: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the properties in a template or in a context of a change set, without the ServiceToken."""
-    return {name: value for name, value in resource.get("Properties", {}).items() if name != "ServiceToken"}
 
 
 def is_create_only(resource: Resource[Any], name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Reads the properties that a stack declares, and writes templates."""
+"""Reads templates, and the properties that a stack declares. The Lambda layer has PyYAML for the guard only."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any, cast
 import yaml
 
 from telephony.aws import services
-from telephony_cli.declarations import is_unknown
+from telephony.cloudformation.changes import is_unknown
 
 _SUBSTITUTION = re.compile(r"\$\{(!?)([^}]*)\}")
 _SHORT_FORMS = {"Ref": "Ref", "Condition": "Condition"}
@@ -39,15 +39,18 @@ _Loader.add_multi_constructor("!", _intrinsic)
 def read(stack_name: str) -> dict[str, Any]:
     """Return the template of a stack, after its transforms."""
     body: Any = services.cloudformation().get_template(StackName=stack_name, TemplateStage="Processed")["TemplateBody"]
-    # boto3 parses JSON.
-    loaded: dict[str, Any] = yaml.load(body, _Loader) if isinstance(body, str) else body  # noqa: S506 - a SafeLoader
+    return parse(body)
+
+
+def parse(body: Any) -> dict[str, Any]:
+    """Return a template in JSON or YAML, which boto3 may have parsed. Raises ValueError if it is neither."""
+    try:
+        loaded = yaml.load(body, _Loader) if isinstance(body, str) else body  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise ValueError("The template is neither JSON nor YAML.") from error
+    if not isinstance(loaded, dict):
+        raise ValueError("The template is not a map.")  # noqa: TRY004 - part of its format
     return loaded
-
-
-def write(template: Mapping[str, Any]) -> str:
-    """Return a template as YAML."""
-    text: str = yaml.safe_dump(template, sort_keys=False, allow_unicode=True, width=120)
-    return text
 
 
 class Values:
