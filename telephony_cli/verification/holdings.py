@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from botocore.exceptions import BotoCoreError
-
 from telephony import clock, resources
 from telephony.aws import services
 from telephony.data import data
@@ -25,13 +23,13 @@ SENDER_ID_PREFIX = "VRFY"
 """A sender ID has at most eleven characters. Its tag decides."""
 SENDER_ID_COUNTRY = "GB"
 """It needs no registration: terraform-provider-aws requests unregistered sender IDs of GB in its tests."""
-CALL_FAILURES = (HandlerError, UnknownOutcomeError, BotoCoreError)
 CONNECT_NUMBER = "phone number of Amazon Connect"
 IN_OPERATION = "_IN_PROGRESS"
 REVIEW = "REVIEW_IN_PROGRESS"
 _RELEASE_PERIOD = 180
 """Seconds. A number counts as a member of its pool for up to two minutes (terraform-provider-aws, phone_number.go)."""
 _STACK_PERIOD = 900
+_TAGS_PERIOD = 600
 _DELETE_ATTEMPTS = 3
 
 
@@ -94,7 +92,7 @@ def release(held: Held) -> Problem | None:
     """Release something. Returns why that failed, or None."""
     try:
         Patience(_RELEASE_PERIOD).retry(held.release)
-    except CALL_FAILURES as failure:
+    except Exception as failure:  # noqa: BLE001 - the rest must be released too
         return Problem(held.noun, f"{held}: {explained(failure)}")
     return None
 
@@ -105,7 +103,7 @@ def release_all(done: Callable[[Held], None]) -> list[Problem]:
     for noun, find in _KINDS.items():
         try:
             found = [*find()]
-        except CALL_FAILURES as failure:
+        except Exception as failure:  # noqa: BLE001 - the rest must be released too
             problems.append(Problem(noun, f"every {noun} of a run, which can't be listed: {explained(failure)}"))
             continue
         for held in found:
@@ -118,8 +116,10 @@ def release_all(done: Callable[[Held], None]) -> list[Problem]:
 
 
 def explained(failure: BaseException) -> str:
-    """Return the text of a failed call."""
-    return failure.cause if isinstance(failure, (HandlerError, UnknownOutcomeError)) else str(failure)
+    """Return what failed."""
+    if isinstance(failure, (HandlerError, UnknownOutcomeError)):
+        return failure.cause
+    return f"{type(failure).__name__}: {failure}"
 
 
 def stack_status(stack_id: str) -> str:
@@ -130,18 +130,31 @@ def stack_status(stack_id: str) -> str:
         return "DELETE_COMPLETE"
 
 
+def simulators() -> Iterator[Mapping[str, Any]]:
+    """Yield the SIMULATOR numbers of the account that are not released."""
+    filters: Any = [{"Name": "number-type", "Values": ["SIMULATOR"]}]
+    listed = services.paginate(
+        services.sms_voice().describe_phone_numbers, "PhoneNumbers", Owner="SELF", Filters=filters, MaxResults=100
+    )
+    return (each for each in listed if each["Status"] not in {"DISASSOCIATING", "DELETED"})
+
+
+def new_numbers_without_tags() -> list[str]:
+    """Return the IDs of SIMULATOR numbers that can belong to a run that was killed: their tags can be late."""
+    return [
+        each["PhoneNumberId"]
+        for each in simulators()
+        if clock.now() - each["CreatedTimestamp"].timestamp() < _TAGS_PERIOD and not _tags(each["PhoneNumberArn"])
+    ]
+
+
 def _find_pools() -> Iterator[Held]:
     pools = services.paginate(services.sms_voice().describe_pools, "Pools", Owner="SELF", MaxResults=100)
     return (pool(each) for each in pools if _is_tagged(each["PoolArn"]))
 
 
 def _find_numbers() -> Iterator[Held]:
-    filters: Any = [{"Name": "number-type", "Values": ["SIMULATOR"]}]
-    for each in services.paginate(
-        services.sms_voice().describe_phone_numbers, "PhoneNumbers", Owner="SELF", Filters=filters, MaxResults=100
-    ):
-        if each["Status"] not in {"DISASSOCIATING", "DELETED"} and _is_tagged(each["PhoneNumberArn"]):
-            yield number(each)
+    return (number(each) for each in simulators() if _is_tagged(each["PhoneNumberArn"]))
 
 
 def _find_sender_ids() -> Iterator[Held]:
@@ -176,11 +189,15 @@ _KINDS: Mapping[str, Callable[[], Iterator[Held]]] = {
 
 
 def _is_tagged(arn: str) -> bool:
+    return _tags(arn).get(TAG, "").startswith(PREFIX)
+
+
+def _tags(arn: str) -> dict[str, str]:
     try:
         tags = services.sms_voice().list_tags_for_resource(ResourceArn=arn).get("Tags", [])
     except NotFoundError:
-        return False
-    return any(tag["Key"] == TAG and tag["Value"].startswith(PREFIX) for tag in tags)
+        return {}
+    return {tag["Key"]: tag["Value"] for tag in tags}
 
 
 def _delete_pool(pool_id: str) -> None:

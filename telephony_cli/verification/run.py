@@ -1,8 +1,9 @@
 """Plans a run within a maximum cost, performs it, and releases what it holds, whatever happens."""
 
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -11,7 +12,6 @@ from typing import Any
 from rich.console import Console
 
 from telephony import clock
-from telephony.aws import services
 from telephony.data import data
 from telephony.lifecycle.invocation import Backoff
 from telephony.settings import settings
@@ -19,11 +19,11 @@ from telephony_cli.account import Failure
 from telephony_cli.output import Format, parse_price, price, show_error, show_json, show_table
 from telephony_cli.verification import connect, holdings, sms, stacks
 from telephony_cli.verification.experiment import Experiment, Run, TooExpensiveError
-from telephony_cli.verification.holdings import CALL_FAILURES, Held, Problem
+from telephony_cli.verification.holdings import Held, Problem
 
 EXPERIMENTS: tuple[Experiment, ...] = (*sms.EXPERIMENTS, *stacks.EXPERIMENTS, *connect.EXPERIMENTS)
 """In the order in which they are performed."""
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _LONGEST_RUN = 3600
 _BILLED_DAYS = 2
 """Of a claimed number that is released on the next day. Amazon Connect bills numbers by the day (its pricing page)."""
@@ -96,25 +96,42 @@ class Plan:
 
 
 class _Report:
-    """Progress on the standard error."""
-
-    def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    """Progress on the standard error. An error of the terminal or pipe does not end the run."""
 
     def plan(self, name: str, plan: Plan, options: Options) -> None:
         """Show what is performed, and what it costs at most."""
         performed = [each.experiment for each in plan.planned if not each.reason]
         count = f"{len(performed)} of {len(plan.planned)} experiments"
         costs = f"at most {price(plan.maximum)} USD (--max-cost {price(options.max_cost)})"
-        self.console.print(f"{name}: {count}, {costs}.")
+        self.line(f"{name}: {count}, {costs}.")
         for each in performed:
             numbers = f", SIMULATOR numbers: {each.numbers}" if each.numbers else ""
             claims = f", claims: {each.claims}" if each.claims else ""
-            self.console.print(f"- {_named(each)}{numbers}{claims}")
+            self.line(f"- {_named(each)}{numbers}{claims}")
 
     def released(self, held: Held) -> None:
         """Show that something was released."""
-        self.console.print(f"Released: {held}.")
+        self.line(f"Released: {held}.")
+
+    def line(self, text: str) -> None:
+        """Write a line."""
+        with suppress(OSError):
+            sys.stderr.write(f"{text}\n")
+
+    @contextmanager
+    def working(self, text: str) -> Iterator[None]:
+        """Show in a terminal what is done."""
+        if not sys.stderr.isatty():
+            yield
+            return
+        status = Console(stderr=True, highlight=False, markup=False).status(f"{text} ...")
+        with suppress(OSError):
+            status.start()
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                status.stop()
 
 
 def show(options: Options, output: Format) -> tuple[bool, bool]:
@@ -143,12 +160,15 @@ def _release_leftovers(report: _Report, options: Options) -> None:
     """Release what earlier runs have left. Raises Failure if that fails: nothing is purchased then."""
 
     def done(held: Held) -> None:
-        report.console.print(f"Left by an earlier run: {held}.")
-        report.released(held)
+        report.line(f"Released, left by an earlier run: {held}.")
 
     problems = _relevant(holdings.release_all(done), options.target_arn)
     if problems:
         raise Failure(f"Nothing was purchased, because an earlier run may have left: {'; '.join(problems)}")
+
+    if unknown := holdings.new_numbers_without_tags():
+        text = "If an earlier run was killed, it can be its own: run `telephony verify` again in ten minutes."
+        report.line(f"New, and without tags yet: {', '.join(unknown)}. {text}")
 
 
 def _relevant(problems: Sequence[Problem], target_arn: str | None) -> list[str]:
@@ -171,14 +191,15 @@ def _perform(run: Run, plan: Plan, report: _Report) -> tuple[list[tuple[int, Res
                     results += [(row, Result.NOT_TESTED, reason) for row in each.experiment.rows]
                 else:
                     _try(run, each.experiment, results, failures, report)
-            ignore_signals()
         except KeyboardInterrupt:
             failures.append("The run was interrupted.")
             known = {row for row, _, _ in results}
             rows = dict.fromkeys(row for each in plan.planned for row in each.experiment.rows)
             results += [(row, Result.NOT_TESTED, "The run was interrupted.") for row in rows if row not in known]
-        with report.console.status("Releasing ..."):
-            problems = _release(run, report)
+        finally:
+            ignore_signals()
+            with report.working("Releasing"):
+                problems = _release(run, report)
     return sorted(results, key=lambda each: each[0]), failures, problems
 
 
@@ -190,7 +211,7 @@ def _try(
     reason = "The experiment observed nothing."
     run.performed.append(experiment)
     try:
-        with report.console.status(f"{_named(experiment)} ..."):
+        with report.working(_named(experiment)):
             for finding in experiment.perform(run):
                 result = Result.NOT_TESTED
                 if finding.holds is not None:
@@ -201,8 +222,7 @@ def _try(
         run.stopped, reason = True, str(expensive)
         failures.append(reason)
     except Exception as error:  # noqa: BLE001 - the other experiments do not depend on it
-        known = isinstance(error, CALL_FAILURES)
-        reason = holdings.explained(error) if known else f"Unexpected: {type(error).__name__}: {error}"
+        reason = holdings.explained(error)
         failures.append(f"{_named(experiment)}: {reason}")
     results += [(row, Result.NOT_TESTED, reason) for row in experiment.rows if row not in found]
 
@@ -265,11 +285,7 @@ def _interruptible() -> Iterator[Callable[[], None]]:
 
 def _simulator_price(options: Options) -> Decimal | None:
     """Return the highest price of the account's SIMULATOR numbers. Without any: what the caller says."""
-    filters: Any = [{"Name": "number-type", "Values": ["SIMULATOR"]}]
-    listed = services.paginate(
-        services.sms_voice().describe_phone_numbers, "PhoneNumbers", Owner="SELF", Filters=filters, MaxResults=100
-    )
-    known = [found for found in map(parse_price, listed) if found is not None]
+    known = [found for found in map(parse_price, holdings.simulators()) if found is not None]
     return max(known, default=options.simulator_price)
 
 

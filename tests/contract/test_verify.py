@@ -281,7 +281,7 @@ def test_what_can_not_be_released_is_reported_and_released_by_the_next_run(
     following = telephony("verify", "--max-cost", "0", *rows(27))
 
     assert (following.code, held(harness)) == (0, {})
-    assert f"Left by an earlier run: phone number +12065570100 ({number})" in following.err
+    assert f"left by an earlier run: phone number +12065570100 ({number})" in following.err
 
 
 def test_numbers_of_others_are_not_released(harness: Harness, telephony: Telephony) -> None:
@@ -309,15 +309,13 @@ class Process:
         )
         self.harness = harness
 
-    def when(self, condition: Callable[[], bool], *signals: int) -> Process:
-        """Send signals when a condition is met, unless the process ends before."""
+    def when(self, condition: Callable[[], bool], number: int) -> Process:
+        """Send a signal when a condition is met, unless the process ends before."""
         deadline = time.monotonic() + 60
         while self.process.poll() is None and not condition():
             assert time.monotonic() < deadline
             time.sleep(0.005)
-        for number in signals:
-            self.process.send_signal(number)
-            time.sleep(0.05)
+        self.process.send_signal(number)
         return self
 
     def result(self) -> Result:
@@ -326,41 +324,39 @@ class Process:
         return Result(self.process.returncode, out, err)
 
 
-def is_hanging(harness: Harness) -> Callable[[], bool]:
-    return lambda: any(call["fault"] == "hang" for call in harness.telecom.log())
+def hanging(harness: Harness, calls: int = 1) -> Callable[[], bool]:
+    return lambda: [call["fault"] for call in harness.telecom.log()].count("hang") == calls
 
 
 @pytest.mark.parametrize(
-    ("row", "service", "operation", "when"),
+    ("row", "service", "operation"),
     [
-        (17, SMS, "RequestPhoneNumber", "after"),
-        (17, SMS, "CreatePool", "after"),
-        (17, SMS, "ReleasePhoneNumber", "before"),
-        (26, SMS, "RequestSenderId", "after"),
-        (23, CONNECT, "ClaimPhoneNumber", "after"),
+        (17, SMS, "RequestPhoneNumber"),
+        (17, SMS, "CreatePool"),
+        (26, SMS, "RequestSenderId"),
+        (23, CONNECT, "ClaimPhoneNumber"),
     ],
 )
-def test_next_run_releases_what_a_killed_run_held(
-    harness: Harness, row: int, service: str, operation: str, when: str
-) -> None:
+def test_next_run_releases_what_a_killed_run_held(harness: Harness, row: int, service: str, operation: str) -> None:
     target = ("--claim-connect-number", connect_instance(harness))
-    harness.telecom.fault(service, operation, "hang", when=when, seconds=0.5)
+    harness.telecom.fault(service, operation, "hang", when="after", seconds=0.5)
 
-    killed = Process(harness, "--max-cost", "5", *target, *rows(row)).when(is_hanging(harness), signal.SIGKILL)
+    killed = Process(harness, "--max-cost", "5", *target, *rows(row)).when(hanging(harness), signal.SIGKILL)
 
     assert killed.result().code == -signal.SIGKILL
     following = Process(harness, "--max-cost", "0", *rows(27)).result()
     assert (following.code, held(harness)) == (0, {}), following.err
-    assert "Left by an earlier run" in following.err
+    assert "left by an earlier run" in following.err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_run_releases_everything(harness: Harness, number: int) -> None:
     harness.telecom.fault(SMS, "CreatePool", "hang", when="after", seconds=2)
+    harness.telecom.fault(SMS, "ReleasePhoneNumber", "hang", seconds=0.5)
 
-    run = Process(harness, "--max-cost", "5", *rows(9, 17))
-    # Further signals do not end the release.
-    interrupted = run.when(is_hanging(harness), number, number, number).result()
+    run = Process(harness, "--max-cost", "5", *rows(9, 17)).when(hanging(harness), number)
+    # Another signal does not end the release.
+    interrupted = run.when(hanging(harness, 2), number).result()
 
     assert interrupted.code == 1, interrupted.err
     assert "interrupted" in interrupted.err
@@ -368,6 +364,28 @@ def test_interrupted_run_releases_everything(harness: Harness, number: int) -> N
     assert (found[9], found[17]) == ({"HOLDS"}, {"NOT_TESTED"})
     assert interrupted.document["not_released"] == []
     assert held(harness) == {}
+
+
+def test_closed_standard_error_does_not_prevent_the_release(harness: Harness) -> None:
+    run = Process(harness, "--max-cost", "5", *rows(42))
+    assert run.process.stderr is not None
+    run.process.stderr.close()
+
+    assert run.process.wait(60) in {0, 1, 120}
+
+    assert run.process.stdout is not None
+    run.process.stdout.close()
+    assert harness.calls(SMS)["RequestPhoneNumber"] == 1
+    assert held(harness) == {}
+
+
+def test_new_number_without_tags_is_reported(harness: Harness, telephony: Telephony) -> None:
+    number = harness.sms.request_phone_number(**SIMULATOR, MessageType="TRANSACTIONAL")["PhoneNumberId"]
+
+    verified = telephony("verify", "--max-cost", "0", *rows(27))
+
+    assert (verified.code, harness.ids()) == (0, [number])
+    assert f"without tags yet: {number}." in verified.err
 
 
 def test_killed_change_set_is_deleted_by_the_next_run(harness: Harness) -> None:
