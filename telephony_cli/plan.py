@@ -18,7 +18,7 @@ from telephony.cloudformation.changes import (
 from telephony.data import data
 from telephony.errors import HandlerError, NotFoundError
 from telephony.lifecycle.effects import Effect
-from telephony.lifecycle.plan import UNKNOWN, Planned, plan
+from telephony.lifecycle.plan import UNKNOWN, NewNumbers, Planned, plan
 from telephony.model.properties import fields
 from telephony.model.resource import Observed
 from telephony.model.validation import shows_value
@@ -127,11 +127,11 @@ def changes(found: Sequence[Priced]) -> bool:
 
 
 def _plan(stack_name: str, change_set_name: str) -> Iterator[Priced]:
-    account, taken = _Prices(), set[str]()
+    prices, taken = _Prices(), set[str]()
     described = _describe(stack_name, change_set_name)
     for change in of_change_set(described, resources.type_names(), lambda name: _describe(None, name)):
         if change.type_name != NESTED_STACK:
-            yield account.of(plan(change, Patience(), taken))
+            yield prices.of(plan(change, NewNumbers(Patience(), taken)))
         elif not (change.action == REMOVE and change.retains):
             yield Priced(Planned(change, UNKNOWN, _nested(change)), None, None)
 

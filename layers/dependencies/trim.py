@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Any
 
 OPERATIONS = {
-    "cloudformation": ("DescribeStackEvents", "DescribeStackResource", "DescribeStacks", "ListStackResources"),
+    "cloudformation": (
+        "DescribeChangeSet",
+        "DescribeStackEvents",
+        "DescribeStackResource",
+        "DescribeStacks",
+        "GetTemplate",
+        "ListStackResources",
+    ),
     "connect": (
         "ClaimPhoneNumber",
         "DescribePhoneNumber",

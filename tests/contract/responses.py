@@ -76,6 +76,7 @@ class ResponseSink:
         self._puts: list[Put] = []
         self._faults: list[_Fault] = []
         self._listeners: dict[str, Callable[[bytes], None]] = {}
+        self._published: dict[str, bytes] = {}
         self.closing = threading.Event()
         authority = ca or trustme.CA()
         self._directory = tempfile.TemporaryDirectory(prefix="answers-")
@@ -119,6 +120,16 @@ class ResponseSink:
         with self._lock:
             self._issued[target] = _Issued(request_id, signature, issued.timestamp() + EXPIRES_SECONDS)
         return f"https://{self.host}{target}"
+
+    def publish(self, body: bytes) -> str:
+        """Return a signed URL that returns this body to a GET, as the payload of a Hook is passed."""
+        url = self.url_for("payload", "hook", secrets.token_hex(8))
+        self._published[url.removeprefix(f"https://{self.host}")] = body
+        return url
+
+    def published(self, target: str) -> bytes | None:
+        """Return the body behind a signed URL."""
+        return self._published.get(target)
 
     def subscribe(self, request_id: str, first: Callable[[bytes], None]) -> None:
         """Call `first`, in the server's thread, with the body of the first response to the request."""
@@ -217,6 +228,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200 if verdict == "slow" else int(verdict))
 
     do_POST = do_PUT  # noqa: N815 - http.server's name
+
+    def do_GET(self) -> None:
+        body = self.server.sink.published(self.path)
+        if body is None:
+            self._answer(403)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def _answer(self, status: int) -> None:
         self.send_response(status)

@@ -24,6 +24,7 @@ from tests.contract.declarations import (
     template,
     with_failing_sibling,
 )
+from tests.contract.hooks import Guard, guard
 from tests.contract.iam import reference
 from tests.contract.iam.calls import PREFIXES, arn, authorizations, request
 from tests.contract.iam.evaluation import Request
@@ -35,10 +36,18 @@ from tests.contract.test_sms_phone_number import ROLE, TOLL_FREE, TOPIC
 from tests.contract.test_sweep import RETAINED, interrupted_delete, late_purchase, later, run
 
 TYPES = resources.type_names()
+TAGGED: dict[str, Any] = {"Tags": [{"Key": "team", "Value": "x"}]}
+__all__ = ["guard"]
+
 RELEASABLE: dict[str, Any] = {"OnDelete": {"LeavePools": True, "LiftDeletionProtection": True}}
 WIDEST = Template(TwoWayChannelRoleArns=ROLE, AllowSweepRelease="true", AllowAdoption="true")
 """The template with the parameters that allow most. The other parameters restrict nothing by default."""
-FUNCTIONS = {"provider": "ProviderRole", "continuation": "ContinuationRole", "sweep": "SweepRole"}
+FUNCTIONS = {
+    "provider": "ProviderRole",
+    "continuation": "ContinuationRole",
+    "sweep": "SweepRole",
+    "guard": "GuardRole",
+}
 """The role of each function, by its module in telephony.handlers."""
 
 _LOGS = dict.fromkeys(("logs:CreateLogStream", "logs:PutLogEvents"), "Lambda writes the log of a function.")
@@ -47,6 +56,7 @@ BY_AWS: dict[str, dict[str, str]] = {
     "ProviderRole": _LOGS | {"sqs:SendMessage": "Lambda sends failed events to the queue."},
     "ContinuationRole": _LOGS | dict.fromkeys(_MAPPING, "The event source mapping reads the queue."),
     "SweepRole": _LOGS,
+    "GuardRole": _LOGS,
 }
 """What Lambda does with the role of a function, by action, with the reason. The functions make no such call."""
 UNUSED_WITHOUT_RELEASE = {
@@ -425,3 +435,27 @@ def test_type_declares_its_permissions(lifetimes: dict[str, list[Call]], name: s
     actions = {one.action for call in lifetimes[name] for one in call.requests if not one.action.startswith(others)}
 
     assert {*resources.by_type(name).permissions} == actions
+
+
+def test_guard_needs_exactly_what_its_role_allows(harness: Harness, guard: Guard) -> None:
+    role = Template(ReleaseGuard="FAIL").roles()["GuardRole"]
+    stacks = [(kind, harness.cloudformation.stack(kind.held)) for kind in (KINDS[name](harness) for name in TYPES)]
+    for kind, stack in stacks:
+        _deploy(stack, template(kind.properties, kind), "CREATE_COMPLETE")
+
+    with recorded(harness, {"GuardRole": role}) as calls:
+        for kind, stack in stacks:
+            declared = template(kind.properties | kind.replacing | {"AllowReplacement": True}, kind)
+            keywords: dict[str, Any] = {"OptionalKeywords": []} if kind is SMS_PHONE_NUMBER else {}
+            tagged = template(kind.properties | kind.replacing | TAGGED | keywords, kind)
+            operations = (guard.change_set, guard.execute, guard.update)
+            assert all(check(stack, each).failed for check in operations for each in (declared, tagged))
+            assert guard.delete(stack).failed
+
+    assert_allowed_exactly("GuardRole", role, calls)
+
+
+def test_cloudformation_can_only_invoke_the_guard() -> None:
+    role = Template(ReleaseGuard="FAIL").roles()["GuardHookRole"]
+
+    assert allowed(role) == {("InvokeGuard", "lambda:InvokeFunction", WIDEST.arn("GuardFunction"))}

@@ -161,7 +161,11 @@ def test_dashboard_and_queries_are_created_only_if_the_parameter_says_so(templat
     created = {name: one.get("Condition") for name, one in template["Resources"].items() if one["Type"] in kinds}
     assert set(created.values()) == {"DashboardCreated"}
     assert len(created) == 4
-    groups = {name for name, one in template["Resources"].items() if one["Type"] == "AWS::Logs::LogGroup"}
+    groups = {
+        name
+        for name, one in template["Resources"].items()
+        if one["Type"] == "AWS::Logs::LogGroup" and "Condition" not in one
+    }
     for one in template["Resources"].values():
         if one["Type"] == "AWS::Logs::QueryDefinition":
             assert {group["Ref"] for group in one["Properties"]["LogGroupNames"]} == groups

@@ -114,6 +114,7 @@ def steps_with_every_alarm(harness: Harness) -> list[dict[str, Any]]:
         step("provider", request("Delete", "Waiting", deleted, physical_id=GENERATED_ID), 100),
         step("continuation", waiting.event(), 300),
         step("sweep", {}, 4000),
+        step("guard", {}, 4000),
     ]
 
 

@@ -100,7 +100,8 @@ def idle_cost(resources: dict[str, Any], numbers: int) -> dict[str, float]:
     days = 30
     alarm_metrics = sum(
         len([metric for metric in alarm["Metrics"] if "MetricStat" in metric]) if "Metrics" in alarm else 1
-        for alarm in alarms(resources).values()
+        for name, alarm in alarms(resources).items()
+        if "Condition" not in resources[name]
     )
     receives = 5 * days * 86400 / 20  # Lambda polls an empty queue with five pollers, 20 seconds each.
     # As measured by the benchmark; an invocation that has nothing to do takes a second.

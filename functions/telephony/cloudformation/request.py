@@ -30,7 +30,7 @@ _URL_LIFETIME = 7200
 _STACK_ID = re.compile(r"arn:(aws[a-z-]*):cloudformation:([a-z0-9-]+):\d{12}:stack/([^/]+)/[^/]+")
 
 # Source: botocore's partitions.json, dnsSuffix.
-_DNS_SUFFIX: Mapping[str, str] = {
+DNS_SUFFIX: Mapping[str, str] = {
     "aws": "amazonaws.com",
     "aws-us-gov": "amazonaws.com",
     "aws-cn": "amazonaws.com.cn",
@@ -152,7 +152,7 @@ def _check_host(url: str, stack_id: str, allowed_hosts: frozenset[str]) -> None:
     if parts.scheme != "https" or parts.username is not None or parts.password is not None:
         raise ResponseHostRefusedError("ResponseURL is not a plain https URL.")
     partition, region = stack[1], stack[2]
-    suffix = _DNS_SUFFIX.get(partition)
+    suffix = DNS_SUFFIX.get(partition)
     bucket = f"cloudformation-custom-resource-response-{region.replace('-', '')}"
     expected = {f"{bucket}.s3.{suffix}", f"{bucket}.s3-{region}.{suffix}", f"{bucket}.s3.{region}.{suffix}"}
     if suffix and port == 443 and host in expected:  # noqa: PLR2004 - https

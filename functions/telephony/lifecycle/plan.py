@@ -58,23 +58,31 @@ class Planned:
         return bool({self.effect, *self.then} & unwanted) or self.effect == Effect.REFUSED or unclear
 
 
-def plan(change: ResourceChange, retrier: Retrier, taken: set[str], *, live: bool = True) -> Planned:
+@data
+class NewNumbers:
+    """How the resources of a deployment get numbers."""
+
+    retrier: Retrier
+    taken: set[str] = attrs.field(factory=set)
+    """The numbers pending release that other resources take."""
+
+
+def plan(change: ResourceChange, new_numbers: NewNumbers | None = None, *, live: bool = True) -> Planned:
     """Return what a change does.
 
-    taken: the numbers pending release that other changes take; this one is added. live: read the services. Otherwise,
-    the declarations and the ledger decide alone: it names every effect that loses a number, but such an effect can be
-    wrong.
+    new_numbers: required for a resource that is added. Without it, the plan of a replacement describes only what
+    happens to the current number. live: read the services. Otherwise, the declarations and the ledger decide alone.
+    They show every effect that loses a number, but the number may have changed since, or be gone.
     """
-    return _Plan(change, retrier, taken, live=live).plan()
+    return _Plan(change, new_numbers, live=live).plan()
 
 
 class _Plan:
     """The change of one resource."""
 
-    def __init__(self, change: ResourceChange, retrier: Retrier, taken: set[str], *, live: bool) -> None:
+    def __init__(self, change: ResourceChange, new_numbers: NewNumbers | None, *, live: bool) -> None:
         self.change = change
-        self.retrier = retrier
-        self.taken = taken
+        self.new_numbers = new_numbers
         self.live = live
         self.resource: Resource[Any] = resources.by_type(change.type_name)
         self.key = ledger.resource_key(change.stack_id, change.logical_id)
@@ -109,7 +117,9 @@ class _Plan:
 
     def _add(self) -> Planned:
         desired = declared(self.resource, self.after, self.unknown)
-        decision, former = self._create(desired)
+        new_numbers = self.new_numbers
+        assert new_numbers is not None  # noqa: S101 - the caller plans an addition
+        decision, former = self._create(desired, new_numbers)
         if "Adopt" in self.unknown:
             possible = [Effect.ADOPTED, Effect.REFUSED]
             return self._planned(UNKNOWN, "What is adopted is known after apply.", then=possible)
@@ -122,16 +132,16 @@ class _Plan:
             return self._adopt(desired)
         if former is not None:
             owner = "The resource had" if effect is Effect.TAKEN_BACK else "Another resource had"
-            return self._planned(
-                effect, f"{owner} the number, which is pending release.", new=self._take(former), desired=desired
-            )
+            text = f"{owner} the number, which is pending release."
+            return self._planned(effect, text, new=self._take(former, new_numbers), desired=desired)
         return self._planned(effect, "The resource is new.", desired=desired)
 
-    def _create(self, desired: Properties) -> tuple[Decision, PurchaseRecord | None]:
+    def _create(self, desired: Properties, new_numbers: NewNumbers) -> tuple[Decision, PurchaseRecord | None]:
         """Return what a Create does, and which purchase it takes the number of."""
-        own = list(candidates(self.retrier, self.resource, desired, ledger.recovery_key(self._request)))
-        reused = candidates(self.retrier, self.resource, desired, self.resource.type_name) if reuses(desired) else ()
-        free = (each for each in reused if each.physical_id not in self.taken)
+        retrier, taken = new_numbers.retrier, new_numbers.taken
+        own = list(candidates(retrier, self.resource, desired, ledger.recovery_key(self._request)))
+        reused = candidates(retrier, self.resource, desired, self.resource.type_name) if reuses(desired) else ()
+        free = (each for each in reused if each.physical_id not in taken)
         first = next(iter(own), None) or next(free, None)
         situation = Situation(
             recoverable=[each.physical_id or "" for each in own],
@@ -139,8 +149,8 @@ class _Plan:
         )
         return decide(self.resource, desired, situation), first
 
-    def _take(self, former: PurchaseRecord) -> Observed | None:
-        self.taken.add(former.physical_id or "")
+    def _take(self, former: PurchaseRecord, new_numbers: NewNumbers) -> Observed | None:
+        new_numbers.taken.add(former.physical_id or "")
         return self.resource.read(former.physical_id or "")
 
     def _check_purchase(self, effect: Effect, desired: Properties) -> None:
@@ -214,7 +224,7 @@ class _Plan:
         replacing = [each for each in found if is_create_only(self.resource, each.property_name)]
         # A sender ID can be in any pool of the account.
         undecided = any(is_create_only(self.resource, name) for name in self.unknown)
-        pools = self.resource.read_pool_ids(self.current) if replacing or undecided else ()
+        pools = self._pools(self.current) if replacing or undecided else ()
         return Situation(
             physical_id=physical_id,
             record=record,
@@ -226,10 +236,10 @@ class _Plan:
     def _replace(self, desired: Properties, situation: Situation, names: str) -> Planned:
         """Describe a replacement: how the resource gets another number, and what happens to the current one."""
         then, new = [], None
-        if self.live:
-            decision, former = self._create(desired)
+        if self.new_numbers is not None:
+            decision, former = self._create(desired, self.new_numbers)
             self._check_purchase(decision.require(), desired)
-            then, new = [decision.effect], None if former is None else self._take(former)
+            then, new = [decision.effect], None if former is None else self._take(former, self.new_numbers)
         if self.change.retains:
             old, text = Effect.RETAINED, "UpdateReplacePolicy retains the current number."
         else:
@@ -262,7 +272,7 @@ class _Plan:
         )
         if self.current is not None and record is not None:
             policy = release_policy(self.resource, record, self.before)
-            blockers = policy.blockers(self.current.protected, self.resource.read_pool_ids(self.current))
+            blockers = policy.blockers(self.current.protected, self._pools(self.current))
             situation = copy.replace(situation, blockers=blockers)
         decision = decide(self.resource, None, situation)
         days = situation.window
@@ -282,6 +292,10 @@ class _Plan:
         if not re.fullmatch(self.resource.properties.id_pattern, self.change.physical_id):
             return None
         return self.resource.read(self.change.physical_id)
+
+    def _pools(self, current: Observed) -> Collection[str]:
+        """Return the pools of the number. Those of a sender ID take many calls, and can only prevent its release."""
+        return current.pool_ids if self.new_numbers is None else self.resource.read_pool_ids(current)
 
     def _record(self) -> PurchaseRecord | None:
         """Return the purchase of the number, from the ledger or the tags. None: it has another owner."""

@@ -3,6 +3,7 @@
 Each rule names its source. "CFN UG" is the AWS CloudFormation User Guide.
 """
 
+import json
 import secrets
 import string
 from collections.abc import Callable, Collection, Mapping
@@ -156,7 +157,12 @@ class Stack:
 
         Raises ValidationError if CloudFormation would reject the operation in this state.
         """
-        declared = parse(template)
+        status = self._deploy(parse(template))
+        if status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+            self.known.template = json.dumps(template)
+        return status
+
+    def _deploy(self, declared: dict[str, Declaration]) -> str:
         if not self.status:
             return self._create(declared)
         if not self.status.endswith("_COMPLETE") or self.status in ("ROLLBACK_COMPLETE", "DELETE_COMPLETE"):

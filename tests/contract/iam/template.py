@@ -21,6 +21,7 @@ ARNS = {
     "AWS::IAM::Role": f"arn:aws:iam::{ACCOUNT}:role/{{}}",
     "AWS::Logs::LogGroup": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{{}}:*",
     "AWS::SQS::Queue": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{{}}",
+    "AWS::Serverless::Function": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{{}}",
 }
 
 
@@ -89,7 +90,7 @@ class Template:
         found: list[Statement] = []
         for policy in properties["Policies"]:
             found += self._statements(role, policy["PolicyDocument"])
-        for attached in self._resolve(properties["ManagedPolicyArns"]):
+        for attached in self._resolve(properties.get("ManagedPolicyArns", [])):
             found += self._statements(attached, self._resources[attached]["Properties"]["PolicyDocument"])
         return tuple(found)
 

@@ -1,0 +1,199 @@
+"""Lambda function of the release guard: a CloudFormation Hook that stops operations which release or replace a number.
+
+CloudFormation waits 30 seconds. The state table decides first, which takes milliseconds. Then the services are read, in
+case that a number is not lost after all. An operation that can't be checked is not stopped.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from telephony import resources
+from telephony.aws import services
+from telephony.cloudformation import changes, hook, templates
+from telephony.cloudformation.changes import ADD, NESTED_STACK, REMOVE, ResourceChange, Stack
+from telephony.cloudformation.hook import Invocation, NotAnInvocationError, Target
+from telephony.errors import NotFoundError, TelephonyError
+from telephony.lifecycle.plan import Planned, plan
+from telephony.observability import count, log_defect, logger
+from telephony.settings import settings
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+_STOPS_ON = ("replace", "release")
+_ANSWER_SECONDS = 3
+"""Reserved at the end of an invocation."""
+_NOT_COMPARABLE = "A transform decides which resources the template declares. Deploy it with a change set."
+
+
+class NotCheckedError(TelephonyError):
+    """The effect of an operation can't be foreseen."""
+
+
+def handler(event: Any, context: LambdaContext) -> dict[str, str]:
+    """Check one operation. Returns the answer to CloudFormation."""
+    logger.clear_state()
+    token = hook.token_of(event)
+    try:
+        invocation = hook.parse(event)
+    except NotAnInvocationError as error:
+        return hook.answer(token, _not_checked(str(error)), failed=False)
+    logger.append_keys(stack_id=invocation.stack_id, target=str(invocation.target), action=invocation.action)
+    check = _Check(invocation)
+    # A call to a service can last longer than CloudFormation waits. The thread ends with it, and its result is ignored.
+    thread = threading.Thread(target=check.run, daemon=True)
+    thread.start()
+    thread.join(max(0.0, context.get_remaining_time_in_millis() / 1000 - _ANSWER_SECONDS))
+    message, failed = check.result()
+    return hook.answer(token, message, failed=failed)
+
+
+class _Check:
+    """The check of one operation."""
+
+    def __init__(self, invocation: Invocation) -> None:
+        self._invocation = invocation
+        self._lost: dict[str, Planned] = {}
+        """The changes that stop the operation, as far as it is known now."""
+        self._problem = "It took too long."
+        """Why the check is not complete. Empty: it is."""
+        self._checked = 0
+        self._answered = False
+
+    def run(self) -> None:
+        """Make the check. Raises nothing."""
+        try:
+            self._run()
+            self._problem = ""
+        except TelephonyError as error:
+            self._problem = str(error)
+        except Exception as error:  # noqa: BLE001 - a defect must not stop a deployment
+            if not self._answered:
+                log_defect(error, "The release guard failed.")
+            self._problem = f"Unexpected {type(error).__name__}."
+
+    def result(self) -> tuple[str, bool]:
+        """Return the message, and whether the operation fails, as far as the check has come. The check ends."""
+        self._answered = True
+        lost, problem = [*self._lost.values()], self._problem
+        shown = [f"{each.change.logical_id} {each.effect}" for each in lost]
+        logger.info("Operation checked", extra={"checked": self._checked, "stopped": shown})
+        if lost:
+            count("GuardStopped")
+            return _refusal(lost, problem), True
+        if problem:
+            return _not_checked(problem), False
+        text = f"No phone number or sender ID is released or replaced. Changes of their resources: {self._checked}."
+        return text, False
+
+    def _run(self) -> None:
+        found = list(self._own(self._changes()))
+        self._checked = len(found)
+        for change in found:
+            if self._answered:
+                return
+            planned = plan(change, live=False)
+            if planned.stops(_STOPS_ON):
+                self._lost[f"{change.stack_id}|{change.logical_id}"] = planned
+        for key, planned in [*self._lost.items()]:
+            if self._answered:
+                return
+            try:
+                confirmed = plan(planned.change)
+            except TelephonyError as error:  # What the state table shows decides.
+                logger.warning("Number not read", extra={"cause": str(error)})
+                continue
+            if confirmed.stops(_STOPS_ON):
+                self._lost[key] = confirmed
+            else:
+                del self._lost[key]
+
+    def _changes(self) -> Iterable[ResourceChange]:
+        invocation = self._invocation
+        if invocation.target is Target.CHANGE_SET:
+            return self._of_change_set()
+        if invocation.action == "CREATE":
+            return []
+        if invocation.action == "DELETE":
+            return changes.of_deletion(_read(invocation.stack_id))
+        if invocation.change_set_id:
+            described = changes.describe_change_set(invocation.stack_id, invocation.change_set_id)
+            types = resources.type_names()
+            return changes.of_change_set(described, types, lambda name: changes.describe_change_set(None, name))
+        payload = self._payload()
+        previous = templates.parse(payload.get("previousTemplate"))
+        found = changes.of_templates(
+            _read(invocation.stack_id, previous), templates.parse(payload.get("template")), resolved=False
+        )
+        if found is None:
+            raise NotCheckedError(_NOT_COMPARABLE)
+        return found
+
+    def _of_change_set(self) -> list[ResourceChange]:
+        stack = _read(self._invocation.stack_id)
+        if not stack.resources:
+            return []
+        payload = self._payload()
+        template = templates.parse(payload.get("template"))
+        listed = changes.of_payload(stack, payload.get("changedResources") or [], template)
+        names = {change.logical_id for change in listed}
+        # It is not documented that the payload lists custom resources.
+        others = changes.of_templates(stack, template, resolved=True) or []
+        return [*listed, *(change for change in others if change.logical_id not in names)]
+
+    def _payload(self) -> Any:
+        return hook.read_payload(self._invocation, allowed_hosts=settings().allowed_response_hosts)
+
+    def _own(self, found: Iterable[ResourceChange]) -> Iterator[ResourceChange]:
+        """Yield the changes that can lose a number, also those of nested stacks that are removed."""
+        for change in found:
+            if change.type_name == NESTED_STACK and change.action == REMOVE and not change.retains:
+                yield from self._own(changes.of_deletion(_read(change.physical_id)))
+            elif change.type_name in resources.type_names() and change.action != ADD:
+                yield change
+
+
+def _read(stack_id: str, template: Any = None) -> Stack:
+    """Return a stack as it is. template: its template, if it is known."""
+    listed = services.paginate(
+        services.cloudformation().list_stack_resources, "StackResourceSummaries", StackName=stack_id
+    )
+    try:
+        found = {
+            each["LogicalResourceId"]: (each["ResourceType"], each.get("PhysicalResourceId", ""))
+            for each in listed
+            if each["ResourceStatus"] not in {"DELETE_COMPLETE", "DELETE_SKIPPED"}
+        }
+    except NotFoundError:
+        found = {}
+    types = {type_name for type_name, _ in found.values()}
+    concerned = types & {NESTED_STACK, *resources.type_names()}
+    if concerned and template is None:
+        template = templates.read(stack_id)
+    return Stack(stack_id=stack_id, resources=found if concerned else {}, template=template or {})
+
+
+def _not_checked(problem: str) -> str:
+    logger.error("Operation not checked", extra={"cause": problem})
+    count("GuardNotChecked")
+    return f"The release guard of cfn-telephony could not check this operation: {problem}"
+
+
+def _refusal(lost: list[Planned], problem: str) -> str:
+    number = "1 change" if len(lost) == 1 else f"{len(lost)} changes"
+    lines = [f"The release guard of cfn-telephony stopped this operation because of {number}:"]
+    for each in lost:
+        stack_name = each.change.stack_id.split("/")[1]
+        lines.append(
+            f"- {stack_name}/{each.change.logical_id} ({each.change.physical_id}): {each.effect}. {each.reason}"
+        )
+    if problem:
+        lines.append(f"More changes may have this effect, because the check is not complete: {problem}")
+    lines.append(
+        "To keep a number, undo its change, or retain it with DeletionPolicy and UpdateReplacePolicy. To let an "
+        "operation pass, see docs/operations.md, Release guard."
+    )
+    return "\n".join(lines)
