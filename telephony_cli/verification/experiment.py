@@ -46,6 +46,7 @@ class Number:
     physical_id: str
     arn: str
     requested_at: float
+    price: Decimal | None
 
 
 class Run:
@@ -58,7 +59,7 @@ class Run:
         self.held: dict[str, Held] = {}
         """By physical ID."""
         self.unknown: dict[str, None] = {}
-        """The calls that can have created something that is not in `held`."""
+        """The calls, with what they name, that can have created something that is not in `held`."""
         self.claims = 0
         self.performed: list[Experiment] = []
         self.stopped = False
@@ -79,7 +80,7 @@ class Run:
     def request_number(self, token: str) -> Number:
         """RequestPhoneNumber. Raises TooExpensiveError if the number costs more than expected."""
         requested_at = clock.now()
-        with self._creates("RequestPhoneNumber"):
+        with self._creates("RequestPhoneNumber", token):
             response = services.sms_voice().request_phone_number(
                 IsoCountryCode="US",
                 MessageType="TRANSACTIONAL",
@@ -88,13 +89,13 @@ class Run:
                 Tags=api_tags(self.tags),
                 ClientToken=f"{self.name}-{token}",
             )
-            requested = Number(response["PhoneNumberId"], response["PhoneNumberArn"], requested_at)
+            price = parse_price(response)
+            requested = Number(response["PhoneNumberId"], response["PhoneNumberArn"], requested_at, price)
             self._hold(holdings.number(response))
         known = next((each for each in self.numbers if each.physical_id == requested.physical_id), None)
         if known is not None:
             return known
         self.numbers.append(requested)
-        price = parse_price(response)
         if price is not None and self._number_price is not None and price > self._number_price:
             raise TooExpensiveError(f"A SIMULATOR number costs {price} USD per month, not {self._number_price} USD.")
         return requested
@@ -112,7 +113,7 @@ class Run:
 
     def request_sender_id(self, name: str, country: str = holdings.SENDER_ID_COUNTRY) -> dict[str, Any]:
         """RequestSenderId, with a new ClientToken. Returns the response."""
-        with self._creates("RequestSenderId"):
+        with self._creates("RequestSenderId", name):
             response: Any = services.sms_voice().request_sender_id(
                 SenderId=name, IsoCountryCode=country, Tags=api_tags(self.tags), ClientToken=str(uuid.uuid4())
             )
@@ -121,7 +122,7 @@ class Run:
 
     def create_pool(self, member: Number) -> str:
         """CreatePool. Returns the ID of the pool."""
-        with self._creates("CreatePool"):
+        with self._creates("CreatePool", member.physical_id):
             response = services.sms_voice().create_pool(
                 OriginationIdentity=member.physical_id,
                 IsoCountryCode="US",
@@ -134,7 +135,7 @@ class Run:
 
     def claim(self, number: str) -> str:
         """ClaimPhoneNumber, with a new ClientToken. Returns the ARN."""
-        with self._creates("ClaimPhoneNumber"):
+        with self._creates("ClaimPhoneNumber", number):
             response = services.connect().claim_phone_number(
                 TargetArn=self.target_arn or "",
                 PhoneNumber=number,
@@ -149,7 +150,7 @@ class Run:
 
     def create_change_set(self, **parameters: Any) -> tuple[str, str]:
         """CreateChangeSet. Returns the IDs of the stack and of the change set."""
-        with self._creates("CreateChangeSet"):
+        with self._creates("CreateChangeSet", parameters["StackName"]):
             response = services.cloudformation().create_change_set(**parameters)
             self._hold(holdings.stack(response["StackId"]))
         return response["StackId"], response["Id"]
@@ -164,14 +165,15 @@ class Run:
         del self.held[physical_id]
 
     @contextmanager
-    def _creates(self, operation: str) -> Iterator[None]:
-        self.unknown[operation] = None
+    def _creates(self, operation: str, name: str) -> Iterator[None]:
+        call = f"{operation} ({name})"
+        self.unknown[call] = None
         try:
             yield
         except HandlerError:
-            del self.unknown[operation]  # Nothing was created.
+            del self.unknown[call]  # Nothing was created.
             raise
-        del self.unknown[operation]
+        del self.unknown[call]
 
     def _hold(self, held: Held) -> None:
         self.held[held.physical_id] = held

@@ -71,11 +71,17 @@ class Plan:
         rows = {*options.rows}
         self.planned = [self._add(each) for each in EXPERIMENTS if not rows or rows & {*each.rows}]
 
-    def cost(self, numbers: int, claims: int) -> Decimal:
-        """Return what SIMULATOR numbers and claims cost at most."""
-        return (self.number_price or Decimal(0)) * numbers * _months() + (
-            self._options.connect_price or 0
-        ) * claims * _BILLED_DAYS
+    def cost(self, run: Run) -> Decimal:
+        """Return what a run has cost at most."""
+        numbers = sum((self._number_cost(each.price) for each in run.numbers), Decimal(0))
+        return numbers + self._claim_cost * run.claims + sum((each.cost for each in run.performed), Decimal(0))
+
+    def _number_cost(self, known: Decimal | None = None) -> Decimal:
+        return (known or self.number_price or Decimal(0)) * _months()
+
+    @property
+    def _claim_cost(self) -> Decimal:
+        return (self._options.connect_price or Decimal(0)) * _BILLED_DAYS
 
     def _add(self, experiment: Experiment) -> Planned:
         if experiment.needs_target and self._options.target_arn is None:
@@ -86,7 +92,7 @@ class Plan:
             text = "The account has no SIMULATOR number that shows the price. Name it with --simulator-price."
             return Planned(experiment, text)
         more = max(0, experiment.numbers - self._numbers)
-        cost = experiment.cost + self.cost(more, experiment.claims)
+        cost = experiment.cost + self._number_cost() * more + self._claim_cost * experiment.claims
         left = self._options.max_cost - self.maximum
         if cost > left:
             return Planned(experiment, f"Costs up to {price(cost)} USD, and --max-cost leaves {price(left)} USD.")
@@ -142,7 +148,7 @@ def show(options: Options, output: Format) -> tuple[bool, bool]:
     run = Run(options.target_arn, plan.number_price)
     report.plan(run.name, plan, options)
     results, failures, problems = _perform(run, plan, report)
-    cost = plan.cost(len(run.numbers), run.claims) + sum((each.cost for each in run.performed), Decimal(0))
+    cost = plan.cost(run)
     for text in [*failures, *(f"Not released: {problem}" for problem in problems)]:
         show_error(text)
     if output is Format.JSON:
@@ -165,7 +171,6 @@ def _release_leftovers(report: _Report, options: Options) -> None:
     problems = _relevant(holdings.release_all(done), options.target_arn)
     if problems:
         raise Failure(f"Nothing was purchased, because an earlier run may have left: {'; '.join(problems)}")
-
     if unknown := holdings.new_numbers_without_tags():
         text = "If an earlier run was killed, it can be its own: run `telephony verify` again in ten minutes."
         report.line(f"New, and without tags yet: {', '.join(unknown)}. {text}")

@@ -19,7 +19,7 @@ from telephony_cli.verification.holdings import IN_OPERATION, REVIEW, stack_stat
 _TYPE = "Custom::TelephonyVerify"
 _SECRET, _MASK = "not-to-be-shown", "****"
 _OPERATION_PERIOD = 600
-_HELD = 15
+_HOLD = 15
 """Seconds for which the function waits before it responds to a Delete, so that the status of the stack can be read."""
 _SHOWN_WITHIN = 10
 _LAMBDA_COST = Decimal("0.01")
@@ -77,7 +77,7 @@ def change_set(run: Run) -> Iterator[Finding]:
 @experiment(1, 4, 5, 21, 22, 35, 43, 45, cost=_LAMBDA_COST)
 def custom_resources(run: Run) -> Iterator[Finding]:
     """Creates, updates twice and deletes a stack with custom resources and a function of its own."""
-    removed = _resource(Id="removed", Hold=_HELD)
+    removed = _resource(Id="removed", Hold=_HOLD)
     first = _template(Replaced=_resource(Id="first"), Removed=removed)
     stack_id, change_set_id = _create_change_set(run, f"{run.name}-stack", first, "CREATE")
     status = _execute(stack_id, change_set_id).status
@@ -109,8 +109,9 @@ def custom_resources(run: Run) -> Iterator[Finding]:
     status = _execute(stack_id, change_set_id).status
     text = f"After an Update and a Create with the IDs of deleted resources: {status}."
     yield Finding(43, status == "UPDATE_COMPLETE", text)
+    before = _events(stack_id)
     services.cloudformation().delete_stack(StackName=stack_id)
-    deletion = _watch(stack_id, status)
+    deletion = _watch(stack_id, status, before)
     seen = {*during_cleanup, *deletion.during_delete}
     text = f"In the cleanup of an update: {_names(during_cleanup)}; in a deletion: {_names(deletion.during_delete)}."
     yield Finding(4, all(each.endswith(IN_OPERATION) for each in seen) if seen else None, text)
@@ -185,9 +186,9 @@ def _create_change_set(run: Run, stack: str, template: Mapping[str, Any], kind: 
 
 def _execute(stack_id: str, change_set_id: str) -> "_Operation":
     """Execute a change set, and wait until the operation ends."""
-    before = stack_status(stack_id)
+    status, before = stack_status(stack_id), _events(stack_id)
     services.cloudformation().execute_change_set(ChangeSetName=change_set_id)
-    return _watch(stack_id, before)
+    return _watch(stack_id, status, before)
 
 
 def _changes(change_set_id: str) -> tuple[dict[str, Any], str]:
@@ -237,27 +238,29 @@ class _Operation:
     """Seconds until DescribeStacks showed it."""
 
 
-def _watch(stack_id: str, before: str) -> _Operation:
-    """Wait until an operation ends. before: the status that the stack had before it."""
+def _watch(stack_id: str, former: str, before: list[Any]) -> _Operation:
+    """Wait until an operation ends. former, before: the status and the events of the stack before it."""
     pending: dict[str, None] = {}
     started_at, shown_at, backoff = clock.now(), 0.0, Backoff()
     while clock.now() < started_at + _OPERATION_PERIOD:
-        was_pending = _is_delete_pending(stack_id)
-        status = stack_status(stack_id)
-        if was_pending and _is_delete_pending(stack_id):
+        was_pending = _is_delete_pending(_events(stack_id))
+        status, events = stack_status(stack_id), _events(stack_id)
+        if was_pending and _is_delete_pending(events):
             pending[status] = None
-        if status != before and not shown_at:
+        if status != former and not shown_at:
             shown_at = clock.now()
-        if shown_at and not status.endswith(IN_OPERATION):
-            return _Operation(status, [*pending], shown_at - started_at)
-        clock.sleep(min(next(backoff), _HELD / 5))
+        last = events[0] if len(events) > len(before) else {}
+        has_ended = last.get("PhysicalResourceId") == stack_id and last["ResourceStatus"] == status
+        if has_ended and not status.endswith(IN_OPERATION):
+            return _Operation(status, [*pending], (shown_at or clock.now()) - started_at)
+        clock.sleep(min(next(backoff), _HOLD / 5))
     raise HandlerError(HandlerErrorCode.NOT_STABILIZED, "An operation of the stack did not end within ten minutes.")
 
 
-def _is_delete_pending(stack_id: str) -> bool:
+def _is_delete_pending(events: list[Any]) -> bool:
     """Return whether the newest event of a custom resource, with one ID, is the beginning of its deletion."""
     newest: dict[tuple[str, str], str] = {}
-    for event in _events(stack_id):
+    for event in events:
         if event["ResourceType"] == _TYPE:
             resource = event["LogicalResourceId"], event.get("PhysicalResourceId", "")
             newest.setdefault(resource, event["ResourceStatus"])

@@ -201,6 +201,7 @@ def test_price_above_the_expected_one_ends_the_run(harness: Harness, telephony: 
     found = results(verified)
     assert all(found[row] == {"NOT_TESTED"} for row in (10, 17, 24, 42))
     assert "costs 1.00 USD" in verified.err
+    assert verified.document["cost"] == "1.00"
     assert harness.calls(SMS)["RequestPhoneNumber"] == 1
     assert held(harness) == {}
 
