@@ -349,28 +349,37 @@ def show_property_values(original: Callable[..., Any]) -> Callable[..., Any]:
 def contexts(change_set: dict[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the logical ID of each changed resource, and its contexts as JSON, by name."""
     stack = handlers._resolve_stack(change_set["StackName"]) or {}  # noqa: SLF001
-    template, before = change_set["_template"], stack.get("_template", {}).get("Resources", {})
+    before, after = stack.get("_template", {}), change_set["_template"]
     existing = stack.get("_resources", {})
     new = {"PhysicalResourceId": KNOWN_AFTER_APPLY, "Attributes": _KnownAfterApply()}
-    known = {name: existing.get(name, new) for name in template["Resources"]}
-    parameters = change_set["_resolved_params"]
+    known = {name: existing.get(name, new) for name in after["Resources"]}
     for change in change_set["Changes"]:
         name = change["ResourceChange"]["LogicalResourceId"]
         shown = {}
         if name in existing:
-            shown["BeforeContext"] = _context(before.get(name, {}), existing[name].get("Properties", {}))
-        if name in template["Resources"]:
-            properties = engine._resolve_refs(  # noqa: SLF001
-                copy.deepcopy(template["Resources"][name].get("Properties", {})),
-                known,
-                parameters,
-                engine._evaluate_conditions(template, parameters),  # noqa: SLF001
-                template.get("Mappings", {}),
-                change_set["StackName"],
-                change_set["StackId"],
-            )
-            shown["AfterContext"] = _context(template["Resources"][name], properties)
+            properties = _shown_properties(change_set, before, name, existing, stack["_resolved_params"])
+            shown["BeforeContext"] = _context(before["Resources"][name], properties)
+        if name in after["Resources"]:
+            properties = _shown_properties(change_set, after, name, known, change_set["_resolved_params"])
+            shown["AfterContext"] = _context(after["Resources"][name], properties)
         yield name, shown
+
+
+def _shown_properties(
+    change_set: dict[str, Any], template: dict[str, Any], name: str, known: dict[str, Any], given: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the properties of a resource, resolved. Assumed: the value of a NoEcho parameter is `****`."""
+    parameters = {key: value | ({"Value": "****"} if value["NoEcho"] else {}) for key, value in given.items()}
+    resolved: dict[str, Any] = engine._resolve_refs(  # noqa: SLF001
+        copy.deepcopy(template["Resources"][name].get("Properties", {})),
+        known,
+        parameters,
+        engine._evaluate_conditions(template, given),  # noqa: SLF001
+        template.get("Mappings", {}),
+        change_set["StackName"],
+        change_set["StackId"],
+    )
+    return resolved
 
 
 def _context(resource: dict[str, Any], properties: dict[str, Any]) -> str:

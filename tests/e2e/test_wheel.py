@@ -56,7 +56,7 @@ def test_installed_command_runs_without_the_repository(wheel: Path, tmp_path: Pa
 
     shown = run(command, "--help")
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert all(name in shown.stdout for name in ("plan", "list", "drift", "restore", "adopt"))
+    assert all(name in shown.stdout for name in ("plan", "list", "drift", "restore", "adopt", "verify"))
     nowhere = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
     refused = run(command, "list", "--region", "us-east-1", AWS_EC2_METADATA_DISABLED="true", **nowhere)
     assert (refused.returncode, refused.stdout) == (1, "")
