@@ -26,11 +26,11 @@ class Failure(Exception):  # noqa: N818 - not an error of the program
 
 
 class Patience(Retrier):
-    """Repeats calls for a minute."""
+    """Repeats calls for a minute, or another period in seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, period: float = _RETRIES_END_AFTER) -> None:
         self.noticed = {}
-        self._deadline = clock.now() + _RETRIES_END_AFTER
+        self._deadline = clock.now() + period
 
     @property
     def deadline(self) -> float:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,9 +20,10 @@ from telephony_cli import plan as changeset
 from telephony_cli.account import DEFAULT_PROVIDER, Failure, use, use_provider
 from telephony_cli.account import region as current_region
 from telephony_cli.output import Format, show_error
+from telephony_cli.verification import run as verification
 
 SUCCESS, ERROR, CHANGES, CONDITION_MET = 0, 1, 2, 3
-"""Exit codes. CHANGES: of --detailed-exitcode. CONDITION_MET: of --fail-on and --fail."""
+"""Exit codes. CHANGES: of --detailed-exitcode. CONDITION_MET: of --fail-on and --fail, and of `verify`."""
 _ADVICE = {
     HandlerErrorCode.ACCESS_DENIED: "Allow this action for your credentials.",
     HandlerErrorCode.THROTTLING: "Try again.",
@@ -46,6 +48,16 @@ Provider = Annotated[
 ]
 Reference = Annotated[str, typer.Argument(metavar="ID", help="The ID, the ARN or the number.", show_default=False)]
 StackName = Annotated[str, typer.Option("--stack-name", help="The name or the ID of the stack.", show_default=False)]
+
+
+def _usd(text: str) -> Decimal:
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount < 0:
+        raise typer.BadParameter(f"{text} is no amount in US dollars.")
+    return amount
 
 
 @app.callback()
@@ -134,6 +146,66 @@ def adopt(
     use(region, profile)
     keeping.adopt(reference, file, provider_stack, output)
     return SUCCESS
+
+
+@app.command()
+def verify(
+    max_cost: Annotated[
+        Decimal,
+        typer.Option("--max-cost", parser=_usd, metavar="USD", help="What it can cost at most.", show_default=False),
+    ],
+    rows: Annotated[
+        list[int] | None, typer.Option("--row", help="Only the experiments of this row.", show_default=False)
+    ] = None,
+    simulator_price: Annotated[
+        Decimal | None,
+        typer.Option(
+            "--simulator-price",
+            parser=_usd,
+            metavar="USD",
+            help="The monthly price of a SIMULATOR number, if the account has none.",
+            show_default=False,
+        ),
+    ] = None,
+    claim_connect_number: Annotated[
+        str | None,
+        typer.Option(
+            "--claim-connect-number",
+            metavar="TARGET_ARN",
+            help="Also claim a number of Amazon Connect. Claims count against a limit.",
+            show_default=False,
+        ),
+    ] = None,
+    connect_price: Annotated[
+        Decimal | None,
+        typer.Option(
+            "--connect-price",
+            parser=_usd,
+            metavar="USD",
+            help="The price of a DID number of Amazon Connect per day.",
+            show_default=False,
+        ),
+    ] = None,
+    region: Region = None,
+    profile: Profile = None,
+    output: Output = Format.TABLE,
+) -> int:
+    """Decide by experiments what docs/unverified.md assumes about AWS. Purchases numbers, and releases them."""
+    options = verification.Options(
+        max_cost=max_cost,
+        rows=rows or (),
+        simulator_price=simulator_price,
+        target_arn=claim_connect_number,
+        connect_price=connect_price,
+    )
+    decided = {row for each in verification.EXPERIMENTS for row in each.rows}
+    if unknown := sorted({*options.rows} - decided):
+        raise Failure(f"No experiment decides row {', '.join(map(str, unknown))}.")
+    use(region, profile)
+    holds, succeeded = verification.show(options, output)
+    if not succeeded:
+        return ERROR
+    return SUCCESS if holds else CONDITION_MET
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -10,14 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from telephony.model.properties import PropertyInfo, Rule
+from telephony.model.properties import PropertyInfo
+from telephony.model.rules import Rule
 from tools.types import (
     ROOT,
     Described,
     GenerationError,
     Property,
     allowed_values,
-    anchored,
     every_type,
     is_nested,
     items_of,
@@ -152,7 +152,7 @@ def _entry(name: str, one: Property, rules: Iterable[Rule], *, update: str) -> l
         "Type": f"Array of {type_name}" if is_list else type_name,
         "Default": None if default is None else f"`{default}`",
         "Allowed values": " | ".join(f"`{value}`" for value in allowed_values(items_of(kind) or kind)),
-        "Pattern": f"`{anchored(info.pattern)}`" if info.pattern else None,
+        "Format": _sentence(info.pattern.text) if info.pattern else None,
         f"Minimum{size}": info.minimum,
         f"Maximum{size}": info.maximum,
         "Rules": " ".join(f"`{rule.path}` {rule.text}" for rule in rules if rule.path == name.rpartition(".")[2]),
@@ -160,6 +160,10 @@ def _entry(name: str, one: Property, rules: Iterable[Rule], *, update: str) -> l
     }
     stated = [f"*{fact}*: {value}  " for fact, value in facts.items() if value not in {None, ""}]
     return [f"#### {name}", "", info.description, "", *stated, ""]
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:].replace("<", "&lt;")
 
 
 def _update(described: Described, name: str, info: PropertyInfo) -> str:

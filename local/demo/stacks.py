@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,23 @@ class Stacks:
         if not new or not new[-1].endswith("_COMPLETE"):
             raise StepFailed(f"`sam deploy` of {name} completes", "\n".join(output.splitlines()[-_LINES:]))
         return new[-1]
+
+    def change_set(self, name: str, template: Path, **parameters: str) -> tuple[str, str]:
+        """Create a change set, as the console does, and return its final status and the reason."""
+        made = self._cloudformation.create_change_set(
+            StackName=name,
+            ChangeSetName=f"change-{uuid.uuid4().hex}",
+            TemplateBody=template.read_text(encoding="utf-8"),
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        )
+        deadline = time.monotonic() + _TIMEOUT
+        while True:
+            found = self._cloudformation.describe_change_set(ChangeSetName=made["Id"])
+            if found["Status"] in {"CREATE_COMPLETE", "FAILED"}:
+                return str(found["Status"]), str(found.get("StatusReason", ""))
+            if time.monotonic() > deadline:
+                raise StepFailed(f"the change set is complete within {_TIMEOUT:.0f} s", found["Status"])
+            time.sleep(0.1)
 
     def delete(self, name: str) -> str:
         """Delete the stack and return its final status. `sam delete` polls only every 30 seconds."""

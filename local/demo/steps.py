@@ -76,6 +76,13 @@ class Demo:
         template = self.center.write(self.aws.directory / "contact-center.json")
         return self.stacks.deploy(CENTER, template, **self.parameters[CENTER], **parameters)
 
+    def change_provider(self, **parameters: str) -> str:
+        """Deploy the provider as on AWS, except for AllowedResponseHosts."""
+        hosts = f"{self.aws.response_host},{self.responses.host}"
+        template = self.into / "sam" / "build" / "template.yaml"
+        parameters = {"AllowedResponseHosts": hosts, "AllowAdoption": "true", **parameters}
+        return self.stacks.deploy(PROVIDER, template, **parameters)
+
     def refs(self) -> dict[str, str]:
         """Return the Refs of the contact center by resource type."""
         return {resource_type: ref for _, resource_type, ref in self.stacks.resources(CENTER)}
@@ -194,17 +201,24 @@ def build(demo: Demo) -> str:
     directory = demo.into / "sam" / "build"
     demo.aws.sam("build", "--build-dir", str(directory))
     built = sorted(path.name for path in directory.iterdir() if path.is_dir())
-    functions = [f"{name}Function" for name in ("Continuation", "Guard", "Provider", "Sweep")]
-    expect("built", sorted([*functions, "DependenciesLayer"]), built)
+    expect(
+        "built",
+        [
+            "ContinuationFunction",
+            "DependenciesLayer",
+            "GuardFunction",
+            "ProviderFunction",
+            "SweepFunction",
+        ],
+        built,
+    )
     return ", ".join(built)
 
 
 @_step("sam deploy the provider", "CREATE_COMPLETE, the ServiceToken is exported")
 def deploy_provider(demo: Demo) -> str:
-    """Deploy the provider as on AWS, except for AllowedResponseHosts. Create what the examples refer to."""
-    hosts = f"{demo.aws.response_host},{demo.responses.host}"
-    template = demo.into / "sam" / "build" / "template.yaml"
-    status = demo.stacks.deploy(PROVIDER, template, AllowedResponseHosts=hosts, AllowAdoption="true")
+    """Deploy the provider, and create what the examples refer to."""
+    status = demo.change_provider()
     expect("status", "CREATE_COMPLETE", status)
     exports = demo.aws.client("cloudformation").list_exports()["Exports"]
     tokens = [export["Value"] for export in exports if export["Name"] == f"{PROVIDER}-ServiceToken"]
@@ -298,6 +312,29 @@ def replace(demo: Demo) -> str:
     outputs = demo.stacks.outputs(CENTER)
     demo.show("New outputs", [(CENTER, name, value) for name, value in outputs.items() if name.startswith("SmsNumber")])
     return "UPDATE_COMPLETE, 1 purchase, 1 release"
+
+
+@_step("Stop a replacement with the release guard", "the change set is FAILED, and one that changes tags is executed")
+def guard(demo: Demo) -> str:
+    """CloudFormation invokes the guard for every change set, of any tool. Then the guard is removed again."""
+    expect("status", "UPDATE_COMPLETE", demo.change_provider(ReleaseGuard="FAIL"))
+    before, calls = demo.refs(), demo.calls()
+    replacing = demo.center.changed(NUMBER, AllowReplacement=before[NUMBER])
+    template = replacing.write(demo.aws.directory / "replacing.json")
+    parameters = {**demo.parameters[CENTER], "SmsNumberType": "SIMULATOR"}
+    status, reason = demo.stacks.change_set(CENTER, template, **parameters)
+    expect("status", "FAILED", status)
+    number = f"{CENTER}/{demo.center.logical_id(NUMBER)} ({before[NUMBER]}): REPLACED"
+    expect_in("a reason", ("hook(s) failed: [CfnTelephony::Release::Guard]", number, "NumberType"), reason)
+    demo.show("Reason", [(CENTER, reason)])
+    expect(
+        "calls that purchase or release", set(), set(demo.calls() - calls) & {*PURCHASES.values(), *RELEASES.values()}
+    )
+    demo.center = demo.center.changed(NUMBER, Tags=[{"Key": "team", "Value": "support"}])
+    expect("status", "UPDATE_COMPLETE", demo.change_center())
+    expect("IDs", before, demo.refs())
+    expect("status", "UPDATE_COMPLETE", demo.change_provider(ReleaseGuard="OFF"))
+    return "FAILED with the number and the reason; UPDATE_COMPLETE for the tags"
 
 
 @_step("Delete a stack and deploy it again", "CREATE_COMPLETE, the same numbers, no purchase and no release")

@@ -75,10 +75,11 @@ def main() -> None:
 
     from ministack.app import main as serve  # noqa: PLC0415
 
-    from local.launcher import corrections, queues  # noqa: PLC0415
+    from local.launcher import corrections, hooks, queues  # noqa: PLC0415
 
     corrections.apply(bare_interpreter(arguments.directory))
     queues.apply()
+    hooks.apply()
     sys.argv[1:] = []  # ministack parses sys.argv
     serve()
 

@@ -337,44 +337,54 @@ def show_property_values(original: Callable[..., Any]) -> Callable[..., Any]:
             return answer
         status, headers, body = answer
         text = body.decode()
-        for name, contexts in _contexts(found):
+        for name, shown in contexts(found):
             element = f"<LogicalResourceId>{name}</LogicalResourceId>"
-            text = text.replace(element, element + contexts)
+            members = "".join(f"<{context}>{escape(value)}</{context}>" for context, value in shown.items())
+            text = text.replace(element, element + members)
         return status, headers, text.encode()
 
     return describe
 
 
-def _contexts(change_set: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the logical ID of each changed resource, and its contexts as XML."""
+def contexts(change_set: dict[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the logical ID of each changed resource, and its contexts as JSON, by name."""
     stack = handlers._resolve_stack(change_set["StackName"]) or {}  # noqa: SLF001
-    template, before = change_set["_template"], stack.get("_template", {}).get("Resources", {})
+    before, after = stack.get("_template", {}), change_set["_template"]
     existing = stack.get("_resources", {})
     new = {"PhysicalResourceId": KNOWN_AFTER_APPLY, "Attributes": _KnownAfterApply()}
-    known = {name: existing.get(name, new) for name in template["Resources"]}
-    parameters = change_set["_resolved_params"]
+    known = {name: existing.get(name, new) for name in after["Resources"]}
     for change in change_set["Changes"]:
         name = change["ResourceChange"]["LogicalResourceId"]
-        shown = ""
+        shown = {}
         if name in existing:
-            shown += _context("BeforeContext", before.get(name, {}), existing[name].get("Properties", {}))
-        if name in template["Resources"]:
-            properties = engine._resolve_refs(  # noqa: SLF001
-                copy.deepcopy(template["Resources"][name].get("Properties", {})),
-                known,
-                parameters,
-                engine._evaluate_conditions(template, parameters),  # noqa: SLF001
-                template.get("Mappings", {}),
-                change_set["StackName"],
-                change_set["StackId"],
-            )
-            shown += _context("AfterContext", template["Resources"][name], properties)
+            properties = _shown_properties(change_set, before, name, existing, stack["_resolved_params"])
+            shown["BeforeContext"] = _context(before["Resources"][name], properties)
+        if name in after["Resources"]:
+            properties = _shown_properties(change_set, after, name, known, change_set["_resolved_params"])
+            shown["AfterContext"] = _context(after["Resources"][name], properties)
         yield name, shown
 
 
-def _context(element: str, resource: dict[str, Any], properties: dict[str, Any]) -> str:
+def _shown_properties(
+    change_set: dict[str, Any], template: dict[str, Any], name: str, known: dict[str, Any], given: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the properties of a resource, resolved. Assumed: the value of a NoEcho parameter is `****`."""
+    parameters = {key: value | ({"Value": "****"} if value["NoEcho"] else {}) for key, value in given.items()}
+    resolved: dict[str, Any] = engine._resolve_refs(  # noqa: SLF001
+        copy.deepcopy(template["Resources"][name].get("Properties", {})),
+        known,
+        parameters,
+        engine._evaluate_conditions(template, given),  # noqa: SLF001
+        template.get("Mappings", {}),
+        change_set["StackName"],
+        change_set["StackId"],
+    )
+    return resolved
+
+
+def _context(resource: dict[str, Any], properties: dict[str, Any]) -> str:
     policies = {name: resource[name] for name in ("DeletionPolicy", "UpdateReplacePolicy") if name in resource}
-    return f"<{element}>{escape(json.dumps({'Properties': _strings(properties), **policies}))}</{element}>"
+    return json.dumps({"Properties": _strings(properties), **policies})
 
 
 def _strings(value: Any) -> Any:

@@ -39,9 +39,11 @@ Telephony = Callable[..., Result]
 @contextmanager
 def _shell() -> Iterator[None]:
     """Undo what a command changes in the environment."""
-    with patch.dict(os.environ):
-        yield
-    settings.cache_clear()
+    try:
+        with patch.dict(os.environ):
+            yield
+    finally:
+        settings.cache_clear()
 
 
 @pytest.fixture

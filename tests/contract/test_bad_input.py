@@ -53,7 +53,7 @@ def test_each_violation_is_one_line_with_path_value_and_rule(harness: Harness) -
 
     expected = [
         ("Colour", "3"),
-        ("IsoCountryCode", '"us"', "[A-Z]{2}"),
+        ("IsoCountryCode", '"us"', "two uppercase letters"),
         ("MessageType", "PROMOTIONAL", "NumberType", "SIMULATOR"),
         ("TwoWay.ChannelArn", "5", "20"),
         ("TwoWay.Enabled", '"yes"', "true", "false"),
@@ -227,6 +227,29 @@ def test_intended_name_is_suggested_for_misspelled_property() -> None:
     [line] = violations(SIMULATOR | {"DeletionProtectionEnable": True})
 
     assert "DeletionProtectionEnabled?" in line
+
+
+def test_nested_name_is_suggested_for_the_name_of_the_api() -> None:
+    lines = violations(SIMULATOR | {"TwoWayEnabled": True, "TwoWayChannelArn": "x"})
+
+    assert "TwoWay.Enabled?" in lines[0]
+    assert "TwoWay.ChannelArn?" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("resource_type", "declared"),
+    [
+        (CONNECTED, TARGET | {"PhoneNumber": 12065560001}),
+        (CONNECTED, TARGET | {"Adopt": 12065560001}),
+        (CONNECTED, DID | {"Prefix": 1206}),
+        (PHONE, SIMULATOR | {"Adopt": 12065560001}),
+    ],
+)
+def test_unquoted_phone_number_is_recognized_and_not_shown(resource_type: str, declared: dict[str, Any]) -> None:
+    [line] = violations(declared, resource_type)
+
+    assert "Quote it" in line
+    assert "1206556" not in line
 
 
 MISPLACED: list[tuple[str, dict[str, Any]]] = [

@@ -20,6 +20,7 @@ __all__ = ["telephony"]
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/cli.md").read_text()
+VERIFY = ("verify", "--max-cost", "2.00", "--simulator-price", "1.00")
 PLAN = ("plan", "--stack-name", "alerts", "--change-set-name", "v2")
 
 
@@ -92,6 +93,14 @@ def test_restore_and_adopt_are_shown_as_they_are(
     assert adopted.err + adopted.out == shown(PAGE, "adopt +12065570100 --generate-template adopt.yaml")
 
 
+@pytest.mark.usefixtures("virtual_clock")
+def test_verify_is_shown_as_it_is(telephony: Telephony, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "110")
+    options = [*VERIFY, *(part for row in ("9", "25", "42") for part in ("--row", row))]
+
+    assert telephony(*options).out == shown(PAGE, " ".join(options))
+
+
 def names(document: Any) -> Any:
     """Return the names in a document, with those of the first item of each list."""
     if isinstance(document, dict):
@@ -107,10 +116,11 @@ def test_json_has_the_documented_names(harness: Harness, telephony: Telephony, s
         telephony(*command, "--output", "json").document
         for command in (PLAN, ("list",), ("drift", "--stack-name", stack.name))
     )
+    verified = telephony(*VERIFY, "--row", "9", "--output", "json").document
     plan["resources"] = [each for each in plan["resources"] if each["properties"]]
     drift["resources"] = [each for each in drift["resources"] if each["properties"]]
 
-    assert [names(plan), names(listed), names(drift)] == [names(each) for each in documented]
+    assert [names(each) for each in (plan, listed, drift, verified)] == [names(each) for each in documented]
 
 
 def test_every_command_and_exit_code_is_documented() -> None:

@@ -184,7 +184,7 @@ def test_value_refused_by_a_pattern_is_not_shown(harness: Harness, declared: dic
         {"Prefix": SECRET},
         {"SourcePhoneNumberArn": SECRET},
         {"TargetArn": SECRET},
-        {"SourcePhoneNumberArn": f"arn:{SECRET}", "PhoneNumber": "+12065550100"},
+        {"SourcePhoneNumberArn": f"arn:{SECRET}", "PhoneNumber": "+12065550123"},
         {"CountryCode": [SECRET], "Type": None},
     ],
     ids=["PhoneNumber", "Prefix", "SourcePhoneNumberArn", "TargetArn", "rule", "rule for a list"],
@@ -195,7 +195,7 @@ def test_value_refused_by_a_pattern_of_connect_is_not_shown(harness: Harness, ch
     failed = send_create(harness, kind, properties=kind.properties | changed)
 
     assert_reason(failed, "InvalidRequest", next(iter(changed)))
-    assert "5550100" not in failed["Reason"]
+    assert "5550123" not in failed["Reason"]
 
 
 def test_sender_id_refused_by_a_pattern_is_not_shown(harness: Harness) -> None:

@@ -566,3 +566,84 @@ def test_unsupported_version_is_rejected(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(launcher, "version", lambda _: "0.0.1")
     with pytest.raises(SystemExit, match=f"require ministack {launcher.SUPPORTED_VERSION}, not 0.0.1"):
         launcher.main()
+
+
+HOOK = """
+import json, os, urllib.request
+
+def handler(event, context):
+    with urllib.request.urlopen(event["requestData"]["payload"], timeout=5) as response:
+        payload = json.load(response)
+    print("EVENT " + json.dumps([event, payload]))
+    stopped = event["requestData"]["targetType"] == "STACK" or "AFTER" in json.dumps(payload)
+    status = {"hookStatus": "FAILED", "errorCode": "NonCompliant"} if stopped else {"hookStatus": "SUCCESS"}
+    return {**status, "message": "Not today.", "clientRequestToken": event["clientRequestToken"]}
+"""
+
+
+def hook(**properties: Any) -> dict[str, Any]:
+    code = {"ZipFile": HOOK}
+    declared = function("hook")["Properties"] | {"Code": code}
+    filters = {"FilteringCriteria": "ALL", "StackNames": {"Exclude": ["excluded*", {"Ref": "AWS::StackName"}]}}
+    return {
+        "Resources": {
+            "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": TRUST}},
+            "Function": {"Type": "AWS::Lambda::Function", "Properties": declared},
+            "Hook": {
+                "Type": "AWS::CloudFormation::LambdaHook",
+                "Properties": {
+                    "Alias": "Local::Test::Hook",
+                    "LambdaFunction": {"Fn::GetAtt": "Function.Arn"},
+                    "ExecutionRole": {"Fn::GetAtt": "Role.Arn"},
+                    "FailureMode": "FAIL",
+                    "HookStatus": "ENABLED",
+                    "TargetOperations": ["STACK", "CHANGE_SET"],
+                    "StackFilters": filters,
+                    **properties,
+                },
+            },
+        }
+    }
+
+
+def test_hook_stops_change_sets_and_deletions(stacks: Stacks) -> None:
+    cloudformation = stacks.cloudformation
+    name = stacks.deploy(template())
+    owner = stacks.deploy(hook())
+    assert stacks.status(owner) == "CREATE_COMPLETE"
+
+    def change_set(marker: str) -> dict[str, Any]:
+        body = json.dumps(template(Update=responses({}), Marker=marker))
+        made = cloudformation.create_change_set(StackName=name, ChangeSetName=f"x{marker}", TemplateBody=body)
+        while (found := cloudformation.describe_change_set(ChangeSetName=made["Id"]))["Status"].endswith("PROGRESS"):
+            time.sleep(0.1)
+        return dict(found)
+
+    passed, stopped = change_set("BETWEEN"), change_set("AFTER")
+    assert (passed["Status"], passed["ExecutionStatus"]) == ("CREATE_COMPLETE", "AVAILABLE")
+    assert (stopped["Status"], stopped["ExecutionStatus"]) == ("FAILED", "UNAVAILABLE")
+    assert stopped["StatusReason"].startswith(
+        "Change set creation failed. The following hook(s) failed: [Local::Test::Hook]"
+    )
+    cloudformation.delete_stack(StackName=name)
+    stacks.settle(name)
+    assert stacks.status(name) == "DELETE_FAILED"
+    assert [event["RequestType"] for event in stacks.received(name, 1)] == ["Create"]
+
+    logged = stacks.aws.client("logs").filter_log_events(logGroupName="/aws/lambda/hook")["events"]
+    lines = [json.loads(event["message"].split("EVENT ", 1)[1]) for event in logged if "EVENT " in event["message"]]
+    [(asked, payload)] = [each for each in lines if each[0]["changeSetId"] == stopped["ChangeSetId"]]
+    assert asked["requestData"]["targetLogicalId"] == stopped["ChangeSetId"]
+    assert asked["actionInvocationPoint"] == "CREATE_PRE_PROVISION"
+    [changed] = payload["changedResources"]
+    assert (changed["action"], changed["logicalResourceId"]) == ("UPDATE", "It")
+    assert json.loads(changed["afterContext"])["Properties"]["Marker"] == '"AFTER"'
+    [(asked, payload)] = [each for each in lines if each[0]["requestData"]["targetType"] == "STACK"]
+    assert (asked["actionInvocationPoint"], asked["stackId"]) == ("DELETE_PRE_PROVISION", passed["StackId"])
+    assert set(payload.values()) == {None}
+
+    stacks.deploy(hook(FailureMode="WARN"), owner)
+    cloudformation.delete_stack(StackName=name)
+    stacks.settle(passed["StackId"])
+    assert stacks.status(passed["StackId"]) == "DELETE_COMPLETE"
+    cloudformation.delete_stack(StackName=owner)

@@ -121,6 +121,16 @@ def test_rule_for_two_properties_requires_both_to_be_valid() -> None:
     assert len(refuse(NumberType="SIMULATR", MessageType="PROMOTIONAL")) == 2
 
 
+@pytest.mark.parametrize("properties", TYPES)
+def test_refused_value_is_explained_in_words(properties: type[Properties]) -> None:
+    for name, (_, info) in fields(properties).items():
+        if info.pattern is not None:
+            with pytest.raises(HandlerError) as refused:
+                parse(properties, {name: "\x00" * (info.minimum or 1)})
+            assert f" {info.pattern.text}" in str(refused.value)
+            assert info.pattern.expression not in str(refused.value)
+
+
 def test_null_property_counts_as_absent() -> None:
     assert accept(TwoWay=None, Tags=None).two_way is None
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from telephony.model.properties import Properties, prop
+from telephony.model.properties import E164, UNQUOTED_NUMBER, Pattern, Properties, prop
 
 MAX_TAGS = 50
 """Tags that a resource can have (AWS General Reference, "Tag naming limits and requirements")."""
@@ -25,8 +25,12 @@ def adopt_number_property(id_pattern: str) -> Any:
         "The ID, the ARN or the number (in E.164 format) of an existing phone number to adopt instead of purchasing "
         "one. " + _NEVER_RELEASED.format(noun="phone number"),
         create_only_not_readable=True,
-        pattern=rf"\+[1-9][0-9]{{1,14}}|{id_pattern}",
+        pattern=Pattern(
+            f"{E164.expression}|{id_pattern}",
+            "must be the ID or the ARN of a phone number, or the number in E.164 format, for example +12065550100.",
+        ),
         maximum=256,
+        hints=UNQUOTED_NUMBER,
     )
 
 

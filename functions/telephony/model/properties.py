@@ -5,12 +5,34 @@ property. Validation, JSON schemas, docs and lint rules are derived from it.
 """
 
 import copy
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, NewType
 
 import attrs
 
 from telephony.data import data
+from telephony.model.rules import Rule
+
+
+@data
+class Pattern:
+    """A regular expression, and what it means in words. No message shows the expression."""
+
+    expression: str
+    """Matches the whole string, like a JSON schema pattern with both anchors."""
+    text: str
+    """The rest of a sentence whose subject is the property: `must be ...`."""
+
+    def matches(self, value: str) -> bool:
+        """Return whether it matches the whole string."""
+        return re.fullmatch(self.expression, value) is not None
+
+
+ARN = Pattern(r"arn:\S+", "must be an ARN.")
+E164 = Pattern(r"\+[1-9][0-9]{1,14}", "must be a phone number in E.164 format, for example +12065550100.")
+UNQUOTED_NUMBER = {"[0-9]+": 'YAML reads an unquoted +12065550100 as a number. Quote it: "+12065550100".'}
+"""The hint for properties that begin with a plus sign."""
 
 
 @data
@@ -25,29 +47,18 @@ class PropertyInfo:
     """Applies at purchase and can't be read back, so that later changes have no effect."""
     of_request: bool = False
     """Says what the provider does with requests. It is no setting of the resource."""
-    pattern: str | None = None
-    """Matches the whole string, like a JSON schema pattern with both anchors."""
+    pattern: Pattern | None = None
     minimum: int | None = None
     maximum: int | None = None
     """Limits of an integer's value, a string's length or a list's items."""
     hints: Mapping[str, str] = attrs.field(factory=dict)
-    """Advice to add when exactly this value is refused."""
+    """Advice to add when a value that the regular expression matches as a whole is refused."""
     disabled_when_removed: bool = False
     """A switch that is turned off when its declaration is removed. Other properties keep their live value."""
     code: bool = False
     """A short public code. A message may show a refused value, unlike that of other strings."""
     normalize: Callable[[Any], Any] | None = None
     """Brings equivalent values to one form before they are compared."""
-
-
-@data
-class Rule:
-    """A combination of properties that is never valid."""
-
-    path: str
-    text: str
-    violated: Callable[[Mapping[str, Any]], bool]
-    """Receives the valid properties by field name, with defaults. Refused properties are missing."""
 
 
 def prop(description: str, *, default: Any = None, **info: Any) -> Any:
@@ -81,7 +92,10 @@ class Tag(Nested):
     key: str = prop(
         "The key of the tag. Keys that begin with `aws:` or `cfn-telephony:` are reserved.",
         required=True,
-        pattern=r"(?!aws:|cfn-telephony:)[^\x00-\x1f]+",
+        pattern=Pattern(
+            r"(?!aws:|cfn-telephony:)[^\x00-\x1f]+",
+            "must not begin with aws: or cfn-telephony:, or contain control characters.",
+        ),
         minimum=1,
         maximum=128,
     )
@@ -134,7 +148,7 @@ def country_code_property(*, required: bool = False) -> Any:
         "The two-letter country code, in ISO 3166-1 alpha-2 format.",
         required=required,
         create_only=True,
-        pattern=r"[A-Z]{2}",
+        pattern=Pattern(r"[A-Z]{2}", "must be a country code of two uppercase letters, for example US."),
         code=True,
         hints={"false": 'YAML reads an unquoted NO as false. Quote it: "NO".'},
     )
@@ -151,7 +165,10 @@ _ALLOW_REPLACEMENT = "allow_replacement"
 
 def _info(cls: type[Any], field: "attrs.Attribute[Any]") -> PropertyInfo:
     info: PropertyInfo = field.metadata["property"]
-    return copy.replace(info, pattern=cls.id_pattern) if field.name == _ALLOW_REPLACEMENT else info
+    if field.name != _ALLOW_REPLACEMENT:
+        return info
+    text = "must be true, false, or the ID of the resource that may be released."
+    return copy.replace(info, pattern=Pattern(cls.id_pattern, text))
 
 
 def iter_declared(properties: "Properties") -> Iterator[tuple["attrs.Attribute[Any]", PropertyInfo, Any]]:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from telephony.data import data
-from telephony.model.properties import Nested, Rule, prop
+from telephony.model.properties import ARN, Nested, Pattern, prop
+from telephony.model.rules import NotAllDeclared, OneOf, Rule
 
 
 @data
@@ -15,7 +16,7 @@ class TwoWay(Nested):
         Rule(
             "ChannelArn",
             "is required if Enabled is true.",
-            lambda declared: declared.get("enabled") is True and declared.get("channel_arn", "") is None,
+            (OneOf("Enabled", (True,)), NotAllDeclared(("ChannelArn",))),
         ),
     )
 
@@ -23,13 +24,15 @@ class TwoWay(Nested):
     channel_arn: str | None = prop(
         "The destination of incoming messages: the ARN of an Amazon SNS topic, or `connect.<region>.amazonaws.com` for "
         "Amazon Connect.",
-        pattern=r"arn:\S+|connect\.[a-z0-9-]+\.amazonaws\.com",
+        pattern=Pattern(
+            r"arn:\S+|connect\.[a-z0-9-]+\.amazonaws\.com", "must be an ARN, or connect.<region>.amazonaws.com."
+        ),
         minimum=20,
         maximum=2048,
     )
     channel_role: str | None = prop(
         "The ARN of the IAM role that the service assumes to publish to the destination.",
-        pattern=r"arn:\S+",
+        pattern=ARN,
         minimum=20,
         maximum=2048,
     )

@@ -16,7 +16,7 @@ import attrs
 from telephony import reasons
 from telephony.cloudformation.request import MAX_SERVICE_TIMEOUT, SERVICE_TIMEOUT
 from telephony.data import data
-from telephony.model.properties import Anything, Properties, PropertyInfo, ReplacementPermission, fields
+from telephony.model.properties import Anything, Pattern, Properties, PropertyInfo, ReplacementPermission, fields
 
 PROTOCOL_PROPERTIES = frozenset({"ServiceToken", SERVICE_TIMEOUT})
 """CloudFormation includes them in ResourceProperties."""
@@ -159,12 +159,14 @@ def _structure(cls: type[Any], raw: Mapping[str, Any], path: str, violations: li
         for name in raw
         if name not in known
     )
-    absent = [(field, info) for name, (field, info) in known.items() if name not in raw]
-    with_defaults = {field.name: field.default for field, info in absent if not info.required} | values
+    absent = {
+        name: field.default for name, (field, info) in known.items() if raw.get(name) is None and not info.required
+    }
+    valid = absent | {name: values[field.name] for name, (field, _) in known.items() if field.name in values}
     violations.extend(
         Violation(path + rule.path, _show(raw.get(rule.path), known[rule.path][0].type, known[rule.path][1]), rule.text)
         for rule in cls.rules
-        if rule.violated(with_defaults)
+        if rule.violated(valid)
     )
     return cls(**values) if len(violations) == before else None
 
@@ -176,11 +178,9 @@ def _value(kind: Any, value: Any, path: str, info: PropertyInfo, violations: lis
     if kind is Anything:
         return value
     if kind is ReplacementPermission:
-        is_id = isinstance(value, str) and re.fullmatch(info.pattern or "", value)
-        parsed = value if is_id else boolean(value)
-        return (
-            refuse("must be true, false, or the ID of the resource that may be released.") if parsed is None else parsed
-        )
+        pattern = typing.cast("Pattern", info.pattern)
+        parsed = value if isinstance(value, str) and pattern.matches(value) else boolean(value)
+        return refuse(pattern.text) if parsed is None else parsed
     if kind is bool:
         parsed = boolean(value)
         return refuse("must be true or false.") if parsed is None else parsed
@@ -208,9 +208,10 @@ class _Refusal:
     violations: list[Violation]
 
     def __call__(self, rule: str, *, show: bool = True) -> Any:
-        hint = self.info.hints.get(self.value, "") if isinstance(self.value, str) else ""
+        value = self.value if isinstance(self.value, str) else ""
+        hints = [text for expression, text in self.info.hints.items() if re.fullmatch(expression, value)]
         shown = _show(self.value, self.kind, self.info) if show else f"({_type_name(self.value)})"
-        self.violations.append(Violation(self.path, shown, " ".join(filter(None, (rule, hint)))))
+        self.violations.append(Violation(self.path, shown, " ".join([rule, *hints])))
 
 
 def _integer(value: Any, info: PropertyInfo, refuse: _Refusal) -> Any:
@@ -229,8 +230,8 @@ def _string(value: Any, info: PropertyInfo, refuse: _Refusal) -> Any:
         return refuse(f"must have at least {info.minimum} characters.")
     if info.maximum is not None and len(value) > info.maximum:
         return refuse(f"must have at most {info.maximum} characters.")
-    if info.pattern is not None and not re.fullmatch(info.pattern, value):
-        return refuse(f"must match {info.pattern}.")
+    if info.pattern is not None and not info.pattern.matches(value):
+        return refuse(info.pattern.text)
     return value
 
 
@@ -266,6 +267,11 @@ def _show(value: Any, kind: Any, info: PropertyInfo) -> str:
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
-def _suggestion(name: str, known: Mapping[str, object]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f" Did you mean {close[0]}?" if close else ""
+def _suggestion(name: str, known: Mapping[str, tuple["attrs.Attribute[Any]", PropertyInfo]]) -> str:
+    paths = {one: one for one in known}
+    for outer, (field, _) in known.items():
+        kind = without_none(field.type)
+        # APIs and other tools call TwoWay.Enabled TwoWayEnabled.
+        paths |= {outer + inner: f"{outer}.{inner}" for inner in (fields(kind) if attrs.has(kind) else ())}
+    close = difflib.get_close_matches(name, paths, n=1)
+    return f" Did you mean {paths[close[0]]}?" if close else ""

@@ -11,7 +11,7 @@ Source: Amazon Connect API Reference, "ClaimPhoneNumber", "ReleasePhoneNumber" a
 
 import copy
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 from typing import Any, ClassVar, Literal
@@ -21,7 +21,16 @@ from telephony.aws import quotas, services
 from telephony.data import data
 from telephony.errors import NotFoundError, NumberUnavailableError, TagsNotVisibleError
 from telephony.model.adoption import adopt_number_property
-from telephony.model.properties import Nested, Properties, Rule, country_code_property, prop
+from telephony.model.properties import (
+    ARN,
+    E164,
+    UNQUOTED_NUMBER,
+    Nested,
+    Pattern,
+    Properties,
+    country_code_property,
+    prop,
+)
 from telephony.model.recovery import allow_reuse_property, recovery_window_property, reuse_property
 from telephony.model.resource import (
     ClaimLimit,
@@ -34,6 +43,7 @@ from telephony.model.resource import (
     differences,
     text,
 )
+from telephony.model.rules import Declared, Mismatch, NotAllDeclared, Rule, exclude
 from telephony.model.tags import TAG_PREFIX, tag_changes
 from telephony.settings import settings
 
@@ -45,10 +55,6 @@ _SERVICE_CODE, _QUOTA_CODE, _LOWEST_QUOTA = "connect", "L-8F812903", 5
 """The quota of phone numbers per instance. The lowest default that AWS has documented is enough for ten events."""
 _STABILITY = {"CLAIMED": Stability.ACTIVE, "FAILED": Stability.FAILED}
 """Any other status, such as IN_PROGRESS, is PENDING."""
-
-
-def _both(first: str, second: str) -> Callable[[Mapping[str, Any]], bool]:
-    return lambda declared: declared.get(first) is not None and declared.get(second) is not None
 
 
 @data
@@ -68,39 +74,28 @@ class ConnectPhoneNumberProperties(Properties):
         Rule(
             "CountryCode",
             "and Type are required unless PhoneNumber, SourcePhoneNumberArn or Adopt is declared.",
-            lambda declared: (
-                all(
-                    name in declared and declared[name] is None
-                    for name in ("phone_number", "source_phone_number_arn", "adopt")
-                )
-                and any(name in declared and declared[name] is None for name in ("country_code", "type"))
+            (
+                NotAllDeclared(("CountryCode", "Type")),
+                *(NotAllDeclared((name,)) for name in ("PhoneNumber", "SourcePhoneNumberArn", "Adopt")),
             ),
         ),
-        Rule("Prefix", "can't be declared together with PhoneNumber.", _both("prefix", "phone_number")),
-        Rule(
-            "Prefix",
-            "can't be declared together with SourcePhoneNumberArn.",
-            _both("prefix", "source_phone_number_arn"),
-        ),
-        Rule(
-            "PhoneNumber",
-            "can't be declared together with SourcePhoneNumberArn.",
-            _both("phone_number", "source_phone_number_arn"),
-        ),
+        exclude("Prefix", "PhoneNumber"),
+        exclude("Prefix", "SourcePhoneNumberArn"),
+        exclude("PhoneNumber", "SourcePhoneNumberArn"),
         Rule(
             "TargetArn",
             "must be an instance if SourcePhoneNumberArn is declared.",
-            lambda declared: (
-                declared.get("source_phone_number_arn") is not None
-                and ":instance/" not in declared.get("target_arn", ":instance/")
-            ),
+            (Declared("SourcePhoneNumberArn"), Mismatch("TargetArn", r"arn:\S+:instance/\S+")),
         ),
     )
 
     target_arn: str = prop(
         "The ARN of the Amazon Connect instance or traffic distribution group to claim the phone number for.",
         required=True,
-        pattern=r"arn:aws[-a-z0-9]*:connect:[-a-z0-9]+:[0-9]{12}:(instance|traffic-distribution-group)/[-a-zA-Z0-9]+",
+        pattern=Pattern(
+            r"arn:aws[-a-z0-9]*:connect:[-a-z0-9]+:[0-9]{12}:(instance|traffic-distribution-group)/[-a-zA-Z0-9]+",
+            "must be the ARN of an Amazon Connect instance or traffic distribution group.",
+        ),
         maximum=256,
     )
     country_code: str | None = country_code_property()
@@ -110,18 +105,20 @@ class ConnectPhoneNumberProperties(Properties):
     prefix: str | None = prop(
         "The prefix of the phone number, in E.164 format. Applies at purchase; later changes have no effect.",
         create_only_not_readable=True,
-        pattern=r"\+[0-9]{1,15}",
+        pattern=Pattern(r"\+[0-9]{1,15}", "must be a plus sign and 1 to 15 digits, for example +1206."),
+        hints=UNQUOTED_NUMBER,
     )
     phone_number: str | None = prop(
         "The phone number to claim, in E.164 format. It must be available.",
         create_only=True,
-        pattern=r"\+[1-9][0-9]{1,14}",
+        pattern=E164,
+        hints=UNQUOTED_NUMBER,
     )
     source_phone_number_arn: str | None = prop(
         "The ARN of a phone number of AWS End User Messaging SMS, or of a WhatsApp phone number of AWS End User Messaging "
         "Social, to import instead of claiming one.",
         create_only=True,
-        pattern=r"arn:\S+",
+        pattern=ARN,
         maximum=256,
     )
     description: str | None = prop("The description of the phone number.", maximum=500)

@@ -19,7 +19,7 @@ from telephony.errors import HandlerError, NotFoundError, RetryableError
 from telephony.model.adoption import adopt_number_property
 from telephony.model.deletion_protection import deletion_protection_property, lift_deletion_protection_property
 from telephony.model.pools import leave_pools, leave_pools_property
-from telephony.model.properties import Nested, Properties, Rule, country_code_property, prop
+from telephony.model.properties import Nested, Pattern, Properties, country_code_property, prop
 from telephony.model.recovery import allow_reuse_property, recovery_window_property, reuse_property
 from telephony.model.resource import (
     Listed,
@@ -32,11 +32,14 @@ from telephony.model.resource import (
     resource_id,
     text,
 )
+from telephony.model.rules import Contains, Declared, NoneOf, OneOf, Rule
 from telephony.model.sms_resource import IN_POOL, NOT_ACTIVE, SmsResource, api_tags
 from telephony.model.two_way import TwoWay, two_way_changes, two_way_settings
 
-_ID = r"[A-Za-z0-9_:/-]+"
-_MESSAGE = r"(?!\s*$)[\s\S]+"
+_ID = Pattern(
+    r"[A-Za-z0-9_:/-]+", "must be a name, an ID or an ARN: letters, digits, underscores, hyphens, colons and slashes."
+)
+_MESSAGE = Pattern(r"(?!\s*$)[\s\S]+", "must contain a character that is not blank.")
 _MANDATORY = ("HELP", "STOP")
 """The keywords that every phone number has. Their action is managed by AWS (terraform-provider-aws#48967)."""
 type _Keyword = dict[str, str]
@@ -71,7 +74,10 @@ class OptionalKeyword(Nested):
     keyword: str = prop(
         "The keyword. Case is ignored. It can't begin or end with a space.",
         required=True,
-        pattern=r"(?!(?i:stop|help)$)\S([ \S]*\S)?",
+        pattern=Pattern(
+            r"(?!(?i:stop|help)$)\S([ \S]*\S)?",
+            "must be one line that doesn't begin or end with a blank. For STOP and HELP, use MandatoryKeywords.",
+        ),
         minimum=1,
         maximum=30,
     )
@@ -89,7 +95,11 @@ class Preference(Nested):
         "How `Filter` is matched.", required=True, minimum=1, maximum=1
     )
     filter: tuple[str, ...] = prop(
-        "The preferred digits.", required=True, pattern=r"\+?[0-9]{1,15}", minimum=1, maximum=10
+        "The preferred digits.",
+        required=True,
+        pattern=Pattern(r"\+?[0-9]{1,15}", "must be 1 to 15 digits, with or without a plus sign in front."),
+        minimum=1,
+        maximum=10,
     )
 
 
@@ -102,14 +112,6 @@ class OnDelete(Nested):
     allow_reuse: bool = allow_reuse_property()
 
 
-def _us_long_code_for_sms(declared: Mapping[str, Any]) -> bool:
-    return (
-        declared.get("iso_country_code") == "US"
-        and declared.get("number_type") == "LONG_CODE"
-        and "SMS" in (declared.get("number_capabilities") or ())
-    )
-
-
 @data
 class SmsPhoneNumberProperties(Properties):
     """The properties of Custom::SmsPhoneNumber."""
@@ -120,37 +122,31 @@ class SmsPhoneNumberProperties(Properties):
         Rule(
             "MessageType",
             "can't be PROMOTIONAL if NumberType is SIMULATOR.",
-            lambda declared: (
-                declared.get("number_type") == "SIMULATOR" and declared.get("message_type") == "PROMOTIONAL"
-            ),
+            (OneOf("NumberType", ("SIMULATOR",)), OneOf("MessageType", ("PROMOTIONAL",))),
         ),
         Rule(
             "IsoCountryCode",
             "must be US if NumberType is SIMULATOR or TEN_DLC.",
-            lambda declared: (
-                declared.get("number_type") in {"SIMULATOR", "TEN_DLC"}
-                and declared.get("iso_country_code", "US") != "US"
-            ),
+            (OneOf("NumberType", ("SIMULATOR", "TEN_DLC")), NoneOf("IsoCountryCode", ("US",))),
         ),
         Rule(
             "NumberType",
             "can't be LONG_CODE in the US if NumberCapabilities contains SMS. Use TEN_DLC or TOLL_FREE.",
-            _us_long_code_for_sms,
+            (
+                OneOf("IsoCountryCode", ("US",)),
+                OneOf("NumberType", ("LONG_CODE",)),
+                Contains("NumberCapabilities", "SMS"),
+            ),
         ),
         Rule(
             "NumberCapabilities",
             "can contain MMS only in the US and Canada.",
-            lambda declared: (
-                "MMS" in (declared.get("number_capabilities") or ())
-                and declared.get("iso_country_code", "US") not in {"US", "CA"}
-            ),
+            (Contains("NumberCapabilities", "MMS"), NoneOf("IsoCountryCode", ("US", "CA"))),
         ),
         Rule(
             "NumberPreference",
             "is supported only if NumberType is TEN_DLC.",
-            lambda declared: (
-                declared.get("number_preference") is not None and declared.get("number_type", "TEN_DLC") != "TEN_DLC"
-            ),
+            (Declared("NumberPreference"), NoneOf("NumberType", ("TEN_DLC",))),
         ),
     )
 

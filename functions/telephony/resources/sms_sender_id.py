@@ -19,8 +19,9 @@ from telephony.errors import HandlerError, HandlerErrorCode, NotFoundError
 from telephony.model.adoption import adopt_property
 from telephony.model.deletion_protection import deletion_protection_property, lift_deletion_protection_property
 from telephony.model.pools import leave_pools, leave_pools_property
-from telephony.model.properties import Nested, Properties, Rule, country_code_property, prop
+from telephony.model.properties import Nested, Pattern, Properties, country_code_property, prop
 from telephony.model.resource import Listed, Observed, Purchase, Stability, differences, normalize_values, text
+from telephony.model.rules import OneOf, Rule
 from telephony.model.sms_resource import SmsResource, api_tags
 
 
@@ -42,7 +43,7 @@ class SmsSenderIdProperties(Properties):
         Rule(
             "IsoCountryCode",
             "is a country that doesn't support sender IDs. Use a phone number.",
-            lambda declared: declared.get("iso_country_code") in {"US", "CA", "CN"},
+            (OneOf("IsoCountryCode", ("US", "CA", "CN")),),
         ),
     )
 
@@ -51,7 +52,10 @@ class SmsSenderIdProperties(Properties):
         "letter. The service converts it to uppercase.",
         required=True,
         create_only=True,
-        pattern=r"(?=.*[A-Za-z])(?!-)[A-Za-z0-9_-]+(?<!-)",
+        pattern=Pattern(
+            r"(?=.*[A-Za-z])(?!-)[A-Za-z0-9_-]+(?<!-)",
+            "must contain a letter, and only letters, digits, underscores and hyphens. It can't begin or end with a hyphen.",
+        ),
         minimum=1,
         maximum=11,
         normalize=str.upper,

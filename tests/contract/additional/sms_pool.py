@@ -13,7 +13,7 @@ from telephony.aws import services
 from telephony.data import data
 from telephony.errors import NotFoundError
 from telephony.model.deletion_protection import deletion_protection_property, lift_deletion_protection_property
-from telephony.model.properties import Nested, Properties, prop
+from telephony.model.properties import Nested, Pattern, Properties, prop
 from telephony.model.resource import Listed, Observed, Purchase, Stability, differences
 from telephony.model.sms_resource import SmsResource, api_tags
 from telephony.model.two_way import TwoWay, two_way_changes, two_way_settings
@@ -30,7 +30,10 @@ class SmsPoolProperties(Properties):
     id_example = "pool-0123456789abcdef0123456789abcdef"
 
     origination_identity: str = prop(
-        "The ID of the first phone number.", required=True, create_only_not_readable=True, pattern=r"phone-[0-9a-f]+"
+        "The ID of the first phone number.",
+        required=True,
+        create_only_not_readable=True,
+        pattern=Pattern(r"phone-[0-9a-f]+", "must be the ID of a phone number."),
     )
     message_type: Literal["TRANSACTIONAL", "PROMOTIONAL"] = prop("Its type.", required=True, create_only=True)
     two_way: TwoWay | None = prop("Two-way messaging.")

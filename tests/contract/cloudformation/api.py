@@ -3,6 +3,7 @@
 Sources: the API reference; "recorded" is a response recorded from AWS (localstack, tests/aws/services/cloudformation).
 """
 
+import json
 import re
 import ssl
 import sys
@@ -16,6 +17,8 @@ from typing import Any, Self
 from urllib.parse import parse_qs
 from uuid import uuid4
 from xml.sax.saxutils import escape
+
+from tests.contract.cloudformation import change_sets
 
 PAGE_SIZE = 100
 """Events or resources. Assumed: documented is only that a page has at most 1 MB (DescribeStackEvents, NextToken)."""
@@ -232,6 +235,10 @@ class StacksApi(_Refusals, ThreadingHTTPServer):
         """By StackId."""
         self.default: KnownStack | None = KnownStack("", "UPDATE_IN_PROGRESS", now=self._now)
         self.page_size = PAGE_SIZE
+        self.no_echo = "****"
+        """The value of a NoEcho parameter in a change set (assumed). Empty: the value itself."""
+        self.review_status = "REVIEW_IN_PROGRESS"
+        """Of a stack whose first change set exists."""
         self.calls: list[str] = []
         """The action of each call."""
 
@@ -246,13 +253,16 @@ class StacksApi(_Refusals, ThreadingHTTPServer):
         self.calls.append(action)
         if action not in _ACTIONS:
             return _error("InvalidAction", f"Could not find operation {action} for version 2010-05-15")
-        if not re.fullmatch(_STACK_NAME, name):
+        if action == "CreateChangeSet" and self._find(name) is None:
+            self._review(name)
+        all_stacks = action == "DescribeStacks" and not name
+        if not all_stacks and not re.fullmatch(_STACK_NAME, name):
             # coreos-kubernetes issue 505; of DescribeStackResources: aws-cdk issue 16155
             problem = (
                 f"Value '{name}' at 'stackName' failed to satisfy constraint: Member must satisfy regular expression"
             )
             return _error("ValidationError", f"1 validation error detected: {problem} pattern: {_STACK_NAME}")
-        stack = self._find(name)
+        stack = KnownStack("") if all_stacks else self._find(name)
         refusal = self.refusal(action) or (stack.refusal(action) if stack else None)
         if stack is None or (refusal and refusal.kind == "does not exist"):
             return _error("ValidationError", _NOT_FOUND[action].format(name))
@@ -264,6 +274,39 @@ class StacksApi(_Refusals, ThreadingHTTPServer):
             return result if isinstance(result, tuple) else _error("ValidationError", result)
         more = _xml("ResponseMetadata", {"RequestId": str(uuid4())})
         return 200, _element(f"{action}Response", _xml(f"{action}Result", result) + more)
+
+    def _review(self, name: str) -> None:
+        """A change set for a stack that does not exist creates it in review (CreateChangeSet, ChangeSetType)."""
+        self.know(f"arn:aws:cloudformation:us-east-1:123456789012:stack/{name}/{uuid4()}", "REVIEW_IN_PROGRESS")
+
+    def _create_change_set(self, stack: KnownStack, asked: dict[str, str]) -> dict[str, Any]:
+        """The change set of a new stack. Each resource shows its properties, resolved."""
+        template = json.loads(asked["TemplateBody"])
+        members = (f"Parameters.member.{position}" for position in range(1, 100))
+        given = {
+            asked[f"{member}.ParameterKey"]: asked[f"{member}.ParameterValue"]
+            for member in members
+            if f"{member}.ParameterKey" in asked
+        }
+        hidden = [name for name, about in template["Parameters"].items() if about.get("NoEcho")]
+        values = given | (dict.fromkeys(hidden, self.no_echo) if self.no_echo else {})
+        changes = []
+        for logical_id, resource in template["Resources"].items():
+            properties = {
+                name: values.get(value["Ref"], "") if isinstance(value, dict) and "Ref" in value else value
+                for name, value in resource["Properties"].items()
+            }
+            changes.append(change_sets.add(logical_id, resource["Type"], properties))
+        name = asked["ChangeSetName"]
+        stack.change_sets[name] = {"Status": "CREATE_COMPLETE", "Changes": changes}
+        stack.status = self.review_status
+        return {"Id": stack.change_set_id(name), "StackId": stack.stack_id}
+
+    def _delete_stack(self, stack: KnownStack, asked: dict[str, str]) -> dict[str, Any]:
+        """A stack without resources is deleted at once."""
+        del asked
+        stack.status = "DELETE_COMPLETE"
+        return {}
 
     def _stack_of(self, change_set_id: str) -> str:
         """The ARN of a change set is enough to find it (DescribeChangeSet, StackName)."""
@@ -278,6 +321,10 @@ class StacksApi(_Refusals, ThreadingHTTPServer):
         return named[0] if named else self.default
 
     def _describe_stacks(self, stack: KnownStack, asked: dict[str, str]) -> dict[str, Any]:
+        """Without a name, all stacks that are not deleted (DescribeStacks, StackName)."""
+        if "StackName" not in asked:
+            known = [one for one in self.stacks.values() if one.deleted_at is None]
+            return {"Stacks": [self._describe_stacks(one, {"StackName": one.stack_id})["Stacks"][0] for one in known]}
         status, _, _ = stack.shown()
         described: dict[str, Any] = _identity(stack, asked) | {
             "CreationTime": _timestamp(stack.created_at),
@@ -359,6 +406,8 @@ _ACTIONS: dict[str, Callable[[StacksApi, KnownStack, dict[str, str]], dict[str, 
     "ListStackResources": StacksApi._list_stack_resources,
     "GetTemplate": StacksApi._get_template,
     "DescribeChangeSet": StacksApi._describe_change_set,
+    "CreateChangeSet": StacksApi._create_change_set,
+    "DeleteStack": StacksApi._delete_stack,
 }
 _REFUSALS: dict[Refusal, tuple[int, str, str]] = {
     # sst issue 3006
