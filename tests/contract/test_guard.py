@@ -89,9 +89,10 @@ def test_retained_number_passes(harness: Harness, guard: Guard, operation: Opera
     assert "RELEASED" not in answer.message
 
 
-def test_deletion_of_a_stack_with_retained_numbers_passes(harness: Harness, guard: Guard) -> None:
-    stack = harness.cloudformation.stack("numbers")
-    stack.deploy(template(SIMULATOR, **RETAINED))
+@pytest.mark.parametrize("policy", ["Retain", "RetainExceptOnCreate"])
+def test_deletion_of_a_stack_with_retained_numbers_passes(harness: Harness, guard: Guard, policy: str) -> None:
+    stack, _ = deploy(harness, SMS_PHONE_NUMBER)
+    stack.known.template = json.dumps(template(SIMULATOR, DeletionPolicy=policy))
 
     assert not guard.delete(stack).failed
 

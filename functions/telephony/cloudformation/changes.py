@@ -27,6 +27,8 @@ Sources: CloudFormation User Guide, "View a change set"; localstack, tests/aws/s
 responses.
 """
 _ACTIONS = {"CREATE": ADD, "UPDATE": MODIFY, "DELETE": REMOVE}
+_RETAINING = ("Retain", "RetainExceptOnCreate")
+"""Policies. The second one deletes a resource only if the operation that creates it is rolled back (User Guide)."""
 _MACROS_WITHOUT_RESOURCES = {
     "AWS::LanguageExtensions",
     "AWS::SecretsManager-2020-07-23",
@@ -107,7 +109,7 @@ def of_change_set(
                 physical_id=change.get("PhysicalResourceId", ""),
                 before=properties_of(before) if "Properties" in before else None,
                 after=properties_of(after) if "Properties" in after else None,
-                retains=policy == "Retain" or change.get("PolicyAction") in {"Retain", "ReplaceAndRetain"},
+                retains=policy in _RETAINING or change.get("PolicyAction") in {"Retain", "ReplaceAndRetain"},
             )
 
 
@@ -218,7 +220,7 @@ def _resources(template: Mapping[str, Any]) -> Mapping[str, Any]:
 def _retains(template: Mapping[str, Any], logical_id: str, *, removed: bool) -> bool:
     policy = "DeletionPolicy" if removed else "UpdateReplacePolicy"
     declared: Mapping[str, Any] = _resources(template).get(logical_id, {})
-    return declared.get(policy) == "Retain"
+    return declared.get(policy) in _RETAINING
 
 
 def _condition(template: Mapping[str, Any], logical_id: str) -> Any:

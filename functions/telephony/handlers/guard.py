@@ -184,7 +184,7 @@ def _not_checked(problem: str) -> str:
 
 def _refusal(lost: list[Planned], problem: str) -> str:
     number = "1 change" if len(lost) == 1 else f"{len(lost)} changes"
-    lines = [f"The release guard of cfn-telephony stopped this operation because of {number}:"]
+    lines = [f"The release guard of cfn-telephony found {number} that would lose a phone number or sender ID:"]
     for each in lost:
         stack_name = each.change.stack_id.split("/")[1]
         lines.append(
