@@ -15,6 +15,8 @@ from local.aws import ROOT, LocalAws
 from local.demo import background
 from tests.e2e.conftest import NOTHING, Demo
 
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
+
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]  # the first test runs the complete demo
 
 
@@ -159,12 +161,16 @@ def telephony(shell: Shell, tmp_path_factory: pytest.TempPathFactory) -> Telepho
     return lambda arguments: shell.run(f"{directory}/bin/telephony {arguments}")
 
 
+def change_set(shell: Shell, changed: Path) -> subprocess.CompletedProcess[str]:
+    """Make a change set of a changed example."""
+    configuration = f"--config-file {shlex.quote(str(ROOT / 'samconfig.toml'))} --stack-name sms-phone-number"
+    return shell.run(f"sam deploy --no-execute-changeset --template-file {changed} {configuration}")
+
+
 def plan(shell: Shell, telephony: Telephony, changed: Path) -> subprocess.CompletedProcess[str]:
     """Make a change set of a changed example, and plan it."""
-    configuration = f"--config-file {shlex.quote(str(ROOT / 'samconfig.toml'))} --stack-name sms-phone-number"
-    made = shell.run(f"sam deploy --no-execute-changeset --template-file {changed} {configuration}")
-    [change_set] = re.findall(r"arn:\S+:changeSet/\S+", made.stdout)
-    options = f"--stack-name sms-phone-number --change-set-name {change_set}"
+    [name] = re.findall(r"arn:\S+:changeSet/\S+", change_set(shell, changed).stdout)
+    options = f"--stack-name sms-phone-number --change-set-name {name}"
     return telephony(f"plan {options} --fail-on release,replace")
 
 
@@ -177,6 +183,25 @@ def test_plan_stops_a_replacement_and_passes_a_change_of_tags(
 
     assert (replaced.returncode, "REPLACED (RELEASED, PURCHASED)" in replaced.stdout) == (3, True), replaced.stdout
     assert replaced.stdout.splitlines()[-1].startswith("telephony: Stopped by --fail-on release,replace: ")
+    assert (tagged.returncode, "CHANGED" in tagged.stdout) == (0, True), tagged.stdout
+
+
+def test_release_guard_refuses_what_the_plan_stops(shell: Shell, telephony: Telephony, tmp_path: Path) -> None:
+    [command] = re.findall(r"^sam deploy --template-file build/.*ReleaseGuard=FAIL$", OPERATIONS, re.MULTILINE)
+    build = str(shell.demo.into / "sam/build/template.yaml")
+    # `sam deploy` does not delete its temporary directories.
+    command = f"export TMPDIR={shlex.quote(str(tmp_path))}; {command.replace('build/sam/build/template.yaml', build)}"
+    enabled = shell.run(command)
+    assert enabled.returncode == 0, enabled.stdout
+    voice = "NumberCapabilities: [VOICE]\n      AllowReplacement: true"
+    replaced = change_set(shell, edited(tmp_path, "sms-phone-number", "NumberCapabilities: [SMS]", voice))
+    tagged = plan(shell, telephony, edited(tmp_path, "sms-phone-number", "Value: trying it out", "Value: support"))
+    disabled = shell.run(command.replace("=FAIL", "=OFF"))
+
+    assert disabled.returncode == 0, disabled.stdout
+    assert replaced.returncode == 1, replaced.stdout
+    assert "hook(s) failed: [CfnTelephony::Release::Guard]" in replaced.stdout
+    assert "REPLACED. NumberCapabilities can't be changed in place." in replaced.stdout
     assert (tagged.returncode, "CHANGED" in tagged.stdout) == (0, True), tagged.stdout
 
 
