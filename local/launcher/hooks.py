@@ -32,9 +32,7 @@ def failures(target: str, action: str, stack: dict[str, Any], payload: Any, chan
     """Invoke the Hooks of an operation. Returns the reason for which it fails, or an empty text."""
     failed = []
     for alias, hook in list(_hooks.items()):
-        excluded = hook.get("StackFilters", {}).get("StackNames", {}).get("Exclude", [])
-        ignored = any(fnmatch.fnmatchcase(stack["StackName"], pattern) for pattern in excluded)
-        if target in hook["TargetOperations"] and hook["HookStatus"] == "ENABLED" and not ignored:
+        if _concerns(hook, target, stack["StackName"]):
             answer = _invoke(alias, hook, target, action, stack, payload, change_set_id)
             if answer.get("hookStatus") != "SUCCESS" and hook["FailureMode"] == "FAIL":
                 failed.append((alias, answer.get("message", "")))
@@ -43,6 +41,16 @@ def failures(target: str, action: str, stack: dict[str, Any], payload: Any, chan
     # The message is in the result of the Hook, which ministack does not have.
     names, messages = ", ".join(alias for alias, _ in failed), " ".join(message for _, message in failed)
     return f"The following hook(s) failed: [{names}] {messages}".strip()
+
+
+def _concerns(hook: dict[str, Any], target: str, stack_name: str) -> bool:
+    """Return whether a Hook is invoked for an operation of a stack."""
+    names = hook.get("StackFilters", {}).get("StackNames", {})
+    included, excluded = (
+        any(fnmatch.fnmatchcase(stack_name, pattern) for pattern in names.get(name, default))
+        for name, default in (("Include", ["*"]), ("Exclude", []))
+    )
+    return target in hook["TargetOperations"] and hook["HookStatus"] == "ENABLED" and included and not excluded
 
 
 def _invoke(  # noqa: PLR0917 - what the event contains

@@ -173,7 +173,9 @@ def _find_connect_numbers() -> Iterator[Held]:
 
 
 def _find_stacks() -> Iterator[Held]:
-    for each in services.paginate(services.cloudformation().describe_stacks, "Stacks"):
+    """Yield them by name, so that a Hook is deleted before the stack whose deletion it stops."""
+    listed = services.paginate(services.cloudformation().describe_stacks, "Stacks")
+    for each in sorted(listed, key=lambda one: one["StackName"]):
         if each["StackName"].startswith(PREFIX) and each["StackStatus"] != "DELETE_COMPLETE":
             yield stack(each["StackId"])
 

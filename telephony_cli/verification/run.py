@@ -17,11 +17,16 @@ from telephony.lifecycle.invocation import Backoff
 from telephony.settings import settings
 from telephony_cli.account import Failure
 from telephony_cli.output import Format, parse_price, price, show_error, show_json, show_table
-from telephony_cli.verification import connect, holdings, sms, stacks
+from telephony_cli.verification import connect, holdings, hooks, sms, stacks
 from telephony_cli.verification.experiment import Experiment, Run, TooExpensiveError
 from telephony_cli.verification.holdings import Held, Problem
 
-EXPERIMENTS: tuple[Experiment, ...] = (*sms.EXPERIMENTS, *stacks.EXPERIMENTS, *connect.EXPERIMENTS)
+EXPERIMENTS: tuple[Experiment, ...] = (
+    *sms.EXPERIMENTS,
+    *stacks.EXPERIMENTS,
+    *hooks.EXPERIMENTS,
+    *connect.EXPERIMENTS,
+)
 """In the order in which they are performed."""
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _LONGEST_RUN = 3600

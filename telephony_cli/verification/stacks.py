@@ -16,13 +16,13 @@ from telephony.settings import settings
 from telephony_cli.verification.experiment import Experiment, Finding, Run, experiment, require
 from telephony_cli.verification.holdings import IN_OPERATION, REVIEW, stack_status
 
-_TYPE = "Custom::TelephonyVerify"
+TYPE = "Custom::TelephonyVerify"
 _SECRET, _MASK = "not-to-be-shown", "****"
-_OPERATION_PERIOD = 600
+OPERATION_PERIOD = 600
 _HOLD = 15
 """Seconds for which the function waits before it responds to a Delete, so that the status of the stack can be read."""
 _SHOWN_WITHIN = 10
-_LAMBDA_COST = Decimal("0.01")
+LAMBDA_COST = Decimal("0.01")
 """In US dollars, for about ten invocations of less than 20 seconds with 128 MB.
 
 Source: AWS Lambda pricing, 0.20 per million requests and 0.0000166667 per GB-second: 0.0004 in all.
@@ -53,7 +53,7 @@ def respond(event, physical_id, response):
     urllib.request.urlopen(request, timeout=10).close()
 """
 _PARAMETERS = {"Country": {"Type": "String"}, "Secret": {"Type": "String", "NoEcho": True}}
-_VALUES = [{"ParameterKey": "Country", "ParameterValue": "US"}, {"ParameterKey": "Secret", "ParameterValue": _SECRET}]
+_VALUES = {"Country": "US", "Secret": _SECRET}
 _PROPERTIES = {"Country": {"Ref": "Country"}, "Secret": {"Ref": "Secret"}}
 
 
@@ -64,7 +64,7 @@ def change_set(run: Run) -> Iterator[Finding]:
     token = {"ServiceToken": {"Fn::Sub": function}}
     template = {
         "Parameters": _PARAMETERS,
-        "Resources": {"Example": {"Type": _TYPE, "Properties": token | _PROPERTIES}},
+        "Resources": {"Example": {"Type": TYPE, "Properties": token | _PROPERTIES}},
     }
     stack_id, change_set_id = _create_change_set(run, f"{run.name}-change-set", template, "CREATE")
     changes, text = _changes(change_set_id)
@@ -74,17 +74,12 @@ def change_set(run: Run) -> Iterator[Finding]:
     run.release(stack_id)
 
 
-@experiment(1, 4, 5, 21, 22, 35, 43, 45, cost=_LAMBDA_COST)
+@experiment(1, 4, 5, 21, 22, 35, 43, 45, cost=LAMBDA_COST)
 def custom_resources(run: Run) -> Iterator[Finding]:
     """Creates, updates twice and deletes a stack with custom resources and a function of its own."""
-    removed = _resource(Id="removed", Hold=_HOLD)
-    first = _template(Replaced=_resource(Id="first"), Removed=removed)
-    stack_id, change_set_id = _create_change_set(run, f"{run.name}-stack", first, "CREATE")
-    status = _execute(stack_id, change_set_id).status
-    if status != "CREATE_COMPLETE":
-        reasons = [event.get("ResourceStatusReason", "-") for event in _events(stack_id) if _failed(event)]
-        text = f"The stack is {status}: {next(reversed(reasons), '-')}"
-        raise HandlerError(HandlerErrorCode.NOT_STABILIZED, text)
+    removed = custom_resource(Id="removed", Hold=_HOLD)
+    first = stack_template(Replaced=custom_resource(Id="first"), Removed=removed)
+    stack_id = create_stack(run, f"{run.name}-stack", first)
     outputs = {
         each["OutputKey"]: each["OutputValue"]
         for each in services.cloudformation().describe_stacks(StackName=stack_id)["Stacks"][0].get("Outputs", [])
@@ -92,7 +87,7 @@ def custom_resources(run: Run) -> Iterator[Finding]:
     used = outputs.get("Response", "")
     yield Finding(22, used == "first", f"Of two responses, CloudFormation used the {used}.")
     yield _response_host(stack_id, outputs.get("Host", ""))
-    second = _template(Replaced=_resource(Id="second"))
+    second = stack_template(Replaced=custom_resource(Id="second"))
     _, change_set_id = _create_change_set(run, stack_id, second, "UPDATE")
     changes, text = _changes(change_set_id)
     modified = changes.get("Replaced", {})
@@ -104,12 +99,12 @@ def custom_resources(run: Run) -> Iterator[Finding]:
         f" Replacement {modified.get('Replacement', '-')}, RequiresRecreation {', '.join(sorted(recreation)) or '-'}.",
     )
     during_cleanup = _execute(stack_id, change_set_id).during_delete
-    third = _template(Replaced=_resource(Id="first"), Recreated=removed)
+    third = stack_template(Replaced=custom_resource(Id="first"), Recreated=removed)
     _, change_set_id = _create_change_set(run, stack_id, third, "UPDATE")
     status = _execute(stack_id, change_set_id).status
     text = f"After an Update and a Create with the IDs of deleted resources: {status}."
     yield Finding(43, status == "UPDATE_COMPLETE", text)
-    before = _events(stack_id)
+    before = stack_events(stack_id)
     services.cloudformation().delete_stack(StackName=stack_id)
     deletion = _watch(stack_id, status, before)
     seen = {*during_cleanup, *deletion.during_delete}
@@ -117,7 +112,7 @@ def custom_resources(run: Run) -> Iterator[Finding]:
     yield Finding(4, all(each.endswith(IN_OPERATION) for each in seen) if seen else None, text)
     in_time = deletion.shown_after <= _SHOWN_WITHIN
     yield Finding(5, in_time, f"The deletion was shown after {deletion.shown_after:.0f} s.")
-    events = _events(stack_id)
+    events = stack_events(stack_id)
     skipped = [event for event in events if event["ResourceStatus"] == "DELETE_SKIPPED"]
     ids = {event["LogicalResourceId"]: event.get("PhysicalResourceId") for event in skipped}
     yield Finding(1, ids.get("Retained") == "retained", f"Events DELETE_SKIPPED: {ids or 'none'}.")
@@ -132,12 +127,14 @@ def custom_resources(run: Run) -> Iterator[Finding]:
         run.forget(stack_id)
 
 
-def _resource(**properties: Any) -> dict[str, Any]:
+def custom_resource(**properties: Any) -> dict[str, Any]:
+    """Return a custom resource of the function of its stack."""
     own = {"ServiceToken": {"Fn::GetAtt": "Function.Arn"}, "ServiceTimeout": 60}
-    return {"Type": _TYPE, "Properties": own | properties}
+    return {"Type": TYPE, "Properties": own | properties}
 
 
-def _template(**custom_resources: dict[str, Any]) -> dict[str, Any]:
+def stack_template(**custom_resources: dict[str, Any]) -> dict[str, Any]:
+    """Return a template with a function and custom resources. `Replaced` has the values of the parameters."""
     trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     function = {
         "Runtime": "python3.13",
@@ -154,21 +151,39 @@ def _template(**custom_resources: dict[str, Any]) -> dict[str, Any]:
         "Resources": {
             "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": document}},
             "Function": {"Type": "AWS::Lambda::Function", "Properties": function},
-            "Retained": _resource(Id="retained") | {"DeletionPolicy": "Retain"},
+            "Retained": custom_resource(Id="retained") | {"DeletionPolicy": "Retain"},
             **custom_resources,
         },
         "Outputs": {name: {"Value": {"Fn::GetAtt": f"Replaced.{name}"}} for name in ("Host", "Response")},
     }
 
 
-def _create_change_set(run: Run, stack: str, template: Mapping[str, Any], kind: str) -> tuple[str, str]:
-    """Create a change set, and wait until it is complete. Returns the IDs of the stack and of the change set."""
+def create_stack(run: Run, name: str, template: Mapping[str, Any]) -> str:
+    """Create a stack. Returns its ID. Raises HandlerError, with the first reason, if it fails."""
+    stack_id, change_set_id = _create_change_set(run, name, template, "CREATE")
+    status = _execute(stack_id, change_set_id).status
+    if status != "CREATE_COMPLETE":
+        reasons = [event.get("ResourceStatusReason", "-") for event in stack_events(stack_id) if _failed(event)]
+        text = f"The stack is {status}: {next(reversed(reasons), '-')}"
+        raise HandlerError(HandlerErrorCode.NOT_STABILIZED, text)
+    return stack_id
+
+
+def new_change_set(
+    run: Run, stack: str, template: Mapping[str, Any], kind: str, name: str = "verify", **values: str
+) -> dict[str, Any]:
+    """Create a change set, and wait until it is complete or has failed. Returns it as described."""
+    declared = template.get("Parameters", {})
     stack_id, change_set_id = run.create_change_set(
         StackName=stack,
-        ChangeSetName=f"verify-{secrets.token_hex(4)}",
+        ChangeSetName=f"{name}-{secrets.token_hex(4)}",
         ChangeSetType=kind,
         TemplateBody=json.dumps(template),
-        Parameters=_VALUES,
+        Parameters=[
+            {"ParameterKey": key, "ParameterValue": value}
+            for key, value in (_VALUES | values).items()
+            if key in declared
+        ],
         Capabilities=["CAPABILITY_IAM"],
     )
     described: dict[str, Any] = {}
@@ -177,16 +192,22 @@ def _create_change_set(run: Run, stack: str, template: Mapping[str, Any], kind: 
         described.update(services.cloudformation().describe_change_set(ChangeSetName=change_set_id))
         return not described["Status"].endswith(("_PENDING", IN_OPERATION))
 
-    require(is_created, _OPERATION_PERIOD, "The change set was not created within ten minutes.")
-    if described["Status"] != "CREATE_COMPLETE":
-        cause = f"The change set is {described['Status']}: {described.get('StatusReason', '-')}"
+    require(is_created, OPERATION_PERIOD, "The change set was not created within ten minutes.")
+    return described | {"StackId": stack_id, "ChangeSetId": change_set_id}
+
+
+def _create_change_set(run: Run, stack: str, template: Mapping[str, Any], kind: str) -> tuple[str, str]:
+    """Create a change set. Returns the IDs of the stack and of the change set."""
+    created = new_change_set(run, stack, template, kind)
+    if created["Status"] != "CREATE_COMPLETE":
+        cause = f"The change set is {created['Status']}: {created.get('StatusReason', '-')}"
         raise HandlerError(HandlerErrorCode.NOT_STABILIZED, cause)
-    return stack_id, change_set_id
+    return created["StackId"], created["ChangeSetId"]
 
 
 def _execute(stack_id: str, change_set_id: str) -> "_Operation":
     """Execute a change set, and wait until the operation ends."""
-    status, before = stack_status(stack_id), _events(stack_id)
+    status, before = stack_status(stack_id), stack_events(stack_id)
     services.cloudformation().execute_change_set(ChangeSetName=change_set_id)
     return _watch(stack_id, status, before)
 
@@ -242,9 +263,9 @@ def _watch(stack_id: str, former: str, before: list[Any]) -> _Operation:
     """Wait until an operation ends. former, before: the status and the events of the stack before it."""
     pending: dict[str, None] = {}
     started_at, shown_at, backoff = clock.now(), 0.0, Backoff()
-    while clock.now() < started_at + _OPERATION_PERIOD:
-        was_pending = _is_delete_pending(_events(stack_id))
-        status, events = stack_status(stack_id), _events(stack_id)
+    while clock.now() < started_at + OPERATION_PERIOD:
+        was_pending = _is_delete_pending(stack_events(stack_id))
+        status, events = stack_status(stack_id), stack_events(stack_id)
         if was_pending and _is_delete_pending(events):
             pending[status] = None
         if status != former and not shown_at:
@@ -261,13 +282,13 @@ def _is_delete_pending(events: list[Any]) -> bool:
     """Return whether the newest event of a custom resource, with one ID, is the beginning of its deletion."""
     newest: dict[tuple[str, str], str] = {}
     for event in events:
-        if event["ResourceType"] == _TYPE:
+        if event["ResourceType"] == TYPE:
             resource = event["LogicalResourceId"], event.get("PhysicalResourceId", "")
             newest.setdefault(resource, event["ResourceStatus"])
     return "DELETE_IN_PROGRESS" in newest.values()
 
 
-def _events(stack_id: str) -> list[Any]:
+def stack_events(stack_id: str) -> list[Any]:
     """Return the events of a stack, the newest first."""
     events = services.cloudformation().describe_stack_events
     return [*services.paginate(events, "StackEvents", StackName=stack_id)]

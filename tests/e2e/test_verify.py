@@ -9,13 +9,13 @@ import pytest
 from local.aws import ROOT, LocalAws
 
 pytestmark = pytest.mark.e2e
-ROWS = (1, 4, 5, 6, 21, 22, 35, 43, 45)
+ROWS = (1, 4, 5, 6, 21, 22, 35, 43, 45, 46, 47, 49)
 """Those of CloudFormation."""
 
 
 def test_experiments_with_stacks_hold_and_leave_nothing() -> None:
     with LocalAws() as aws:
-        options = ("--max-cost", "0.01", "--row", "45", "--output", "json")
+        options = ("--max-cost", "0.02", "--row", "45", "--row", "46", "--output", "json")
         environment = {"PYTHONPATH": str(ROOT / "functions"), "ALLOWED_RESPONSE_HOSTS": aws.response_host}
         verified = subprocess.run(  # noqa: S603
             [sys.executable, "-m", "telephony_cli.app", "verify", *options],

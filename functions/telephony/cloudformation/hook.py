@@ -108,16 +108,20 @@ def answer(token: str, message: str, *, failed: bool) -> dict[str, str]:
     return {**status, "message": shown, "clientRequestToken": token}
 
 
+def s3_host(stack_id: str) -> str:
+    """Return a regular expression of the hosts of Amazon S3 in the partition of a stack."""
+    suffix = DNS_SUFFIX.get(stack_id.split(":")[1])
+    return rf"([a-z0-9.-]+\.)?s3[.-]([a-z0-9-]+\.)*{re.escape(suffix)}" if suffix else r"(?!)"
+
+
 def _check_host(invocation: Invocation, allowed_hosts: frozenset[str]) -> None:
     """Refuse a URL that is not one of Amazon S3 in the partition of the stack."""
-    suffix = DNS_SUFFIX.get(invocation.stack_id.split(":")[1], "")
     try:
         parts = urlsplit(invocation.payload_url)
         host, port = (parts.hostname or "").lower(), parts.port or 443
     except ValueError:
         raise NotAnInvocationError("The payload is not a URL.") from None
-    s3 = rf"([a-z0-9.-]+\.)?s3[.-]([a-z0-9-]+\.)*{re.escape(suffix)}"
-    is_s3 = bool(suffix) and port == 443 and re.fullmatch(s3, host)  # noqa: PLR2004 - https
+    is_s3 = port == 443 and re.fullmatch(s3_host(invocation.stack_id), host)  # noqa: PLR2004 - https
     allowed = is_s3 or host in allowed_hosts or f"{host}:{port}" in allowed_hosts
     if parts.scheme != "https" or parts.username is not None or not allowed:
         raise NotAnInvocationError("The payload is at a host that does not belong to Amazon S3.")

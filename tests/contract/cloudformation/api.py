@@ -239,6 +239,12 @@ class StacksApi(_Refusals, ThreadingHTTPServer):
         """The value of a NoEcho parameter in a change set (assumed). Empty: the value itself."""
         self.review_status = "REVIEW_IN_PROGRESS"
         """Of a stack whose first change set exists."""
+        self.stops: Callable[[str], bool] = lambda _: False
+        """Whether a Hook stops a change set, by its ID."""
+        self.deletion_failures: list[str] = []
+        """Why the next deletions fail."""
+        self.creation_failures: dict[str, str] = {}
+        """By logical ID: why a resource of a change set that is executed can't be created."""
         self.calls: list[str] = []
         """The action of each call."""
 
@@ -280,7 +286,7 @@ class StacksApi(_Refusals, ThreadingHTTPServer):
         self.know(f"arn:aws:cloudformation:us-east-1:123456789012:stack/{name}/{uuid4()}", "REVIEW_IN_PROGRESS")
 
     def _create_change_set(self, stack: KnownStack, asked: dict[str, str]) -> dict[str, Any]:
-        """The change set of a new stack. Each resource shows its properties, resolved."""
+        """Create a change set. Each resource is new, and shows its properties, resolved."""
         template = json.loads(asked["TemplateBody"])
         members = (f"Parameters.member.{position}" for position in range(1, 100))
         given = {
@@ -288,7 +294,7 @@ class StacksApi(_Refusals, ThreadingHTTPServer):
             for member in members
             if f"{member}.ParameterKey" in asked
         }
-        hidden = [name for name, about in template["Parameters"].items() if about.get("NoEcho")]
+        hidden = [name for name, about in template.get("Parameters", {}).items() if about.get("NoEcho")]
         values = given | (dict.fromkeys(hidden, self.no_echo) if self.no_echo else {})
         changes = []
         for logical_id, resource in template["Resources"].items():
@@ -298,14 +304,31 @@ class StacksApi(_Refusals, ThreadingHTTPServer):
             }
             changes.append(change_sets.add(logical_id, resource["Type"], properties))
         name = asked["ChangeSetName"]
-        stack.change_sets[name] = {"Status": "CREATE_COMPLETE", "Changes": changes}
-        stack.status = self.review_status
-        return {"Id": stack.change_set_id(name), "StackId": stack.stack_id}
+        change_set_id = stack.change_set_id(name)
+        status = "FAILED" if self.stops(change_set_id) else "CREATE_COMPLETE"
+        stack.change_sets[name] = {"Status": status, "Changes": changes}
+        if asked["ChangeSetType"] == "CREATE":
+            stack.status, stack.template = self.review_status, asked["TemplateBody"]
+        return {"Id": change_set_id, "StackId": stack.stack_id}
+
+    def _execute_change_set(self, stack: KnownStack, asked: dict[str, str]) -> dict[str, Any]:
+        """A new stack is complete, or has failed, at once."""
+        del asked
+        for logical_id, reason in self.creation_failures.items():
+            if logical_id in json.loads(stack.template)["Resources"]:
+                stack.add(logical_id, "CREATE_FAILED", reason=reason)
+                stack.move("ROLLBACK_COMPLETE")
+                return {}
+        stack.move("CREATE_COMPLETE")
+        return {}
 
     def _delete_stack(self, stack: KnownStack, asked: dict[str, str]) -> dict[str, Any]:
         """A stack without resources is deleted at once."""
         del asked
-        stack.status = "DELETE_COMPLETE"
+        if self.deletion_failures:
+            stack.move("DELETE_FAILED", reason=self.deletion_failures.pop(0))
+        else:
+            stack.status = "DELETE_COMPLETE"
         return {}
 
     def _stack_of(self, change_set_id: str) -> str:
@@ -407,6 +430,7 @@ _ACTIONS: dict[str, Callable[[StacksApi, KnownStack, dict[str, str]], dict[str, 
     "GetTemplate": StacksApi._get_template,
     "DescribeChangeSet": StacksApi._describe_change_set,
     "CreateChangeSet": StacksApi._create_change_set,
+    "ExecuteChangeSet": StacksApi._execute_change_set,
     "DeleteStack": StacksApi._delete_stack,
 }
 _REFUSALS: dict[Refusal, tuple[int, str, str]] = {
