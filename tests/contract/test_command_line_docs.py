@@ -20,6 +20,7 @@ __all__ = ["telephony"]
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/cli.md").read_text()
+PAGES = pytest.mark.parametrize("page", [PAGE, (ROOT / "README.md").read_text()], ids=["docs/cli.md", "README.md"])
 VERIFY = ("verify", "--max-cost", "2.00", "--simulator-price", "1.00")
 PLAN = ("plan", "--stack-name", "alerts", "--change-set-name", "v2")
 
@@ -50,7 +51,8 @@ def stack(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> Stack:
 
 def shown(page: str, command: str) -> str:
     """Return the output that a page shows below a command."""
-    [found] = re.findall(rf"^\$ telephony {re.escape(command)}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    pattern = rf"^\$ telephony {re.escape(command)}\n(.*?)^(?:```$|\$ )"
+    [found] = re.findall(pattern, page, re.MULTILINE | re.DOTALL)
     return str(found)
 
 
@@ -59,7 +61,7 @@ def masked(output: str) -> str:
     return re.sub(r"\+1206556\d{4}", "+12065560001", output)
 
 
-@pytest.mark.parametrize("page", [PAGE, (ROOT / "README.md").read_text()], ids=["docs/cli.md", "README.md"])
+@PAGES
 def test_plan_is_shown_as_it_is(telephony: Telephony, stack: Stack, page: str) -> None:
     del stack
     result = telephony(*PLAN, "--fail-on", "release,replace")
@@ -68,13 +70,14 @@ def test_plan_is_shown_as_it_is(telephony: Telephony, stack: Stack, page: str) -
     assert masked(result.out + result.err) == shown(page, " ".join([*PLAN, "--fail-on", "release,replace"]))
 
 
-def test_list_and_drift_are_shown_as_they_are(harness: Harness, telephony: Telephony, stack: Stack) -> None:
+@PAGES
+def test_list_and_drift_are_shown_as_they_are(harness: Harness, telephony: Telephony, stack: Stack, page: str) -> None:
     listed = telephony("list")
     harness.sms.update_sender_id(SenderId="ACME", IsoCountryCode="GB", DeletionProtectionEnabled=True)
     drift = telephony("drift", "--stack-name", stack.name)
 
-    assert masked(listed.out) == shown(PAGE, "list")
-    assert masked(drift.out) == shown(PAGE, "drift --stack-name alerts")
+    assert masked(listed.out) == shown(page, "list")
+    assert masked(drift.out) == shown(page, "drift --stack-name alerts")
 
 
 def test_restore_and_adopt_are_shown_as_they_are(
