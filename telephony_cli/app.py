@@ -75,17 +75,18 @@ def plan(
         bool, typer.Option("--detailed-exitcode", help="Exit with 2 if a number changes.")
     ] = False,
     fail_on: Annotated[
-        str, typer.Option("--fail-on", help="Exit with 3 on these effects: buy, replace, release.", show_default=False)
-    ] = "",
+        str | None,
+        typer.Option("--fail-on", help="Exit with 3 on these effects: buy, replace, release.", show_default=False),
+    ] = None,
     provider_stack: Provider = DEFAULT_PROVIDER,
     region: Region = None,
     profile: Profile = None,
     output: Output = Format.TABLE,
 ) -> int:
     """Show what a change set does to each number, why, and what it costs."""
-    conditions = [name.strip() for name in fail_on.split(",") if name.strip()]
+    conditions = [] if fail_on is None else [name.strip() for name in fail_on.split(",")]
     if unknown := [name for name in conditions if name not in STOPS_ON]:
-        raise Failure(f"--fail-on can't be {', '.join(unknown)}. Use {', '.join(STOPS_ON)}.")
+        raise Failure(f"--fail-on can't be {', '.join(unknown) or 'empty'}. Use {', '.join(STOPS_ON)}.")
     use(region, profile)
     use_provider(provider_stack)
     found = changeset.show(stack_name, change_set_name, output)

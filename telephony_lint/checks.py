@@ -181,7 +181,9 @@ def _violation(schema: Schema, node: Node, name: str, text: str) -> Violation:
     value = node.value if isinstance(node.value, str) else ""
     hints = [hint for pattern, hint in schema.get("hints", {}).items() if re.fullmatch(pattern, value)]
     shown = f'"{value}"' if len(value) <= _MAX_SHOWN else f'"{value[:_MAX_SHOWN]}…"'
-    return Violation(node.path, " ".join([text, *hints]), name, shown if isinstance(node.value, str) else "")
+    return Violation(
+        node.path, " ".join([text, *hints]), name or "Properties", shown if isinstance(node.value, str) else ""
+    )
 
 
 def _has_type(value: Any, kind: str) -> bool:

@@ -91,6 +91,8 @@ class Plan:
     def _add(self, experiment: Experiment) -> Planned:
         if experiment.needs_target and self._options.target_arn is None:
             return Planned(experiment, "Needs --claim-connect-number: claims count against a limit.")
+        if not self._options.max_cost and (experiment.numbers or experiment.claims):
+            return Planned(experiment, "Purchases a number, and --max-cost leaves 0.00 USD.")
         if experiment.claims and self._options.connect_price is None:
             return Planned(experiment, "Amazon Connect reports no price. Name it with --connect-price.")
         if experiment.numbers and self.number_price is None:

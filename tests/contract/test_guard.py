@@ -205,6 +205,79 @@ def test_direct_update_is_compared_without_parameters(
     assert guard.update(stack, EXPRESSIONS.replace(old, new)).failed is stopped
 
 
+INDIRECT = """\
+Parameters: {P: {Type: String, Default: prod}}
+Mappings:
+  M: {prod: {Cap: SMS}}
+  N: {prod: {Cap: SMS}}
+Conditions:
+  A: !Equals [!Ref P, prod]
+  B: !Or [!Condition A, !Equals [a, b]]
+  C: !Equals [!Ref P, other]
+Resources:
+  Number:
+    Type: Custom::SmsPhoneNumber
+    Condition: B
+    Properties:
+      ServiceToken: x
+      IsoCountryCode: US
+      NumberType: !If [A, SIMULATOR, TOLL_FREE]
+      NumberCapabilities: [!FindInMap [M, !Ref P, Cap]]
+      AllowReplacement: true
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "stopped"),
+    [
+        ("M: {prod: {Cap: SMS}}", "M: {prod: {Cap: VOICE}}", True),
+        ("N: {prod: {Cap: SMS}}", "N: {prod: {Cap: VOICE}}", False),
+        ("[!Ref P, prod]", "[!Ref P, x]", True),
+        ("[!Ref P, other]", "[!Ref P, x]", False),
+        ("  A: !Equals [!Ref P, prod]", "  A: !Equals [{Ref: P}, prod]", False),
+        ("Resources:", "Description: x\nResources:", False),
+    ],
+)
+def test_direct_update_follows_conditions_and_mappings(
+    harness: Harness, guard: Guard, old: str, new: str, stopped: bool
+) -> None:
+    stack, _ = deploy(harness, SMS_PHONE_NUMBER)
+    stack.known.template = INDIRECT
+
+    assert guard.update(stack, INDIRECT.replace(old, new)).failed is stopped
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(NO_RESOURCES, indent="\t"),
+        "Resources: {}\nMetadata: {a: =, b: 2026-02-30}\n",
+        "Resources: {1: {Type: AWS::SNS::Topic}, On: {Type: AWS::SNS::Topic}}\n",
+    ],
+)
+def test_templates_are_read_as_cloudformation_reads_them(harness: Harness, guard: Guard, text: str) -> None:
+    stack, _ = deploy(harness, SMS_PHONE_NUMBER)
+
+    assert guard.update(stack, text).failed
+
+
+@pytest.mark.parametrize("previous", [None, "", "{"])
+def test_previous_template_that_is_missing_is_read(harness: Harness, guard: Guard, previous: str | None) -> None:
+    stack, _ = deploy(harness, SMS_PHONE_NUMBER)
+    payload = {"template": json.dumps(NO_RESOURCES), "previousTemplate": previous}
+
+    assert guard.invoke("STACK", "UPDATE", stack.stack_id, stack.name, payload).failed
+
+
+def test_change_set_that_can_not_be_read_is_compared(harness: Harness, guard: Guard) -> None:
+    """A nested stack can have the change set of its root."""
+    stack, _ = deploy(harness, SMS_PHONE_NUMBER)
+    stack.known.refuse("AccessDenied", action="DescribeChangeSet")
+
+    assert guard.execute(stack, NO_RESOURCES).failed
+    assert not guard.execute(stack, template(SIMULATOR | TAGS)).failed
+
+
 @pytest.mark.parametrize("form", [json.dumps, yaml.safe_dump])
 def test_templates_are_json_or_yaml(harness: Harness, guard: Guard, form: Callable[[Any], str]) -> None:
     stack, _ = deploy(harness, SMS_PHONE_NUMBER)
@@ -215,7 +288,11 @@ def test_templates_are_json_or_yaml(harness: Harness, guard: Guard, form: Callab
 
 @pytest.mark.parametrize(
     "macro",
-    [{"Transform": "MyMacro"}, {"Transform": "AWS::LanguageExtensions", "Resources": {"Fn::ForEach::Numbers": []}}],
+    [
+        {"Transform": "MyMacro"},
+        {"Transform": "AWS::LanguageExtensions", "Resources": {"Fn::ForEach::Numbers": []}},
+        {"Resources": {"Fn::Transform": {"Name": "AWS::Include"}}},
+    ],
 )
 def test_template_that_a_transform_expands_is_not_compared(
     harness: Harness, guard: Guard, macro: dict[str, Any]
@@ -228,6 +305,7 @@ def test_template_that_a_transform_expands_is_not_compared(
     assert "could not check" in direct.message
     listed = guard.change_set(stack, template(SIMULATOR), text=json.dumps(NO_RESOURCES | macro))
     assert not listed.failed, "what the payload lists decides"
+    assert "only what the change set lists was checked" in listed.message
 
 
 # -- what the services show --------------------------------------------------------------------------------------------
@@ -247,6 +325,48 @@ def test_property_that_the_number_has_already_passes(harness: Harness, guard: Gu
     answer = guard.change_set(stack, template(SIMULATOR | {"PoolId": pool["PoolId"]}))
 
     assert not answer.failed
+
+
+@OPERATIONS
+def test_number_that_differs_from_its_declaration_is_compared(
+    harness: Harness, guard: Guard, operation: Operation
+) -> None:
+    """CloudFormation can have skipped the resource in a rollback. Then any change replaces it, if that is allowed."""
+    stack, _ = deploy(harness, SMS_PHONE_NUMBER, **ALLOWED)
+    voice = SIMULATOR | ALLOWED | {"NumberCapabilities": ["VOICE"]}
+    stack._resources["Number"].properties["NumberCapabilities"] = ["VOICE"]
+    stack.known.template = json.dumps(template(voice))
+
+    allowed = operation(guard, stack, template(voice | {"Trigger": "x"}))
+    not_allowed = operation(guard, stack, template(voice | {"Trigger": "x", "AllowReplacement": False}))
+
+    assert (allowed.failed, not_allowed.failed) == (True, False)
+    assert "REPLACED" in allowed.message
+
+
+def test_type_of_the_same_name_of_another_provider_passes(harness: Harness, guard: Guard) -> None:
+    stack = harness.cloudformation.stack("theirs")
+    known = harness.stacks.know(stack.stack_id)
+    known.resources["Number"] = ("their-id", "CREATE_COMPLETE")
+    known.add("Number", "CREATE_COMPLETE", "their-id", resource_type="Custom::SmsPhoneNumber")
+    known.template = json.dumps(template({"Colour": "red"}))
+    payload = {"template": json.dumps(template({"Colour": "blue"})), "previousTemplate": known.template}
+
+    assert not guard.invoke("STACK", "UPDATE", stack.stack_id, stack.name, payload).failed
+    assert not guard.delete(stack).failed
+
+
+@pytest.mark.parametrize(
+    ("reference", "stopped"), [("{{resolve:ssm:/kind:1}}", False), ("{{resolve:ssm:/kind}}", True)]
+)
+def test_dynamic_reference_with_an_equal_version_does_not_change(
+    harness: Harness, guard: Guard, reference: str, stopped: bool
+) -> None:
+    stack, _ = deploy(harness, SMS_PHONE_NUMBER, **ALLOWED)
+    declared = SIMULATOR | ALLOWED | {"NumberType": reference}
+    stack._resources["Number"].properties["NumberType"] = reference
+
+    assert guard.change_set(stack, template(declared | TAGS)).failed is stopped
 
 
 def test_number_of_another_owner_passes(harness: Harness, guard: Guard) -> None:

@@ -10,7 +10,7 @@ from tests.conftest import SECRET, Harness, connect_instance
 from tests.contract.cloudformation import Stack
 from tests.contract.command_line import PROVIDER_ID, Result, Telephony, telephony
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind, connect_phone_number, template
-from tests.contract.steps import DENIED, create_pool, fault, join_pool, protect
+from tests.contract.steps import DENIED, create_pool, fault, join_pool, protect, request_number
 
 __all__ = ["telephony"]
 
@@ -320,6 +320,29 @@ def test_value_known_after_apply_is_shown_as_such(harness: Harness, telephony: T
     result = planned(telephony, stack, template(SIMULATOR), unknown=["OptOutListName"])
 
     assert "OptOutListName: (not shown) -> (known after apply)" in " ".join(result.out.split())
+
+
+@pytest.mark.parametrize("what", ["sender ID", "adopted number"])
+def test_second_resource_for_one_number_is_refused(harness: Harness, telephony: Telephony, what: str) -> None:
+    harness.stacks.stacks[PROVIDER_ID].parameters["AllowAdoption"] = "true"
+    one = template(SIMULATOR | {"Adopt": request_number(harness)})
+    if what == "sender ID":
+        one = template(SMS_SENDER_ID.properties, SMS_SENDER_ID)
+    stack = harness.cloudformation.stack("numbers")
+
+    result = planned(telephony, stack, {"Resources": dict.fromkeys("AB", one["Resources"]["Number"])}, "--output=json")
+
+    assert sorted(result.document["effects"]) in (["PURCHASED", "REFUSED"], ["ADOPTED", "REFUSED"])
+
+
+@pytest.mark.parametrize("conditions", ["", ",", "buy,", "releases"])
+def test_conditions_that_are_not_known_are_refused(harness: Harness, telephony: Telephony, conditions: str) -> None:
+    stack = deployed(harness)
+
+    result = planned(telephony, stack, {"Resources": {}}, f"--fail-on={conditions}")
+
+    assert result.code == 1
+    assert "buy, replace, release" in result.err
 
 
 def test_purchase_with_unknown_values_is_foreseen(harness: Harness, telephony: Telephony) -> None:

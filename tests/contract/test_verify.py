@@ -70,6 +70,17 @@ def held(harness: Harness) -> dict[str, int]:
 
 
 @pytest.mark.usefixtures("waits")
+def test_zero_purchases_nothing_whatever_the_price(harness: Harness, telephony: Telephony) -> None:
+    prices = ("--simulator-price", "0", "--connect-price", "0", "--claim-connect-number", connect_instance(harness))
+
+    verified = telephony("verify", "--max-cost", "0", *prices, *rows(9, 23))
+
+    assert "--max-cost leaves 0.00 USD" in " ".join(verified.out.split())
+    assert harness.calls(SMS).get("RequestPhoneNumber", 0) == 0
+    assert harness.calls(CONNECT).get("ClaimPhoneNumber", 0) == 0
+
+
+@pytest.mark.usefixtures("waits")
 def test_all_hold_and_nothing_remains(harness: Harness, telephony: Telephony) -> None:
     target = connect_instance(harness)
     options = ("--max-cost", "2.12", *PRICED, "--claim-connect-number", target, "--output", "json")

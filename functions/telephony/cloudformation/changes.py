@@ -26,6 +26,8 @@ _UNKNOWN = re.compile(r"\{\{changeSet:KNOWN_AFTER_APPLY\}\}|\{\{resolve:|^\*{4,}
 Sources: CloudFormation User Guide, "View a change set"; localstack, tests/aws/services/cloudformation, recorded
 responses.
 """
+_VERSIONED = re.compile(r"\{\{resolve:ssm(-secure)?:[^:{}]+:[0-9]+\}\}")
+"""A dynamic reference to a version of a parameter, whose value never changes."""
 _ACTIONS = {"CREATE": ADD, "UPDATE": MODIFY, "DELETE": REMOVE}
 _RETAINING = ("Retain", "RetainExceptOnCreate")
 """Policies. The second one deletes a resource only if the operation that creates it is rolled back (User Guide)."""
@@ -69,6 +71,15 @@ def is_unknown(value: Any) -> bool:
     return isinstance(value, str) and _UNKNOWN.search(value) is not None
 
 
+def _same(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return the properties with an equal value that is known after the deployment, as its version shows."""
+    return [name for name, value in after.items() if before.get(name) == value and _has_version(value)]
+
+
+def _has_version(value: Any) -> bool:
+    return isinstance(value, str) and not is_unknown(_VERSIONED.sub("", value))
+
+
 def properties_of(resource: Mapping[str, Any]) -> dict[str, Any]:
     """Return the properties in a template or in a context of a change set, without the ServiceToken."""
     return {name: value for name, value in resource.get("Properties", {}).items() if name != "ServiceToken"}
@@ -99,6 +110,7 @@ def of_change_set(
             yield from of_change_set(describe(change["ChangeSetId"]), types, describe)
         elif type_name == NESTED_STACK or type_name in types:
             before, after = (_context(change.get(name)) for name in ("BeforeContext", "AfterContext"))
+            same = _same(properties_of(before), properties_of(after))
             action = change["Action"]
             policy = after.get("UpdateReplacePolicy") if action == MODIFY else before.get("DeletionPolicy")
             yield ResourceChange(
@@ -110,6 +122,7 @@ def of_change_set(
                 before=properties_of(before) if "Properties" in before else None,
                 after=properties_of(after) if "Properties" in after else None,
                 retains=policy in _RETAINING or change.get("PolicyAction") in {"Retain", "ReplaceAndRetain"},
+                same=same,
             )
 
 
@@ -128,6 +141,7 @@ def of_payload(stack: Stack, changed: Iterable[Mapping[str, Any]], template: Map
     found = []
     for change in changed:
         before, after = (_context(change.get(name)) for name in ("beforeContext", "afterContext"))
+        same = _same(properties_of(before), properties_of(after))
         logical_id, action = change["logicalResourceId"], _ACTIONS.get(change["action"], change["action"])
         removed = action == REMOVE
         found.append(
@@ -140,6 +154,7 @@ def of_payload(stack: Stack, changed: Iterable[Mapping[str, Any]], template: Map
                 before=properties_of(before) if "Properties" in before else None,
                 after=properties_of(after) if "Properties" in after else None,
                 retains=_retains(stack.template if removed else template, logical_id, removed=removed),
+                same=same,
             )
         )
     return found
@@ -155,10 +170,8 @@ def of_templates(stack: Stack, template: Mapping[str, Any], *, resolved: bool) -
 
     The values of parameters are unknown. resolved: expressions that change were compared otherwise.
     """
-    macros = template.get("Transform", [])
-    names = {macros} if isinstance(macros, str) else {str(each) for each in macros}
     declared = _resources(template)
-    if names - _MACROS_WITHOUT_RESOURCES or any(name.startswith("Fn::") for name in declared):
+    if _has_macro(template, stack.resources):
         return None
     found = []
     for logical_id in stack.resources:
@@ -182,13 +195,17 @@ def _compared(stack: Stack, template: Mapping[str, Any], removal: ResourceChange
         values = [each[name] for each in (before, after) if name in each]
         if not any(map(_is_expression, values)):
             continue
-        if resolved or (len(values) == 2 and values[0] == values[1]):  # noqa: PLR2004 - before and after
+        equal = len(values) == 2 and values[0] == values[1]  # noqa: PLR2004 - before and after
+        if resolved or (equal and _definitions(stack.template, values[0]) == _definitions(template, values[0])):
             same.add(name)
             before[name] = after[name] = KNOWN_AFTER_APPLY
         for each in (before, after):
             if name in each:
                 each[name] = KNOWN_AFTER_APPLY
-    conditions = [_condition(each, logical_id) for each in (stack.template, template)]
+    conditions = [
+        _definitions(each, {"Condition": _resources(each).get(logical_id, {}).get("Condition")})
+        for each in (stack.template, template)
+    ]
     return copy.replace(
         removal,
         action=MODIFY if resolved or conditions[0] == conditions[1] else CONDITION,
@@ -223,10 +240,41 @@ def _retains(template: Mapping[str, Any], logical_id: str, *, removed: bool) -> 
     return declared.get(policy) in _RETAINING
 
 
-def _condition(template: Mapping[str, Any], logical_id: str) -> Any:
-    """Return the condition of a resource and what it says, or None."""
-    name = _resources(template).get(logical_id, {}).get("Condition")
-    return None if name is None else (name, _long_form(template.get("Conditions", {}).get(name)))
+def _definitions(template: Mapping[str, Any], value: Any) -> dict[str, Any]:
+    """Return the conditions and mappings that a value names, also through other conditions."""
+    found: dict[str, Any] = {}
+    left = [value]
+    while left:
+        match left.pop():
+            case {"Fn::FindInMap": [str(name), *keys]}:
+                found[f"mapping {name}"] = (template.get("Mappings") or {}).get(name)
+                left += keys
+            case {"Fn::FindInMap": _}:  # The name is an expression.
+                found["mappings"] = template.get("Mappings")
+            case {"Fn::If": [str(name), *branches]}:
+                left += [{"Condition": name}, *branches]
+            case {"Condition": str(name)} if f"condition {name}" not in found:
+                found[f"condition {name}"] = _long_form((template.get("Conditions") or {}).get(name))
+                left.append(found[f"condition {name}"])
+            case {"Condition": _}:
+                pass
+            case dict() as members:
+                left += members.values()
+            case list() as items:
+                left += items
+    return found
+
+
+def _has_macro(template: Mapping[str, Any], logical_ids: Iterable[str]) -> bool:
+    """Return whether a transform can declare or change these resources."""
+    macros = template.get("Transform", [])
+    names = {macros} if isinstance(macros, str) else {str(each) for each in macros}
+    resources = _resources(template)
+    own = [resources.get(logical_id) or {} for logical_id in logical_ids]
+    places = [template, resources, *own, *(each.get("Properties") or {} for each in own)]
+    return bool(names - _MACROS_WITHOUT_RESOURCES) or any(
+        name == "Fn::Transform" or str(name).startswith("Fn::ForEach") for place in places for name in place
+    )
 
 
 def _is_expression(value: Any) -> bool:

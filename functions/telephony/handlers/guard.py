@@ -6,6 +6,7 @@ case that a number is not lost after all. An operation that can't be checked is 
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from telephony import resources
 from telephony.aws import services
 from telephony.cloudformation import changes, hook, templates
-from telephony.cloudformation.changes import ADD, NESTED_STACK, REMOVE, ResourceChange, Stack
+from telephony.cloudformation.changes import ADD, MODIFY, NESTED_STACK, REMOVE, ResourceChange, Stack
 from telephony.cloudformation.hook import Invocation, NotAnInvocationError, Target
-from telephony.errors import NotFoundError, TelephonyError
+from telephony.errors import HandlerError, NotFoundError, TelephonyError
 from telephony.lifecycle.plan import Planned, plan
 from telephony.observability import count, log_defect, logger
 from telephony.settings import settings
@@ -60,6 +61,8 @@ class _Check:
         """The changes that stop the operation, as far as it is known now."""
         self._problem = "It took too long."
         """Why the check is not complete. Empty: it is."""
+        self._limits = ""
+        """What the check leaves out."""
         self._checked = 0
         self._answered = False
 
@@ -68,6 +71,8 @@ class _Check:
         try:
             self._run()
             self._problem = ""
+        except HandlerError as error:
+            self._problem = error.cause
         except TelephonyError as error:
             self._problem = str(error)
         except Exception as error:  # noqa: BLE001 - a defect must not stop a deployment
@@ -87,29 +92,50 @@ class _Check:
         if problem:
             return _not_checked(problem), False
         text = f"No phone number or sender ID is released or replaced. Changes of their resources: {self._checked}."
-        return text, False
+        return " ".join(filter(None, (text, self._limits))), False
 
     def _run(self) -> None:
         found = list(self._own(self._changes()))
         self._checked = len(found)
+        foreseen = []
+        problem = ""
         for change in found:
-            if self._answered:
-                return
-            planned = plan(change, live=False)
-            if planned.stops(_STOPS_ON):
-                self._lost[f"{change.stack_id}|{change.logical_id}"] = planned
-        for key, planned in [*self._lost.items()]:
+            try:
+                foreseen += self._foresee(change)
+            except TelephonyError as error:
+                problem = str(error)
+        # First those that the operation loses by its declarations.
+        foreseen.sort(key=lambda planned: not planned.stops(_STOPS_ON))
+        for planned in foreseen:
             if self._answered:
                 return
             try:
                 confirmed = plan(planned.change)
             except TelephonyError as error:  # What the state table shows decides.
                 logger.warning("Number not read", extra={"cause": str(error)})
-                continue
-            if confirmed.stops(_STOPS_ON):
-                self._lost[key] = confirmed
             else:
-                del self._lost[key]
+                self._keep(confirmed)
+        if problem:
+            raise NotCheckedError(problem)
+
+    def _foresee(self, change: ResourceChange) -> list[Planned]:
+        """Return what the state table shows of a change. Nothing, if the number is certain to stay."""
+        if self._answered:
+            return []
+        planned = plan(change, live=False)
+        self._keep(planned)
+        allows = (change.after or {}).get("AllowReplacement", "false")
+        # If the number differs from its declaration, a change of any property can replace it.
+        replaceable = change.action == MODIFY and str(allows).lower() != "false"
+        return [planned] if replaceable or planned.stops(_STOPS_ON) else []
+
+    def _keep(self, planned: Planned) -> None:
+        """Remember whether a change stops the operation."""
+        key = f"{planned.change.stack_id}|{planned.change.logical_id}"
+        if planned.stops(_STOPS_ON):
+            self._lost[key] = planned
+        else:
+            self._lost.pop(key, None)
 
     def _changes(self) -> Iterable[ResourceChange]:
         invocation = self._invocation
@@ -120,14 +146,20 @@ class _Check:
         if invocation.action == "DELETE":
             return changes.of_deletion(_read(invocation.stack_id))
         if invocation.change_set_id:
-            described = changes.describe_change_set(invocation.stack_id, invocation.change_set_id)
-            types = resources.type_names()
-            return changes.of_change_set(described, types, lambda name: changes.describe_change_set(None, name))
+            try:
+                described = changes.describe_change_set(invocation.stack_id, invocation.change_set_id)
+            except HandlerError as error:  # A nested stack can have the change set of its root.
+                logger.warning("Change set not read", extra={"cause": error.cause})
+            else:
+                types = resources.type_names()
+                return changes.of_change_set(described, types, lambda name: changes.describe_change_set(None, name))
         payload = self._payload()
-        previous = templates.parse(payload.get("previousTemplate"))
-        found = changes.of_templates(
-            _read(invocation.stack_id, previous), templates.parse(payload.get("template")), resolved=False
-        )
+        try:
+            previous = templates.parse(payload.get("previousTemplate"))
+        except ValueError:
+            previous = None
+        stack = _read(invocation.stack_id, previous)
+        found = changes.of_templates(stack, templates.parse(payload.get("template")), resolved=False)
         if found is None:
             raise NotCheckedError(_NOT_COMPARABLE)
         return found
@@ -141,8 +173,10 @@ class _Check:
         listed = changes.of_payload(stack, payload.get("changedResources") or [], template)
         names = {change.logical_id for change in listed}
         # It is not documented that the payload lists custom resources.
-        others = changes.of_templates(stack, template, resolved=True) or []
-        return [*listed, *(change for change in others if change.logical_id not in names)]
+        others = changes.of_templates(stack, template, resolved=True)
+        if others is None:
+            self._limits = "The template has a transform, so that only what the change set lists was checked."
+        return [*listed, *(change for change in others or [] if change.logical_id not in names)]
 
     def _payload(self) -> Any:
         return hook.read_payload(self._invocation, allowed_hosts=settings().allowed_response_hosts)
@@ -153,7 +187,9 @@ class _Check:
             if change.type_name == NESTED_STACK and change.action == REMOVE and not change.retains:
                 yield from self._own(changes.of_deletion(_read(change.physical_id)))
             elif change.type_name in resources.type_names() and change.action != ADD:
-                yield change
+                id_pattern = resources.by_type(change.type_name).properties.id_pattern
+                if re.fullmatch(id_pattern, change.physical_id):  # Another ID names no number.
+                    yield change
 
 
 def _read(stack_id: str, template: Any = None) -> Stack:
@@ -169,11 +205,11 @@ def _read(stack_id: str, template: Any = None) -> Stack:
         }
     except NotFoundError:
         found = {}
-    types = {type_name for type_name, _ in found.values()}
-    concerned = types & {NESTED_STACK, *resources.type_names()}
+    types = {NESTED_STACK, *resources.type_names()}
+    concerned = {logical_id: each for logical_id, each in found.items() if each[0] in types}
     if concerned and template is None:
         template = templates.read(stack_id)
-    return Stack(stack_id=stack_id, resources=found if concerned else {}, template=template or {})
+    return Stack(stack_id=stack_id, resources=concerned, template=template or {})
 
 
 def _not_checked(problem: str) -> str:
@@ -184,7 +220,10 @@ def _not_checked(problem: str) -> str:
 
 def _refusal(lost: list[Planned], problem: str) -> str:
     number = "1 change" if len(lost) == 1 else f"{len(lost)} changes"
-    lines = [f"The release guard of cfn-telephony found {number} that would lose a phone number or sender ID:"]
+    lines = [
+        f"The release guard of cfn-telephony found {number} that would lose a phone number or sender ID.",
+        "Undo the change, or retain the number with DeletionPolicy. To let the operation pass, see docs/operations.md.",
+    ]
     for each in lost:
         stack_name = each.change.stack_id.split("/")[1]
         lines.append(
@@ -192,8 +231,4 @@ def _refusal(lost: list[Planned], problem: str) -> str:
         )
     if problem:
         lines.append(f"More changes may have this effect, because the check is not complete: {problem}")
-    lines.append(
-        "To keep a number, undo its change, or retain it with DeletionPolicy and UpdateReplacePolicy. To let an "
-        "operation pass, see docs/operations.md, Release guard."
-    )
     return "\n".join(lines)

@@ -19,7 +19,7 @@ from telephony.lifecycle.invocation import Retrier
 from telephony.lifecycle.ledger import PurchaseRecord, PurchaseState
 from telephony.lifecycle.recovery import candidates
 from telephony.model.declarations import changed_properties, declared, is_create_only, valid_part
-from telephony.model.properties import Properties, iter_declared, property_name
+from telephony.model.properties import Properties, fields, iter_declared, property_name
 from telephony.model.recovery import reuses
 from telephony.model.resource import Difference, Observed, ReleasePolicy, Resource
 from telephony.model.validation import disable_removed_switches, shows_value
@@ -64,15 +64,22 @@ class NewNumbers:
 
     retrier: Retrier
     taken: set[str] = attrs.field(factory=set)
-    """The numbers pending release that other resources take."""
+    """What other resources of the deployment take, adopt or request by name."""
+
+    def take(self, name: str) -> None:
+        """Raise HandlerError if another resource of the deployment takes it too."""
+        if name in self.taken:
+            cause = f"Another resource of this deployment gets {name} too."
+            raise HandlerError(HandlerErrorCode.ALREADY_EXISTS, cause, "Remove one of them.")
+        self.taken.add(name)
 
 
 def plan(change: ResourceChange, new_numbers: NewNumbers | None = None, *, live: bool = True) -> Planned:
     """Return what a change does.
 
     new_numbers: required for a resource that is added. Without it, the plan of a replacement describes only what
-    happens to the current number. live: read the services. Otherwise, the declarations and the ledger decide alone.
-    They show every effect that loses a number, but the number may have changed since, or be gone.
+    happens to the current number. live: read the services. Otherwise, the declarations and the ledger decide alone, as
+    if the number were as it was declared.
     """
     return _Plan(change, new_numbers, live=live).plan()
 
@@ -127,9 +134,9 @@ class _Plan:
             text = "Whether the resource takes a number that is pending release is known after apply."
             return self._planned(UNKNOWN, text, then=[decision.effect, Effect.PURCHASED])
         effect = decision.require()
-        self._check_purchase(effect, desired)
+        self._check_purchase(effect, desired, new_numbers)
         if effect is Effect.ADOPTED:
-            return self._adopt(desired)
+            return self._adopt(desired, new_numbers)
         if former is not None:
             owner = "The resource had" if effect is Effect.TAKEN_BACK else "Another resource had"
             text = f"{owner} the number, which is pending release."
@@ -153,7 +160,7 @@ class _Plan:
         new_numbers.taken.add(former.physical_id or "")
         return self.resource.read(former.physical_id or "")
 
-    def _check_purchase(self, effect: Effect, desired: Properties) -> None:
+    def _check_purchase(self, effect: Effect, desired: Properties, new_numbers: NewNumbers) -> None:
         """Raise HandlerError if the account has reached its limit of claims, or has what is to be requested."""
         if effect is not Effect.PURCHASED:
             return
@@ -162,6 +169,10 @@ class _Plan:
         if existing is not None:
             cause = f"{existing.physical_id} already exists, and does not belong to this resource."
             raise HandlerError(HandlerErrorCode.ALREADY_EXISTS, cause, "Choose another name, or release it first.")
+        if self.resource.identity_fields and not self.unknown:
+            known = fields(self.resource.properties)
+            identity = [str(getattr(desired, known[name][0].name)) for name in self.resource.identity_fields]
+            new_numbers.take("|".join(identity).upper())
 
     @property
     def _request(self) -> PurchaseRecord:
@@ -169,7 +180,7 @@ class _Plan:
         times: dict[str, Any] = {"request_time": 0, "issued_at": 0, "opened_at": 0, "deadline": 0}
         return PurchaseRecord(resource=self.key, request_id="", resource_type=self.resource.type_name, **times)
 
-    def _adopt(self, desired: Properties) -> Planned:
+    def _adopt(self, desired: Properties, new_numbers: NewNumbers) -> Planned:
         values = {"noun": self.resource.display_name}
         if not settings().allow_adoption:
             raise reasons.ADOPTION_NOT_ALLOWED.failure(**values)
@@ -179,6 +190,7 @@ class _Plan:
         if conflicts := self.resource.conflicts(existing, desired):
             values |= {"id": existing.physical_id, "changes": ", ".join(conflicts)}
             raise reasons.ADOPTION_CONFLICT.failure(**values)
+        new_numbers.take(existing.physical_id)
         text = "The existing number comes under the resource, and is never released."
         return self._planned(Effect.ADOPTED, text, new=existing, desired=desired)
 
@@ -238,7 +250,7 @@ class _Plan:
         then, new = [], None
         if self.new_numbers is not None:
             decision, former = self._create(desired, self.new_numbers)
-            self._check_purchase(decision.require(), desired)
+            self._check_purchase(decision.require(), desired, self.new_numbers)
             then, new = [decision.effect], None if former is None else self._take(former, self.new_numbers)
         if self.change.retains:
             old, text = Effect.RETAINED, "UpdateReplacePolicy retains the current number."
