@@ -18,7 +18,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 CHANGELOG = ROOT / "CHANGELOG.md"
-UNRELEASED = "## Unreleased\n"
+UNRELEASED = " - unreleased\n"
+"""The end of the heading of a version that is not released."""
 
 
 class GitError(Exception):
@@ -45,21 +46,23 @@ def sections(changelog: str) -> dict[str, str]:
 
 
 def dated(changelog: str, version: str) -> str:
-    """Return the changelog with everything unreleased in a section of this version, dated today."""
-    return changelog.replace(UNRELEASED, f"{UNRELEASED}\n## {version} - {datetime.now(UTC):%Y-%m-%d}\n", 1)
+    """Return the changelog with today's date in the heading of this version."""
+    return changelog.replace(f"## {version}{UNRELEASED}", f"## {version} - {datetime.now(UTC):%Y-%m-%d}\n", 1)
 
 
 def problems(version: str) -> list[str]:
     """Return what prevents a release of this version."""
     template = (ROOT / "template.yaml").read_text(encoding="utf-8")
     in_template = "".join(re.findall(r"^    SemanticVersion: (.+)$", template, re.MULTILINE))
-    found = sections(CHANGELOG.read_text(encoding="utf-8"))
+    changelog = CHANGELOG.read_text(encoding="utf-8")
     checks = {
         f"SemanticVersion in template.yaml is {in_template}, the version in pyproject.toml is {version}.": (
             in_template != version
         ),
-        f"CHANGELOG.md already has a section {version}. Raise the version.": version in found,
-        "CHANGELOG.md has nothing under Unreleased.": not found.get("Unreleased"),
+        f"CHANGELOG.md has no heading `{version}{UNRELEASED.rstrip()}`. If the version is released, raise it.": (
+            f"## {version}{UNRELEASED}" not in changelog
+        ),
+        f"CHANGELOG.md has nothing under {version}.": not sections(changelog).get(version),
         f"The tag v{version} exists.": bool(git("tag", "--list", f"v{version}")),
         "There are changes that are not committed.": bool(git("status", "--porcelain")),
     }

@@ -200,7 +200,7 @@ def clone(tmp_path: Path) -> Path:
     (tmp_path / "tools").mkdir()
     for name in ("pyproject.toml", "template.yaml", "tools/__init__.py", "tools/release.py"):
         shutil.copy(ROOT / name, tmp_path / name)
-    (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n## Unreleased\n\n### Added\n\n- All of it.\n")
+    (tmp_path / "CHANGELOG.md").write_text(f"# Changelog\n\n## {VERSION} - unreleased\n\n### Added\n\n- All of it.\n")
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "config", "user.name", "Maintainer")
     git(tmp_path, "config", "user.email", "maintainer@example.com")
@@ -232,9 +232,8 @@ def test_release_shows_its_notes_and_changes_nothing(clone: Path) -> None:
 def test_confirmed_release_dates_the_changelog_and_tags_the_commit(clone: Path) -> None:
     assert release(clone, "--confirm")[0] == 0
 
-    headings = re.findall(r"^## .*$", (clone / "CHANGELOG.md").read_text(), re.MULTILINE)
-    assert headings[0] == "## Unreleased"
-    assert re.fullmatch(rf"## {re.escape(VERSION)} - \d{{4}}-\d\d-\d\d", headings[1])
+    [heading] = re.findall(r"^## .*$", (clone / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert re.fullmatch(rf"## {re.escape(VERSION)} - \d{{4}}-\d\d-\d\d", heading)
     assert git(clone, "status", "--porcelain") == ""
     assert git(clone, "describe", "--exact-match").strip() == f"v{VERSION}"
     assert release(clone, "--notes", f"v{VERSION}") == (0, "### Added\n\n- All of it.\n")
