@@ -147,9 +147,9 @@ def test_sweep_can_release_only_if_parameter_allows_it(number: str) -> None:
 def test_only_provider_sends_and_only_continuation_receives(redrive: set[str]) -> None:
     """The policies of the queues deny it to everyone else, even to roles that are allowed everything."""
     template = Template(RedriveRoleArn="".join(redrive))
-    provider, continuation, sweep = (template.arn(role) for role in ROLES)
+    provider, continuation, *others = (template.arn(role) for role in ROLES)
     sqs = ""  # has no ARN as a principal
-    arns = (provider, continuation, sweep, REDRIVE, ADMINISTRATOR, sqs)
+    arns = (provider, continuation, *others, REDRIVE, ADMINISTRATOR, sqs)
     principals = [Principal(one, (EVERYTHING, *template.resource_policies())) for one in arns]
 
     def allowed(action: str, queue: str, *, secure: bool = True) -> set[str]:
