@@ -22,7 +22,8 @@ class Demo:
     def environment(self) -> dict[str, str]:
         # AWS settings of a user. The demo must not use them, and must work in spite of them.
         settings = {"AWS_PROFILE": "production", "AWS_REGION": "eu-central-1", "AWS_ENDPOINT_URL": "https://192.0.2.1"}
-        return dict(os.environ) | settings | {"TMPDIR": str(self.temporary)}
+        own = {name: value for name, value in os.environ.items() if name != "COLUMNS"}  # set by pytest-xdist
+        return own | settings | {"TMPDIR": str(self.temporary)}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(  # noqa: S603
