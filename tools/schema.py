@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from telephony.model.properties import Anything, Pattern, PropertyInfo, ReplacementPermission
-from telephony.model.rules import Condition, Contains, Declared, Mismatch, NoneOf, NotAllDeclared, OneOf, Rule
+from telephony.model.rules import Condition, Contains, Declared, Mismatch, NoneOf, NotDeclared, OneOf, Rule
 from tools.types import Described, Property, allowed_values, anchored, is_nested, items_of, nested_in, properties_of
 
 _UNCONSTRAINED: dict[Any, dict[str, Any]] = {
@@ -128,7 +128,7 @@ def _rule(rule: Rule, defaults: Mapping[str, Any]) -> dict[str, Any]:
     match rule.forbidden:
         case (Declared(name=excluded), Declared(name=other)):
             return {"dependentExcluded": {other: [excluded]}, "message": {"dependentExcluded": text}}
-        case conditions if all(isinstance(one, NotAllDeclared) for one in conditions):
+        case conditions if all(isinstance(one, NotDeclared) for one in conditions):
             return {"anyOf": [_never(one, defaults) for one in conditions], "message": {"anyOf": text}}
     *others, subject = sorted(rule.forbidden, key=lambda one: rule.path in _names(one))
     then = _never(subject, defaults)
@@ -139,7 +139,7 @@ def _rule(rule: Rule, defaults: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _names(condition: Condition) -> tuple[str, ...]:
-    return condition.names if isinstance(condition, NotAllDeclared) else (condition.name,)
+    return condition.names if isinstance(condition, NotDeclared) else (condition.name,)
 
 
 def _holds(condition: Condition, defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,15 +147,15 @@ def _holds(condition: Condition, defaults: Mapping[str, Any]) -> dict[str, Any]:
     match condition:
         case Declared(name=name):
             return {"required": [name]}
-        case NotAllDeclared(names=names):
+        case NotDeclared(names=names):
             return {"not": {"required": list(names)}}
-        case OneOf(name=name, values=values):
+        case OneOf(name=name, value=values):
             constraint: dict[str, Any] = {"enum": _literals(values)}
-        case NoneOf(name=name, values=values):
+        case NoneOf(name=name, value=values):
             constraint = {"not": {"enum": _literals(values)}}
-        case Contains(name=name, item=item):
+        case Contains(name=name, value=item):
             constraint = {"contains": {"enum": [item]}}
-        case Mismatch(name=name, pattern=pattern):
+        case Mismatch(name=name, value=pattern):
             constraint = {"not": {"pattern": anchored(pattern)}}
     default = condition.holds({name: defaults[name]})
     return {"properties": {name: constraint}} | ({} if default else {"required": [name]})
@@ -166,15 +166,15 @@ def _never(condition: Condition, defaults: Mapping[str, Any]) -> dict[str, Any]:
     match condition:
         case Declared(name=name):
             return {"properties": {name: False}}
-        case NotAllDeclared(names=names):
+        case NotDeclared(names=names):
             return {"required": list(names)}
-        case OneOf(name=name, values=values):
+        case OneOf(name=name, value=values):
             constraint: dict[str, Any] = {"not": {"enum": _literals(values)}}
-        case NoneOf(name=name, values=values):
+        case NoneOf(name=name, value=values):
             constraint = {"enum": _literals(values)}
-        case Contains(name=name, item=item):
+        case Contains(name=name, value=item):
             constraint = {"items": {"not": {"enum": [item]}}}
-        case Mismatch(name=name, pattern=pattern):
+        case Mismatch(name=name, value=pattern):
             constraint = {"pattern": anchored(pattern)}
     default = condition.holds({name: defaults[name]})
     return {"properties": {name: constraint}} | ({"required": [name]} if default else {})

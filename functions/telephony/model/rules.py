@@ -8,78 +8,73 @@ from telephony.data import data
 
 
 @data
-class Declared:
-    """The property is declared."""
+class Condition:
+    """What a rule reads: a property by name, and what it is compared with.
+
+    The kinds of conditions are plain subclasses, because attrs compiles each class at import time.
+    """
 
     name: str
+    value: Any = None
 
     def holds(self, values: Mapping[str, Any]) -> bool:
-        """Return whether it is, by template name. A refused property is missing in `values`."""
+        """Return whether it holds for values by template name. A refused property is missing in them."""
+        raise NotImplementedError
+
+
+class Declared(Condition):
+    """The property is declared."""
+
+    def holds(self, values: Mapping[str, Any]) -> bool:
+        """Return whether it is."""
         return values.get(self.name) is not None
 
 
-@data
-class NotAllDeclared:
-    """At least one of the properties is not declared."""
+class NotDeclared(Condition):
+    """The property is not declared, or one of those in `value` is not."""
 
-    names: tuple[str, ...]
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every property that it reads."""
+        return (self.name, *(self.value or ()))
 
     def holds(self, values: Mapping[str, Any]) -> bool:
         """Return whether one has no value, and was not refused."""
         return any(name in values and values[name] is None for name in self.names)
 
 
-@data
-class OneOf:
+class OneOf(Condition):
     """The value of the property is one of these."""
-
-    name: str
-    values: tuple[Any, ...]
 
     def holds(self, values: Mapping[str, Any]) -> bool:
         """Return whether it is."""
-        return values.get(self.name) in self.values
+        return values.get(self.name) in self.value
 
 
-@data
-class NoneOf:
+class NoneOf(Condition):
     """The property has a value, which is none of these."""
-
-    name: str
-    values: tuple[Any, ...]
 
     def holds(self, values: Mapping[str, Any]) -> bool:
         """Return whether it is."""
         value = values.get(self.name)
-        return value is not None and value not in self.values
+        return value is not None and value not in self.value
 
 
-@data
-class Contains:
+class Contains(Condition):
     """The list contains this item."""
-
-    name: str
-    item: str
 
     def holds(self, values: Mapping[str, Any]) -> bool:
         """Return whether it does."""
-        return self.item in (values.get(self.name) or ())
+        return self.value in (values.get(self.name) or ())
 
 
-@data
-class Mismatch:
+class Mismatch(Condition):
     """The property has a value that the pattern does not match as a whole."""
-
-    name: str
-    pattern: str
 
     def holds(self, values: Mapping[str, Any]) -> bool:
         """Return whether it has."""
         value = values.get(self.name)
-        return value is not None and re.fullmatch(self.pattern, value) is None
-
-
-type Condition = Declared | NotAllDeclared | OneOf | NoneOf | Contains | Mismatch
+        return value is not None and re.fullmatch(self.value, value) is None
 
 
 @data

@@ -5,7 +5,7 @@ from typing import Any
 
 from telephony.data import data
 from telephony.model.properties import ARN, Nested, Pattern, prop
-from telephony.model.rules import NotAllDeclared, OneOf, Rule
+from telephony.model.rules import NotDeclared, OneOf, Rule
 
 
 @data
@@ -16,7 +16,7 @@ class TwoWay(Nested):
         Rule(
             "ChannelArn",
             "is required if Enabled is true.",
-            (OneOf("Enabled", (True,)), NotAllDeclared(("ChannelArn",))),
+            (OneOf("Enabled", (True,)), NotDeclared("ChannelArn")),
         ),
     )
 

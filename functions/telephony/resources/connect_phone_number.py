@@ -43,7 +43,7 @@ from telephony.model.resource import (
     differences,
     text,
 )
-from telephony.model.rules import Declared, Mismatch, NotAllDeclared, Rule, exclude
+from telephony.model.rules import Declared, Mismatch, NotDeclared, Rule, exclude
 from telephony.model.tags import TAG_PREFIX, tag_changes
 from telephony.settings import settings
 
@@ -75,8 +75,8 @@ class ConnectPhoneNumberProperties(Properties):
             "CountryCode",
             "and Type are required unless PhoneNumber, SourcePhoneNumberArn or Adopt is declared.",
             (
-                NotAllDeclared(("CountryCode", "Type")),
-                *(NotAllDeclared((name,)) for name in ("PhoneNumber", "SourcePhoneNumberArn", "Adopt")),
+                NotDeclared("CountryCode", ("Type",)),
+                *(NotDeclared(name) for name in ("PhoneNumber", "SourcePhoneNumberArn", "Adopt")),
             ),
         ),
         exclude("Prefix", "PhoneNumber"),
