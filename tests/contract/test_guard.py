@@ -159,6 +159,64 @@ def test_removed_nested_stack_is_stopped(harness: Harness, guard: Guard) -> None
     assert not kept.failed
 
 
+def test_nested_stack_whose_condition_changes_is_stopped(harness: Harness, guard: Guard) -> None:
+    nested, physical_id = deploy(harness, SMS_PHONE_NUMBER)
+    parent = harness.stacks.know(nested.stack_id.replace("/numbers/", "/parent/"), "UPDATE_COMPLETE")
+    parent.add("Nested", "CREATE_COMPLETE", nested.stack_id, resource_type="AWS::CloudFormation::Stack")
+    parent.resources["Nested"] = (nested.stack_id, "CREATE_COMPLETE")
+    old = (
+        "Conditions: {Wanted: !Equals [a, a]}\n"
+        "Resources: {Nested: {Type: AWS::CloudFormation::Stack, Condition: Wanted, Properties: {TemplateURL: x}}}\n"
+    )
+    parent.template = old
+    payload = {"template": old.replace("[a, a]", "[a, b]"), "previousTemplate": old}
+
+    answer = guard.invoke("STACK", "UPDATE", parent.stack_id, "parent", payload)
+
+    assert answer.failed
+    assert physical_id in answer.message
+
+
+def test_nested_stack_that_can_not_be_read_does_not_end_the_check(harness: Harness, guard: Guard) -> None:
+    stack, _ = deploy(harness, SMS_PHONE_NUMBER)
+    nested = harness.cloudformation.stack("other").stack_id
+    harness.stacks.know(nested).refuse("AccessDenied", action="ListStackResources")
+    stack.known.add("Nested", "CREATE_COMPLETE", nested, resource_type="AWS::CloudFormation::Stack")
+    stack.known.resources["Nested"] = (nested, "CREATE_COMPLETE")
+
+    answer = guard.update(stack, NO_RESOURCES)
+
+    assert answer.failed
+    assert "the check is not complete" in answer.message
+
+
+@pytest.mark.parametrize("declared", [None, {"Transform": "MyMacro", "Resources": {}}])
+def test_stack_without_numbers_is_not_read_further(harness: Harness, guard: Guard, declared: Any) -> None:
+    stack = harness.cloudformation.stack("theirs")
+    harness.stacks.know(stack.stack_id).add("T", "CREATE_COMPLETE", "arn:x", resource_type="AWS::SNS::Topic")
+    payload = {"template": json.dumps(declared), "previousTemplate": "{}"}
+
+    answer = guard.invoke("STACK", "UPDATE", stack.stack_id, stack.name, payload)
+
+    assert "could not check" not in answer.message
+
+
+@pytest.mark.parametrize("text", [None, "{"])
+def test_change_set_whose_template_can_not_be_read_is_checked_as_listed(
+    harness: Harness, guard: Guard, text: str | None
+) -> None:
+    stack, _ = deploy(harness, SMS_PHONE_NUMBER)
+    removed = {
+        "logicalResourceId": "Number",
+        "resourceType": SMS_PHONE_NUMBER.type,
+        "action": "DELETE",
+        "beforeContext": json.dumps({"Properties": SIMULATOR}),
+    }
+    payload = {"template": text, "changedResources": [removed]}
+
+    assert guard.invoke("CHANGE_SET", "CREATE", stack.stack_id, "c", payload, change_set_id="arn:x").failed
+
+
 # -- direct updates ----------------------------------------------------------------------------------------------------
 
 EXPRESSIONS = """\
@@ -192,7 +250,7 @@ Resources:
         ('!Sub "${Kind}"', "{Ref: Kind}", True),
         ("!Ref Country\n", "{Ref: Country}\n", False),
         ("[!Ref Country, US]", "[!Ref Country, CA]", True),
-        ("    Condition: Wanted\n", "", True),
+        ("    Condition: Wanted\n", "", False),
         ("Number:", "Numbers:", True),
     ],
 )
@@ -203,6 +261,34 @@ def test_direct_update_is_compared_without_parameters(
     stack.known.template = EXPRESSIONS
 
     assert guard.update(stack, EXPRESSIONS.replace(old, new)).failed is stopped
+
+
+@pytest.mark.parametrize("allowed", ["!Ref Allow", "!If [Wanted, true, false]", "'{{resolve:ssm:/allow:1}}'"])
+def test_permission_that_is_unknown_can_allow_a_replacement(harness: Harness, guard: Guard, allowed: str) -> None:
+    stack, _ = deploy(harness, SMS_PHONE_NUMBER)
+    declared = EXPRESSIONS.replace("AllowReplacement: true", f"AllowReplacement: {allowed}")
+    stack.known.template = declared
+
+    assert guard.update(stack, declared.replace("${Kind}", "${Other}")).failed
+    assert not guard.update(stack, declared.replace("[SMS]", "[SMS]\n      Trigger: x")).failed
+
+
+def test_default_of_a_property_is_not_the_value_of_its_expression(harness: Harness, guard: Guard) -> None:
+    toll_free = SIMULATOR | {"NumberType": "TOLL_FREE"} | ALLOWED
+    stack = harness.cloudformation.stack("numbers")
+    stack.deploy(template(toll_free | {"MessageType": "PROMOTIONAL"}))
+    declared = toll_free | {"MessageType": {"Ref": "Kind"}}
+    stack.known.template = json.dumps(template(declared))
+
+    assert not guard.update(stack, template(declared | TAGS)).failed
+
+
+def test_condition_of_a_retained_number_passes(harness: Harness, guard: Guard) -> None:
+    stack, _ = deploy(harness, SMS_PHONE_NUMBER)
+    retained = EXPRESSIONS.replace("    Condition:", "    DeletionPolicy: Retain\n    Condition:")
+    stack.known.template = retained
+
+    assert not guard.update(stack, retained.replace("[!Ref Country, US]", "[!Ref Country, CA]")).failed
 
 
 INDIRECT = """\
@@ -292,6 +378,9 @@ def test_templates_are_json_or_yaml(harness: Harness, guard: Guard, form: Callab
         {"Transform": "MyMacro"},
         {"Transform": "AWS::LanguageExtensions", "Resources": {"Fn::ForEach::Numbers": []}},
         {"Resources": {"Fn::Transform": {"Name": "AWS::Include"}}},
+        {"Mappings": {"Fn::Transform": {"Name": "AWS::Include"}}},
+        {"Conditions": {"Fn::ForEach::Wanted": []}},
+        template(SIMULATOR | {"NumberType": {"Fn::Transform": {"Name": "MyMacro"}}}),
     ],
 )
 def test_template_that_a_transform_expands_is_not_compared(

@@ -82,7 +82,7 @@ def _has_version(value: Any) -> bool:
 
 def properties_of(resource: Mapping[str, Any]) -> dict[str, Any]:
     """Return the properties in a template or in a context of a change set, without the ServiceToken."""
-    return {name: value for name, value in resource.get("Properties", {}).items() if name != "ServiceToken"}
+    return {name: value for name, value in (resource.get("Properties") or {}).items() if name != "ServiceToken"}
 
 
 def describe_change_set(stack_name: str | None, change_set_name: str) -> dict[str, Any]:
@@ -174,20 +174,23 @@ def of_templates(stack: Stack, template: Mapping[str, Any], *, resolved: bool) -
     if _has_macro(template, stack.resources):
         return None
     found = []
+    changed = set() if resolved else _changed_definitions(stack.template, template)
     for logical_id in stack.resources:
         change = _removal(stack, logical_id)
         if logical_id in declared:
-            change = _compared(stack, template, change, resolved=resolved)
+            change = _compared(stack, template, change, changed, resolved=resolved)
             if change.action == MODIFY and change.before == change.after and not change.unknown - {*change.same}:
                 continue
         found.append(change)
     return found
 
 
-def _compared(stack: Stack, template: Mapping[str, Any], removal: ResourceChange, *, resolved: bool) -> ResourceChange:
+def _compared(
+    stack: Stack, template: Mapping[str, Any], removal: ResourceChange, changed: set[str], *, resolved: bool
+) -> ResourceChange:
     logical_id = removal.logical_id
     before, after = (
-        {name: _long_form(value) for name, value in properties_of(_resources(each).get(logical_id, {})).items()}
+        {name: _long_form(value) for name, value in properties_of(_resource(each, logical_id)).items()}
         for each in (stack.template, template)
     )
     same = set()
@@ -196,29 +199,28 @@ def _compared(stack: Stack, template: Mapping[str, Any], removal: ResourceChange
         if not any(map(_is_expression, values)):
             continue
         equal = len(values) == 2 and values[0] == values[1]  # noqa: PLR2004 - before and after
-        if resolved or (equal and _definitions(stack.template, values[0]) == _definitions(template, values[0])):
+        if resolved or (equal and changed.isdisjoint(_definitions(values[0]))):
             same.add(name)
             before[name] = after[name] = KNOWN_AFTER_APPLY
         for each in (before, after):
             if name in each:
                 each[name] = KNOWN_AFTER_APPLY
-    conditions = [
-        _definitions(each, {"Condition": _resources(each).get(logical_id, {}).get("Condition")})
-        for each in (stack.template, template)
-    ]
+    former, condition = (_resource(each, logical_id).get("Condition") for each in (stack.template, template))
+    # Without a condition, the resource stays.
+    stays = resolved or condition is None or (former == condition and f"condition {condition}" not in changed)
     return copy.replace(
         removal,
-        action=MODIFY if resolved or conditions[0] == conditions[1] else CONDITION,
+        action=MODIFY if stays else CONDITION,
         before=before,
         after=after,
-        retains=_retains(template, logical_id, removed=False),
+        retains=_retains(template, logical_id, removed=False) if stays else removal.retains,
         same=same,
     )
 
 
 def _removal(stack: Stack, logical_id: str) -> ResourceChange:
     type_name, physical_id = stack.resources[logical_id]
-    declared = properties_of(_resources(stack.template).get(logical_id, {}))
+    declared = properties_of(_resource(stack.template, logical_id))
     return ResourceChange(
         stack_id=stack.stack_id,
         logical_id=logical_id,
@@ -234,30 +236,50 @@ def _resources(template: Mapping[str, Any]) -> Mapping[str, Any]:
     return template.get("Resources") or {}
 
 
+def _resource(template: Mapping[str, Any], logical_id: str) -> Mapping[str, Any]:
+    return _resources(template).get(logical_id) or {}
+
+
 def _retains(template: Mapping[str, Any], logical_id: str, *, removed: bool) -> bool:
     policy = "DeletionPolicy" if removed else "UpdateReplacePolicy"
-    declared: Mapping[str, Any] = _resources(template).get(logical_id, {})
-    return declared.get(policy) in _RETAINING
+    return _resource(template, logical_id).get(policy) in _RETAINING
 
 
-def _definitions(template: Mapping[str, Any], value: Any) -> dict[str, Any]:
-    """Return the conditions and mappings that a value names, also through other conditions."""
-    found: dict[str, Any] = {}
+def _changed_definitions(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
+    """Return the mappings and conditions that differ, also because of what they name."""
+    mappings, conditions = (
+        [each.get(section) or {} for each in (before, after)] for section in ("Mappings", "Conditions")
+    )
+    found = {f"mapping {name}" for name in {*mappings[0], *mappings[1]} if _differs(mappings, name)}
+    found |= {"mappings"} if found else set()
+    found |= {f"condition {name}" for name in {*conditions[0], *conditions[1]} if _differs(conditions, name)}
+    names = {f"condition {name}": _definitions(value) for name, value in conditions[1].items()}
+    while more := {name for name in names.keys() - found if not found.isdisjoint(names[name])}:
+        found |= more
+    return found
+
+
+def _differs(sections: list[Mapping[str, Any]], name: str) -> bool:
+    return bool(_long_form(sections[0].get(name)) != _long_form(sections[1].get(name)))
+
+
+def _definitions(value: Any) -> set[str]:
+    """Return the conditions and mappings that a value names."""
+    found = set()
     left = [value]
     while left:
         match left.pop():
             case {"Fn::FindInMap": [str(name), *keys]}:
-                found[f"mapping {name}"] = (template.get("Mappings") or {}).get(name)
+                found.add(f"mapping {name}")
                 left += keys
-            case {"Fn::FindInMap": _}:  # The name is an expression.
-                found["mappings"] = template.get("Mappings")
+            case {"Fn::FindInMap": keys}:  # The name is an expression.
+                found.add("mappings")
+                left.append(keys)
             case {"Fn::If": [str(name), *branches]}:
-                left += [{"Condition": name}, *branches]
-            case {"Condition": str(name)} if f"condition {name}" not in found:
-                found[f"condition {name}"] = _long_form((template.get("Conditions") or {}).get(name))
-                left.append(found[f"condition {name}"])
-            case {"Condition": _}:
-                pass
+                found.add(f"condition {name}")
+                left += branches
+            case {"Condition": str(name)}:
+                found.add(f"condition {name}")
             case dict() as members:
                 left += members.values()
             case list() as items:
@@ -267,14 +289,20 @@ def _definitions(template: Mapping[str, Any], value: Any) -> dict[str, Any]:
 
 def _has_macro(template: Mapping[str, Any], logical_ids: Iterable[str]) -> bool:
     """Return whether a transform can declare or change these resources."""
-    macros = template.get("Transform", [])
+    macros = template.get("Transform") or []
     names = {macros} if isinstance(macros, str) else {str(each) for each in macros}
-    resources = _resources(template)
-    own = [resources.get(logical_id) or {} for logical_id in logical_ids]
-    places = [template, resources, *own, *(each.get("Properties") or {} for each in own)]
-    return bool(names - _MACROS_WITHOUT_RESOURCES) or any(
-        name == "Fn::Transform" or str(name).startswith("Fn::ForEach") for place in places for name in place
-    )
+    own = [_resource(template, logical_id) for logical_id in logical_ids]
+    left: list[Any] = [dict.fromkeys(template), dict.fromkeys(_resources(template))]
+    left += [*own, template.get("Conditions"), template.get("Mappings")]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            if any(name == "Fn::Transform" or str(name).startswith("Fn::ForEach") for name in value):
+                return True
+            left += value.values()
+        elif isinstance(value, list):
+            left += value
+    return bool(names - _MACROS_WITHOUT_RESOURCES)
 
 
 def _is_expression(value: Any) -> bool:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from telephony import resources
 from telephony.aws import services
 from telephony.cloudformation import changes, hook, templates
-from telephony.cloudformation.changes import ADD, MODIFY, NESTED_STACK, REMOVE, ResourceChange, Stack
+from telephony.cloudformation.changes import ADD, CONDITION, MODIFY, NESTED_STACK, ResourceChange, Stack
 from telephony.cloudformation.hook import Invocation, NotAnInvocationError, Target
 from telephony.errors import HandlerError, NotFoundError, TelephonyError
 from telephony.lifecycle.plan import Planned, plan
@@ -61,8 +61,10 @@ class _Check:
         """The changes that stop the operation, as far as it is known now."""
         self._problem = "It took too long."
         """Why the check is not complete. Empty: it is."""
-        self._limits = ""
+        self._limits: list[str] = []
         """What the check leaves out."""
+        self._unread = ""
+        """Why a nested stack can't be checked."""
         self._checked = 0
         self._answered = False
 
@@ -92,13 +94,13 @@ class _Check:
         if problem:
             return _not_checked(problem), False
         text = f"No phone number or sender ID is released or replaced. Changes of their resources: {self._checked}."
-        return " ".join(filter(None, (text, self._limits))), False
+        return " ".join([text, *self._limits]), False
 
     def _run(self) -> None:
         found = list(self._own(self._changes()))
         self._checked = len(found)
         foreseen = []
-        problem = ""
+        problem, unread = self._unread, False
         for change in found:
             try:
                 foreseen += self._foresee(change)
@@ -113,8 +115,11 @@ class _Check:
                 confirmed = plan(planned.change)
             except TelephonyError as error:  # What the state table shows decides.
                 logger.warning("Number not read", extra={"cause": str(error)})
+                unread = True
             else:
                 self._keep(confirmed)
+        if unread:
+            self._limits.append("The services did not show every number, so that declarations decided.")
         if problem:
             raise NotCheckedError(problem)
 
@@ -126,7 +131,7 @@ class _Check:
         self._keep(planned)
         allows = (change.after or {}).get("AllowReplacement", "false")
         # If the number differs from its declaration, a change of any property can replace it.
-        replaceable = change.action == MODIFY and str(allows).lower() != "false"
+        replaceable = change.action in {MODIFY, CONDITION} and str(allows).lower() != "false"
         return [planned] if replaceable or planned.stops(_STOPS_ON) else []
 
     def _keep(self, planned: Planned) -> None:
@@ -145,6 +150,13 @@ class _Check:
             return []
         if invocation.action == "DELETE":
             return changes.of_deletion(_read(invocation.stack_id))
+        return self._of_update()
+
+    def _of_update(self) -> Iterable[ResourceChange]:
+        invocation = self._invocation
+        existing = _existing(invocation.stack_id)
+        if not existing:
+            return []
         if invocation.change_set_id:
             try:
                 described = changes.describe_change_set(invocation.stack_id, invocation.change_set_id)
@@ -152,30 +164,55 @@ class _Check:
                 logger.warning("Change set not read", extra={"cause": error.cause})
             else:
                 types = resources.type_names()
-                return changes.of_change_set(described, types, lambda name: changes.describe_change_set(None, name))
-        payload = self._payload()
+                return changes.of_change_set(described, types, self._nested)
+        return self._of_templates(existing)
+
+    def _of_templates(self, existing: Mapping[str, tuple[str, str]]) -> list[ResourceChange]:
+        """Return the changes of an update without a change set."""
+        stack_id, payload = self._invocation.stack_id, self._payload()
         try:
             previous = templates.parse(payload.get("previousTemplate"))
         except ValueError:
             previous = None
-        stack = _read(invocation.stack_id, previous)
-        found = changes.of_templates(stack, templates.parse(payload.get("template")), resolved=False)
+        if previous is None:
+            previous = templates.read(stack_id)
+        stack = Stack(stack_id=stack_id, resources=existing, template=previous)
+        try:
+            template = templates.parse(payload.get("template"))
+        except ValueError as error:
+            raise NotCheckedError(str(error)) from None
+        found = changes.of_templates(stack, template, resolved=False)
         if found is None:
             raise NotCheckedError(_NOT_COMPARABLE)
+        self._limits.append("The values of parameters were not compared.")
         return found
+
+    def _nested(self, change_set_id: str) -> dict[str, Any]:
+        """Return the change set of a nested stack, without changes if it can't be read."""
+        try:
+            return changes.describe_change_set(None, change_set_id)
+        except HandlerError as error:
+            self._unread = error.cause
+            return {"Changes": []}
 
     def _of_change_set(self) -> list[ResourceChange]:
         stack = _read(self._invocation.stack_id)
         if not stack.resources:
             return []
         payload = self._payload()
-        template = templates.parse(payload.get("template"))
+        try:
+            template = templates.parse(payload.get("template"))
+        except ValueError as error:
+            if "changedResources" not in payload:
+                raise NotCheckedError(str(error)) from None
+            self._limits.append(f"{error} Only what the change set lists was checked.")
+            return changes.of_payload(stack, payload["changedResources"] or [], {})
         listed = changes.of_payload(stack, payload.get("changedResources") or [], template)
         names = {change.logical_id for change in listed}
         # It is not documented that the payload lists custom resources.
         others = changes.of_templates(stack, template, resolved=True)
         if others is None:
-            self._limits = "The template has a transform, so that only what the change set lists was checked."
+            self._limits.append("The template has a transform, so that only what the change set lists was checked.")
         return [*listed, *(change for change in others or [] if change.logical_id not in names)]
 
     def _payload(self) -> Any:
@@ -184,32 +221,39 @@ class _Check:
     def _own(self, found: Iterable[ResourceChange]) -> Iterator[ResourceChange]:
         """Yield the changes that can lose a number, also those of nested stacks that are removed."""
         for change in found:
-            if change.type_name == NESTED_STACK and change.action == REMOVE and not change.retains:
-                yield from self._own(changes.of_deletion(_read(change.physical_id)))
+            if change.type_name == NESTED_STACK and change.action not in {ADD, MODIFY} and not change.retains:
+                try:
+                    nested = changes.of_deletion(_read(change.physical_id))
+                except TelephonyError as error:
+                    self._unread = str(error)
+                else:
+                    yield from self._own(nested)
             elif change.type_name in resources.type_names() and change.action != ADD:
                 id_pattern = resources.by_type(change.type_name).properties.id_pattern
                 if re.fullmatch(id_pattern, change.physical_id):  # Another ID names no number.
                     yield change
 
 
-def _read(stack_id: str, template: Any = None) -> Stack:
-    """Return a stack as it is. template: its template, if it is known."""
+def _existing(stack_id: str) -> dict[str, tuple[str, str]]:
+    """Return type and physical ID of the numbers and nested stacks of a stack, by logical ID."""
     listed = services.paginate(
         services.cloudformation().list_stack_resources, "StackResourceSummaries", StackName=stack_id
     )
+    types = {NESTED_STACK, *resources.type_names()}
     try:
-        found = {
+        return {
             each["LogicalResourceId"]: (each["ResourceType"], each.get("PhysicalResourceId", ""))
             for each in listed
-            if each["ResourceStatus"] not in {"DELETE_COMPLETE", "DELETE_SKIPPED"}
+            if each["ResourceType"] in types and each["ResourceStatus"] not in {"DELETE_COMPLETE", "DELETE_SKIPPED"}
         }
     except NotFoundError:
-        found = {}
-    types = {NESTED_STACK, *resources.type_names()}
-    concerned = {logical_id: each for logical_id, each in found.items() if each[0] in types}
-    if concerned and template is None:
-        template = templates.read(stack_id)
-    return Stack(stack_id=stack_id, resources=concerned, template=template or {})
+        return {}
+
+
+def _read(stack_id: str) -> Stack:
+    """Return a stack as it is."""
+    existing = _existing(stack_id)
+    return Stack(stack_id=stack_id, resources=existing, template=templates.read(stack_id) if existing else {})
 
 
 def _not_checked(problem: str) -> str:

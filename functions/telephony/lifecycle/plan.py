@@ -98,10 +98,8 @@ class _Plan:
         self.current = self._read() if live and change.action != ADD else None
 
     def plan(self) -> Planned:
-        actions = {ADD: self._add, MODIFY: self._modify, REMOVE: self._remove}
+        actions = {ADD: self._add, MODIFY: self._modify, REMOVE: self._remove, CONDITION: self._depend}
         action, retained = actions.get(self.change.action), self.change.action == REMOVE and self.change.retains
-        if self.change.action == CONDITION:
-            return self._planned(UNKNOWN, "The condition of the resource changes. A change set shows its effect.")
         if action is None:
             text = f"The change set shows the action {self.change.action}, which can't be foreseen."
             return self._planned(UNKNOWN, text)
@@ -206,12 +204,15 @@ class _Plan:
         undecided = [each for each in unknown if is_create_only(self.resource, each.property_name)]
         situation = copy.replace(situation, in_place=[*situation.in_place, *unknown])
         decision = decide(self.resource, desired, situation)
-        if undecided and not situation.create_only:
+        if undecided and not situation.create_only and decision.effect is not Effect.REFUSED:
             other = decide(self.resource, desired, copy.replace(situation, create_only=undecided))
             names = ", ".join(each.property_name for each in undecided)
             text = f"{names} can't be changed in place, and the value is known after apply."
-            return self._planned(UNKNOWN, text, then=[decision.effect, other.effect])
-        if "AllowReplacement" in changing and decision.effect is Effect.REFUSED:
+            possible = [decision.effect, other.effect]
+            if other.effect is Effect.REFUSED and "AllowReplacement" in self.unknown:
+                possible.append(Effect.REPLACED)
+            return self._planned(UNKNOWN, text, then=possible)
+        if situation.create_only and "AllowReplacement" in self.unknown and decision.effect is Effect.REFUSED:
             text = "Whether the replacement is allowed is known after apply."
             return self._planned(UNKNOWN, text, then=[Effect.REPLACED, Effect.REFUSED])
         effect, names = decision.require(), ", ".join(decision.causes)
@@ -259,6 +260,12 @@ class _Plan:
             old = ended.require()
         reason = f"{names} can't be changed in place. {text}"
         return self._planned(Effect.REPLACED, reason, then=[old, *then], new=new, desired=desired)
+
+    def _depend(self) -> Planned:
+        """Describe a change after which a condition decides whether the resource stays."""
+        if self._remove().stops(("release",)):
+            return self._planned(UNKNOWN, "The condition of the resource changes. A change set shows its effect.")
+        return self._modify()
 
     # -- Delete --------------------------------------------------------------------------------------------------------
 
@@ -339,7 +346,7 @@ def foresee(
     A property that was not declared before counts as one that differs. declared: None in a Delete. default_window: the
     recovery window of the provider. now: when a Delete is processed, in seconds since the epoch.
     """
-    former = valid_part(resource, {name: value for name, value in before.items() if not is_unknown(value)})
+    former = valid_part(resource, before, {name for name, value in before.items() if is_unknown(value)})
     pools = [getattr(former, "pool_id", None)]
     protected, pool_ids = bool(getattr(former, "deletion_protection_enabled", None)), [*filter(None, pools)]
     situation = Situation(physical_id=physical_id, record=record)

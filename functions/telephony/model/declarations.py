@@ -1,6 +1,6 @@
 """Declarations with values that are unknown before the deployment, and what they change."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import attrs
@@ -18,15 +18,15 @@ def declared(resource: Resource[Any], raw: Mapping[str, Any], unknown: set[str])
     """
     if not unknown:
         return parse(resource.properties, raw, min_service_timeout=settings().min_service_timeout)
-    return valid_part(resource, {name: value for name, value in raw.items() if name not in unknown})
+    return valid_part(resource, raw, unknown)
 
 
-def valid_part(resource: Resource[Any], raw: Mapping[str, Any]) -> Any:
-    """Parse the valid properties of a declaration. The others count as not declared."""
+def valid_part(resource: Resource[Any], raw: Mapping[str, Any], unknown: Collection[str] = ()) -> Any:
+    """Parse the valid properties of a declaration. The others count as not declared. unknown ones have no default."""
     values: dict[str, Any] = {}
     for name, (field, info) in fields(resource.properties).items():
-        value = parse_property(resource.properties, name, raw)
-        if value is not None or info.required:
+        value = None if name in unknown else parse_property(resource.properties, name, raw)
+        if value is not None or info.required or name in unknown:
             values[field.name] = value
     return resource.properties(**values)
 
