@@ -7,8 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from telephony import resources
-from telephony.aws import services
-from telephony.cloudformation import templates
+from telephony.cloudformation import stacks, templates
 from telephony.cloudformation.changes import properties_of
 from telephony.data import data
 from telephony.errors import HandlerError
@@ -16,6 +15,7 @@ from telephony.model.declarations import changed_properties, declared
 from telephony.model.resource import Observed, Resource
 from telephony_cli.account import number_of, stack
 from telephony_cli.output import Format, show_json, show_table
+from telephony_cli.values import Values
 
 _COLUMNS = ("Resource", "Status", "Number", "Differences")
 
@@ -82,20 +82,14 @@ def show(stack_name: str, output: Format) -> bool:
 def _drifts(stack_name: str) -> list[Drift]:
     described = stack(stack_name)
     template = templates.read(described["StackId"])
-    listed = [
-        each
-        for each in services.paginate(
-            services.cloudformation().list_stack_resources, "StackResourceSummaries", StackName=described["StackId"]
-        )
-        if each["ResourceStatus"] not in {"DELETE_COMPLETE", "DELETE_SKIPPED"}
-    ]
+    listed = stacks.existing_resources(described["StackId"])
     ids = {each["LogicalResourceId"]: each.get("PhysicalResourceId", "") for each in listed}
-    values = templates.Values(template, described, ids)
+    values = Values(template, described, ids)
     own = [each for each in listed if each["ResourceType"] in resources.type_names()]
     return [_drift(each, template["Resources"].get(each["LogicalResourceId"], {}), values) for each in own]
 
 
-def _drift(listed: Mapping[str, Any], declaration: Mapping[str, Any], values: templates.Values) -> Drift:
+def _drift(listed: Mapping[str, Any], declaration: Mapping[str, Any], values: Values) -> Drift:
     resource, physical_id = resources.by_type(listed["ResourceType"]), listed.get("PhysicalResourceId", "")
     names: dict[str, Any] = {"logical_id": listed["LogicalResourceId"], "type_name": resource.type_name}
     names["physical_id"] = physical_id

@@ -109,7 +109,7 @@ def test_layer_indexes_exactly_the_root_certificates_of_botocore(build: Path) ->
     assert verified.stdout.splitlines() == [f"{path}: OK" for path in indexed], verified.stderr
 
 
-@pytest.mark.parametrize("module", ["provider", "continuation", "sweep"])
+@pytest.mark.parametrize("module", ["provider", "continuation", "sweep", "guard"])
 def test_each_handler_can_be_imported_from_the_artifacts(build: Path, module: str) -> None:
     program = f"from telephony.handlers.{module} import handler; assert callable(handler)"
     run(program, build / "ProviderFunction", layer_of(build))

@@ -13,6 +13,8 @@ from telephony.aws import services
 from telephony.errors import HandlerError, HandlerErrorCode, NotFoundError
 from telephony.settings import settings
 
+_GONE = frozenset({"DELETE_COMPLETE", "DELETE_SKIPPED"})
+"""Statuses of resources that a stack no longer has."""
 _EVENTS_KEPT = 90 * 86_400
 _EVENT_DELAY = 2
 """Seconds by which the clock of an event can be behind ours, or be rounded."""
@@ -75,19 +77,24 @@ def physical_resource_id(stack_id: str, logical_resource_id: str) -> str | None:
 
 def physical_resource_ids(stack_id: str) -> Mapping[str, str]:
     """Return the physical IDs that the stack references, by logical ID. Empty if the stack is deleted."""
-    listed = services.paginate(
-        services.cloudformation().list_stack_resources, "StackResourceSummaries", StackName=_checked_id(stack_id)
-    )
     ids = {}
     try:
-        for each in listed:
+        for each in _resources(stack_id):
             # Only a deleted stack lists what it no longer has.
-            if each["ResourceStatus"] in {"DELETE_COMPLETE", "DELETE_SKIPPED"}:
+            if each["ResourceStatus"] in _GONE:
                 return {}
             ids[each["LogicalResourceId"]] = each.get("PhysicalResourceId", "")
     except NotFoundError:
         return {}
     return ids
+
+
+def existing_resources(stack_id: str) -> list[Any]:
+    """Return the summaries of the resources that a stack has. Empty if it does not exist."""
+    try:
+        return [each for each in _resources(stack_id) if each["ResourceStatus"] not in _GONE]
+    except NotFoundError:
+        return []
 
 
 def knowledge(stack_id: str, logical_resource_id: str, physical_id: str, *, since: float) -> Knowledge:
@@ -129,6 +136,12 @@ def _checked_id(stack_id: str) -> str:
     if not stack_id.startswith("arn:"):
         raise HandlerError(HandlerErrorCode.INVALID_REQUEST, f"{stack_id} is not the ID of a stack.")
     return stack_id
+
+
+def _resources(stack_id: str) -> Iterator[Any]:
+    yield from services.paginate(
+        services.cloudformation().list_stack_resources, "StackResourceSummaries", StackName=_checked_id(stack_id)
+    )
 
 
 def _events(stack_id: str) -> Iterator[Any]:

@@ -12,11 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from telephony import resources
-from telephony.aws import services
-from telephony.cloudformation import changes, hook, templates
+from telephony.cloudformation import changes, hook, stacks, templates
 from telephony.cloudformation.changes import ADD, CONDITION, MODIFY, NESTED_STACK, ResourceChange, Stack
 from telephony.cloudformation.hook import Invocation, NotAnInvocationError, Target
-from telephony.errors import HandlerError, NotFoundError, TelephonyError
+from telephony.errors import HandlerError, TelephonyError
 from telephony.lifecycle.plan import Planned, plan
 from telephony.observability import count, log_defect, logger
 from telephony.settings import settings
@@ -236,18 +235,12 @@ class _Check:
 
 def _existing(stack_id: str) -> dict[str, tuple[str, str]]:
     """Return type and physical ID of the numbers and nested stacks of a stack, by logical ID."""
-    listed = services.paginate(
-        services.cloudformation().list_stack_resources, "StackResourceSummaries", StackName=stack_id
-    )
     types = {NESTED_STACK, *resources.type_names()}
-    try:
-        return {
-            each["LogicalResourceId"]: (each["ResourceType"], each.get("PhysicalResourceId", ""))
-            for each in listed
-            if each["ResourceType"] in types and each["ResourceStatus"] not in {"DELETE_COMPLETE", "DELETE_SKIPPED"}
-        }
-    except NotFoundError:
-        return {}
+    return {
+        each["LogicalResourceId"]: (each["ResourceType"], each.get("PhysicalResourceId", ""))
+        for each in stacks.existing_resources(stack_id)
+        if each["ResourceType"] in types
+    }
 
 
 def _read(stack_id: str) -> Stack:

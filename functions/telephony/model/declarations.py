@@ -3,8 +3,6 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-import attrs
-
 from telephony.model.properties import Properties, fields
 from telephony.model.resource import Difference, Observed, Resource, differences
 from telephony.model.validation import parse, parse_property
@@ -43,10 +41,3 @@ def is_create_only(resource: Resource[Any], name: str) -> bool:
     """Return whether a change of a property requires a replacement."""
     known = fields(resource.properties)
     return name in known and known[name][1].create_only
-
-
-def plain(value: Any) -> Any:
-    """Return a live or parsed value as JSON."""
-    if isinstance(value, (tuple, list)):
-        return [plain(item) for item in value]
-    return plain(attrs.asdict(value)) if attrs.has(type(value)) else value
