@@ -267,6 +267,15 @@ def reset_container() -> None:
                     value.cache_clear()
 
 
+def create_clients() -> None:
+    """Create the clients with the settings in effect. A client keeps its number of attempts."""
+    from telephony.aws import services  # noqa: PLC0415
+
+    for create in (services.sms_voice, services.connect, services.tagging, services.cloudformation):
+        create.cache_clear()
+        create()
+
+
 @pytest.fixture(scope="session")
 def container(
     sink: ResponseSink, telecom_server: TelecomServer, stacks_api: StacksApi, queue_api: QueueApi
@@ -291,6 +300,7 @@ def container(
         for variable, value in environment.items():
             patch.setenv(variable, value)
         reset_container()
+        create_clients()
         yield
     reset_container()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 from uuid import uuid4
@@ -18,7 +19,7 @@ import pytest
 
 from telephony.handlers import guard as function
 from telephony.settings import settings
-from tests.conftest import Harness
+from tests.conftest import Harness, create_clients
 from tests.contract.cloudformation import Stack
 from tests.contract.cloudformation.invoker import Context
 
@@ -78,7 +79,8 @@ class Guard:
 
     def send(self, event: dict[str, Any]) -> Answer:
         self.harness.invoker.settle()
-        answer = function.handler(event, Context(self.seconds))  # type: ignore[arg-type]
+        with _environment():
+            answer = function.handler(event, Context(self.seconds))  # type: ignore[arg-type]
         status, error = answer["hookStatus"], answer.get("errorCode")
         assert (status, error) in {("SUCCESS", None), ("FAILED", "NonCompliant")}
         assert answer["clientRequestToken"] == event["clientRequestToken"]
@@ -119,11 +121,21 @@ def _changed(change: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def guard(harness: Harness) -> Iterator[Guard]:
-    """The guard, with the environment of its function."""
-    harness.stacks.default = None
-    with patch.dict(os.environ, {"CALL_RATES": "*=0", "CALL_ATTEMPTS": "3"}):
+@contextmanager
+def _environment() -> Iterator[None]:
+    """The environment of the function, whose clients repeat calls: those of the provider don't."""
+    try:
+        with patch.dict(os.environ, {"CALL_RATES": "*=0", "CALL_ATTEMPTS": "3"}):
+            settings.cache_clear()
+            create_clients()
+            yield
+    finally:
         settings.cache_clear()
-        yield Guard(harness)
-    settings.cache_clear()
+        create_clients()
+
+
+@pytest.fixture
+def guard(harness: Harness) -> Guard:
+    """The guard of every stack that the test knows."""
+    harness.stacks.default = None
+    return Guard(harness)

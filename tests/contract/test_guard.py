@@ -482,6 +482,15 @@ def test_ledger_decides_if_the_services_can_not_be_read(
     assert not guard.change_set(stack, template(SIMULATOR | TAGS)).failed
 
 
+@pytest.mark.parametrize("failure", [{"code": "ThrottlingException"}, SERVER_ERROR])
+def test_failed_call_is_repeated(harness: Harness, guard: Guard, failure: dict[str, Any]) -> None:
+    stack, number = deploy(harness, SMS_PHONE_NUMBER)
+    harness.sms.release_phone_number(PhoneNumberId=number)
+    fault(harness, SMS_PHONE_NUMBER.reads, "error", times=2, **failure)
+
+    assert not guard.delete(stack).failed
+
+
 def test_ledger_decides_if_the_services_do_not_answer(harness: Harness, guard: Guard) -> None:
     stack, _ = deploy(harness, SMS_PHONE_NUMBER)
     fault(harness, SMS_PHONE_NUMBER.reads, "hang", times=99, seconds=30)

@@ -7,13 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from telephony.aws import services
 from tests.conftest import CONNECT, SMS, Configure, Harness, VirtualClock, connect_instance
 from tests.contract.command_line import Result, Telephony, telephony
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER
@@ -28,19 +27,6 @@ REFUSED = {"code": "ValidationException", "status": 400, "message": "Refused."}
 SELECTED = (6, 9, 10, 11, 12, 17, 23, 24, 25, 26, 28, 30, 31, 33, 41, 42)
 """They select the experiments that need no function, without that of row 27."""
 DECIDED = (*SELECTED, 45)
-
-
-@pytest.fixture(autouse=True)
-def _single_attempts(harness: Harness) -> Iterator[None]:
-    """Let the clients that the command uses be those of the provider, which make each call once."""
-    del harness
-    made = (services.sms_voice, services.connect, services.tagging, services.cloudformation)
-    for make in made:
-        make.cache_clear()
-        make()
-    yield
-    for make in made:
-        make.cache_clear()
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from telephony_cli.verification.hooks import FUNCTION
 from telephony_cli.verification.stacks import TYPE
 from tests.conftest import Harness
 from tests.contract.command_line import Result, Telephony, telephony
-from tests.contract.test_verify import _single_attempts, held, results, waits
+from tests.contract.test_verify import held, results, waits
 
-__all__ = ["_single_attempts", "telephony", "waits"]
+__all__ = ["telephony", "waits"]
 
-pytestmark = pytest.mark.usefixtures("_single_attempts", "waits")
+pytestmark = pytest.mark.usefixtures("waits")
 Receives = Callable[..., None]
 S3 = "https://bucket.s3.us-east-1.amazonaws.com/payload"
 
