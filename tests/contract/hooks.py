@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -135,7 +136,10 @@ def _environment() -> Iterator[None]:
 
 
 @pytest.fixture
-def guard(harness: Harness) -> Guard:
+def guard(harness: Harness) -> Iterator[Guard]:
     """The guard of every stack that the test knows."""
     harness.stacks.default = None
-    return Guard(harness)
+    yield Guard(harness)
+    for thread in threading.enumerate():
+        if thread.name == "check":  # It goes on after its answer.
+            thread.join(30)

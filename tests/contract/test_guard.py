@@ -493,14 +493,13 @@ def test_failed_call_is_repeated(harness: Harness, guard: Guard, failure: dict[s
 
 def test_ledger_decides_if_the_services_do_not_answer(harness: Harness, guard: Guard) -> None:
     stack, _ = deploy(harness, SMS_PHONE_NUMBER)
-    fault(harness, SMS_PHONE_NUMBER.reads, "hang", times=99, seconds=30)
-    guard.seconds = 6
+    fault(harness, SMS_PHONE_NUMBER.reads, "hang", seconds=3)
+    guard.seconds = 5
 
     answer = guard.delete(stack)
 
     assert answer.failed
     assert "RELEASED" in answer.message
-    harness.telecom.clear_faults()
 
 
 # -- what can't be checked ---------------------------------------------------------------------------------------------

@@ -43,8 +43,8 @@ def handler(event: Any, context: LambdaContext) -> dict[str, str]:
         return hook.answer(token, _not_checked(str(error)), failed=False)
     logger.append_keys(stack_id=invocation.stack_id, target=str(invocation.target), action=invocation.action)
     check = _Check(invocation)
-    # A call to a service can last longer than CloudFormation waits. The thread ends with it, and its result is ignored.
-    thread = threading.Thread(target=check.run, daemon=True)
+    # A call to a service can last longer than CloudFormation waits. Then the thread goes on, and its result is ignored.
+    thread = threading.Thread(target=check.run, name="check", daemon=True)
     thread.start()
     thread.join(max(0.0, context.get_remaining_time_in_millis() / 1000 - _ANSWER_SECONDS))
     message, failed = check.result()
