@@ -102,7 +102,8 @@ STILL_UNKNOWN = Reason(
 DEFECT = Reason(
     Code.INTERNAL_FAILURE,
     "The provider failed with an unexpected exception ({error}), in every attempt.",
-    "Find its traceback in the provider's log, and report it. Then redeploy the stack.",
+    "Search the logs of the provider and the continuation for Unexpected exception, and report the entry. Then redeploy "
+    "the stack.",
 )
 NEWER_VERSION = Reason(
     Code.INTERNAL_FAILURE,
@@ -170,9 +171,9 @@ SAME_IDENTITY = Reason(
 )
 REPLACEMENT_REFUSED = Reason(
     Code.NOT_UPDATABLE,
-    "{changes} of {id} can't be changed in place. The update requires a new {noun} and permanently releases the current "
-    "one.",
-    "Revert the change, or set AllowReplacement: {id} to allow the release.",
+    "{changes} of {id} can't be changed in place. The update requires a new {noun}, and the current one is then released, "
+    "unless a policy, a recovery window or an adoption keeps it.",
+    "Revert the change, or set AllowReplacement: {id} to allow the replacement.",
 )
 NOT_RELEASABLE = Reason(
     Code.RESOURCE_CONFLICT,

@@ -79,6 +79,8 @@ def requests(target: str) -> dict[str, list[tuple[str, dict[str, Any]]]]:
             ("Update, protection", SENDER | PROTECTED),
             ("Update, a tag", SENDER | PROTECTED | TAGS),
             ("Delete, protected", SENDER | PROTECTED | LIFT),
+            ("Create", SENDER),
+            ("Delete", SENDER),
             ("Create, with settings", SENDER | PROTECTED | TAGS),
         ],
         "Custom::ConnectPhoneNumber": [

@@ -104,6 +104,19 @@ def test_delete_under_window_makes_number_pending_release(harness: Harness, numb
     assert tags_of(harness, number, physical_id)[RELEASE_AFTER].endswith("Z")
 
 
+def test_number_with_the_most_tags_is_changed_and_made_pending_release(harness: Harness, number: Kind) -> None:
+    """A resource can have 50 tags. All declared tags are replaced by others."""
+    tags: list[dict[str, Any]] = [
+        {"Tags": [{"Key": f"{name}{n}", "Value": "x"} for n in range(44)]} for name in ("first", "second")
+    ]
+    stack, physical_id = deployed(harness, number, **WINDOW, **tags[0])
+    assert stack.deploy(template(number.properties | WINDOW | tags[1], number)) == "UPDATE_COMPLETE"
+
+    assert stack.delete() == "DELETE_COMPLETE", stack.reasons("Number")
+
+    assert len(tags_of(harness, number, physical_id)) == 50
+
+
 def test_number_is_disconnected_before_it_is_pending_release(harness: Harness) -> None:
     harness.sms.create_opt_out_list(OptOutListName="brand")
     two_way = {"Enabled": True, "ChannelArn": "arn:aws:sns:us-east-1:123456789012:in"}

@@ -41,7 +41,7 @@ INVALID = (
     Type: Custom::SmsPhoneNumber
     Properties:
       ServiceToken: !ImportValue cfn-telephony-ServiceToken
-      IsoCountryCode: NO  # E9100 IsoCountryCode: "false" must be a country code of two uppercase letters, for example US. YAML reads an unquoted NO as false. Quote it: "NO".
+      IsoCountryCode: NO  # E9100 IsoCountryCode: "false" must be a country code of two uppercase letters, for example GB. YAML reads an unquoted NO as false. Quote it: "NO".
       NumberType: SHORT_CODE  # E9100 NumberType: "SHORT_CODE" must be one of LONG_CODE | TOLL_FREE | TEN_DLC | SIMULATOR. Short codes
       NumberCapabilities: []  # E9100 NumberCapabilities must have at least 1 items.
       Colour: red  # E9100 Colour is not a supported property.
@@ -251,7 +251,7 @@ TEMPLATES: dict[str, str] = {
         INSTANCE, f"{GROUP}  # E9100 TargetArn must be an instance if SourcePhoneNumberArn is declared."
     ),
     "US sender ID": sender(
-        "US  # E9100 IsoCountryCode is a country that doesn't support sender IDs. Use a phone number."
+        "US  # E9100 IsoCountryCode can't be US, CA or CN, which don't support sender IDs. Use a phone number."
     ),
     "refused values are in no combination": phone(
         '      IsoCountryCode: usa  # E9100 IsoCountryCode: "usa" must be\n'
@@ -268,7 +268,7 @@ TEMPLATES: dict[str, str] = {
     "list instead of map": phone(f"{SIMULATOR}      TwoWay: [x]  # E9100 TwoWay must be a map of properties.\n"),
     "map instead of list": phone(f"{SIMULATOR}      Tags: {{a: b}}  # E9100 Tags must be a list.\n"),
     "too many tags": phone(
-        f"{SIMULATOR}      Tags:  # E9100 Tags must have at most 45 items.\n"
+        f"{SIMULATOR}      Tags:  # E9100 Tags must have at most 44 items.\n"
         + "".join(f"        - {{Key: k{number}, Value: v}}\n" for number in range(46))
     ),
     "long value": phone(f'{SIMULATOR}      PoolId: {"x " * 60}  # E9100 PoolId: "{"x " * 30}…" must be a name\n'),
@@ -338,7 +338,7 @@ TEMPLATES: dict[str, str] = {
     ),
     # Parameters.
     "wrong default": sender(
-        "!Ref Country  # W9104 IsoCountryCode must be a country code of two uppercase letters, for example US. This results "
+        "!Ref Country  # W9104 IsoCountryCode must be a country code of two uppercase letters, for example GB. This results "
         "from the Default of Country.",
         head=parameter("Country", "Type: String, Default: gb"),
     ),
@@ -412,7 +412,7 @@ TEMPLATES: dict[str, str] = {
     ),
     # Other functions.
     "value of a mapping": sender(
-        "!FindInMap [Countries, main, code]  # E9100 IsoCountryCode is a country",
+        "!FindInMap [Countries, main, code]  # E9100 IsoCountryCode can't be US",
         head="Mappings: {Countries: {main: {code: US}}}\n",
     ),
     "mapping that depends on the Region": sender(
@@ -518,9 +518,9 @@ TEMPLATES: dict[str, str] = {
     "loop with a wrong value": (
         "Transform: AWS::LanguageExtensions\nResources:\n  Fn::ForEach::Senders:\n    - Code\n    - [GB, US]\n"
         f"    - Sender${{Code}}:\n        Type: Custom::SmsSenderId\n        Properties:\n          {TOKEN}\n"
-        "          SenderId: BRAND\n          IsoCountryCode: !Ref Code  # E9100 IsoCountryCode is a country\n"
+        "          SenderId: BRAND\n          IsoCountryCode: !Ref Code  # E9100 IsoCountryCode can't be US\n"
     ),
-    "constant functions": sender('!Sub "US"  # E9100 IsoCountryCode is a country'),
+    "constant functions": sender('!Sub "US"  # E9100 IsoCountryCode can\'t be US'),
     "dynamic references": phone(
         "".join(
             f'      {name}: "{{{{resolve:ssm:/value}}}}"\n'

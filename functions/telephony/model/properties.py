@@ -114,11 +114,11 @@ class Properties:
     tags: tuple[Tag, ...] | None = prop(
         "The tags of the resource. Tags that aren't declared are removed, except the provider's own. If you omit this "
         "property, tags don't change.",
-        maximum=45,
+        maximum=44,  # A resource can have 50, and the provider adds six to a number that is pending release.
     )
     allow_replacement: ReplacementPermission = prop(
-        "Specifies whether an update that requires replacement may permanently release the current resource. Specify "
-        "`true`, or the physical ID of the resource that may be released.",
+        "Specifies whether an update may replace the resource. The current one is then permanently released, unless a "
+        "policy, a recovery window or an adoption keeps it. Specify `true`, or the physical ID of the current one.",
         default=False,
         of_request=True,
     )
@@ -148,7 +148,7 @@ def country_code_property(*, required: bool = False) -> Any:
         "The two-letter country code, in ISO 3166-1 alpha-2 format.",
         required=required,
         create_only=True,
-        pattern=Pattern(r"[A-Z]{2}", "must be a country code of two uppercase letters, for example US."),
+        pattern=Pattern(r"[A-Z]{2}", "must be a country code of two uppercase letters, for example GB."),
         code=True,
         hints={"false": 'YAML reads an unquoted NO as false. Quote it: "NO".'},
     )

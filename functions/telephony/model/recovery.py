@@ -16,7 +16,7 @@ def recovery_window_property() -> Any:
     """Declare the RecoveryWindowInDays property."""
     return prop(
         "The number of days for which a deleted phone number is pending release. Until then, the phone number is "
-        "disconnected, billed, and counts against quotas. A resource with the same stack name, logical ID, type and "
+        "billed and counts against quotas. A resource with the same stack name, logical ID, type and "
         "create-only properties takes it back instead of purchasing one. If 0, a delete releases it immediately, "
         "unless it was taken before the end of an earlier recovery window, which then ends as before. The default is "
         "the parameter `RecoveryWindowInDays` of the provider.",

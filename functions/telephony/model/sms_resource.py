@@ -49,14 +49,14 @@ class SmsResource[P: Properties](Resource[P]):
         return tags_known and not differences(observed, desired, create_only=False)
 
     def converge_tags(self, observed: Observed, desired: Iterable[Tag] | None) -> None:
-        """Set and remove tags. Without a declaration, no tag changes."""
+        """Remove tags, then set tags, so that the limit is not exceeded. Without a declaration, no tag changes."""
         if desired is None or observed.newly_purchased:
             return
         to_set, to_remove = tag_changes(self.read_tags(observed), desired)
-        if to_set:
-            self.add_tags(observed.arn, to_set)
         if to_remove:
             self.remove_tags(observed.arn, to_remove)
+        if to_set:
+            self.add_tags(observed.arn, to_set)
 
     def add_tags(self, arn: str, tags: Mapping[str, str]) -> None:
         """TagResource."""

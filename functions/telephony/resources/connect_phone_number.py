@@ -319,15 +319,15 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
         )
 
     def converge(self, observed: Observed, desired: ConnectPhoneNumberProperties) -> Observed:
-        """Change tags, then the target, then the description. Target and description can't change at the same time."""
+        """Remove tags, set tags, then change the target, then the description. Target and description can't change at the same time."""
         if observed.stability is Stability.PENDING:
             return observed
         if desired.tags is not None:
             to_set, to_remove = tag_changes(self.read_tags(observed), desired.tags)
-            if to_set:
-                self.add_tags(observed.arn, to_set)
             if to_remove:
                 self.remove_tags(observed.arn, to_remove)
+            if to_set:
+                self.add_tags(observed.arn, to_set)
         differing = {difference.property_name for difference in differences(observed, desired, create_only=False)}
         if "TargetArn" in differing:
             services.connect().update_phone_number(PhoneNumberId=observed.physical_id, TargetArn=desired.target_arn)

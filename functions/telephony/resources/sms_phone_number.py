@@ -61,7 +61,7 @@ class MandatoryKeyword(Nested):
 
 @data
 class MandatoryKeywords(Nested):
-    """The keywords that every phone number has. A keyword that isn't declared keeps the default response."""
+    """The keywords that every phone number has. A keyword that isn't declared keeps its current response."""
 
     HELP: MandatoryKeyword | None = prop("The response to HELP.")
     STOP: MandatoryKeyword | None = prop("The response to STOP, which opts the sender out.")

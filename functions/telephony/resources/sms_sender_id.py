@@ -42,7 +42,7 @@ class SmsSenderIdProperties(Properties):
     rules = (
         Rule(
             "IsoCountryCode",
-            "is a country that doesn't support sender IDs. Use a phone number.",
+            "can't be US, CA or CN, which don't support sender IDs. Use a phone number.",
             (OneOf("IsoCountryCode", ("US", "CA", "CN")),),
         ),
     )
