@@ -74,6 +74,8 @@ class TelecomServer:
         self._log: list[Call] = []
         self._faults: list[Fault] = []
         self._slow: list[_SlowCall] = []
+        self._ended = threading.Event()
+        """Ends the calls that hang, which are then not executed: the server was reset or stopped."""
         # One call at a time: moto's backends are not thread-safe, and conditional writes must be atomic.
         self._lock = threading.RLock()
         self._http = _Listener(("127.0.0.1", port), self, ssl_context)
@@ -93,7 +95,7 @@ class TelecomServer:
 
     def stop(self) -> None:
         """Stop the server; open connections are closed and hanging calls end."""
-        self._http.stopping.set()
+        self._ended.set()
         self._http.shutdown()
         self._http.close_connections()
         self._http.server_close()
@@ -153,12 +155,14 @@ class TelecomServer:
             self._faults.clear()
 
     def reset(self) -> None:
-        """Delete all resources, calls and faults; options and clock are kept."""
+        """Delete all resources, calls and faults, and end the calls that hang; options and clock are kept."""
         with self._lock:
             self.world.clear()
             self._log.clear()
             self._faults.clear()
             self._slow.clear()
+            self._ended.set()
+            self._ended = threading.Event()
 
     def page(self) -> dict[str, Any]:
         """Return the content of GET /_telecom."""
@@ -195,11 +199,15 @@ class TelecomServer:
             with self._lock:
                 self._slow.append(_SlowCall(self.clock.now() + fault.seconds, service, request, call))
             return fault
+        ended = self._ended
         if fault.kind == "hang" and fault.when == "before":
-            self._http.stopping.wait(fault.seconds)
-        response = self._execute(service, request, call)
+            ended.wait(fault.seconds)
+        with self._lock:
+            if ended.is_set():
+                return fault
+            response = self._execute(service, request, call)
         if fault.kind == "hang" and fault.when == "after":
-            self._http.stopping.wait(fault.seconds)
+            ended.wait(fault.seconds)
         return fault if fault.kind == "lose_answer" else response
 
     def _execute(self, service: Service, request: Request, call: Call) -> Answer:
@@ -249,7 +257,6 @@ class _Listener(ThreadingHTTPServer):
         super().__init__(address, _Handler)
         self.telecom = telecom
         self.ssl_context = ssl_context
-        self.stopping = threading.Event()
         self._open: set[socket.socket] = set()
         self._guard = threading.Lock()
 

@@ -1,5 +1,6 @@
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -78,6 +79,17 @@ def test_hang_is_before_or_after_execution(server: TelecomServer, sms: Any, when
     assert describe(sms, number["PhoneNumberId"])
     while len(server.held()["phone_numbers"]) < 2:
         time.sleep(0.05)
+
+
+def test_hanging_call_is_not_executed_after_a_reset(server: TelecomServer, sms: Any) -> None:
+    server.fault(SMS, "RequestPhoneNumber", "hang", seconds=30)
+    with ThreadPoolExecutor() as pool:
+        hanging = pool.submit(request, sms)
+        while not server.log():
+            time.sleep(0.01)
+        server.reset()
+        assert isinstance(hanging.exception(), ConnectionClosedError)
+    assert server.held()["phone_numbers"] == []
 
 
 def test_account_rates_can_be_enforced(server: TelecomServer, sms: Any, connect: Any) -> None:
