@@ -182,8 +182,12 @@ class _Prices:
             after = _ZERO
         elif planned.effect in {Effect.PURCHASED, Effect.REPLACED}:
             after = self._new(planned) if planned.new is None else parse_price(planned.new.attributes)
-        if planned.effect == Effect.REPLACED and Effect.RELEASED not in planned.then:
-            after = None if after is None or before is None else after + before
+        if planned.effect == Effect.REPLACED:
+            kept = _ZERO if Effect.RELEASED in planned.then else before
+            # A number that is taken was billed before.
+            before = before if planned.new is None else _sum(before, after)
+            undecided = planned.new is not None and Effect.PURCHASED in planned.then
+            after = None if undecided else _sum(kept, after)
         return Priced(planned, before, after)
 
     def _new(self, planned: Planned) -> Decimal | None:
@@ -198,6 +202,10 @@ class _Prices:
             if all(observed.live.get(name) == value for name, value in wanted.items())
         }
         return prices.pop() if len(prices) == 1 else None
+
+
+def _sum(first: Decimal | None, second: Decimal | None) -> Decimal | None:
+    return None if first is None or second is None else first + second
 
 
 def _properties(change: ResourceChange) -> Iterable[Change]:

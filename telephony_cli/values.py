@@ -35,7 +35,7 @@ class Values:
             if str(about.get("NoEcho", "false")).lower() != "true":
                 value = parameter.get("ResolvedValue", parameter.get("ParameterValue", ""))
                 is_list = "List<" in about.get("Type", "") or about.get("Type") == "CommaDelimitedList"
-                self._values[name] = value.split(",") if is_list else value
+                self._values[name] = [item.strip() for item in value.split(",")] if is_list else value
 
     def properties(self, declared: Mapping[str, Any]) -> tuple[dict[str, Any], set[str]]:
         """Return the properties that can be resolved, and the names of the others."""

@@ -22,7 +22,7 @@ GENERATED_ID = "example-Number-1A2B3C4D5E6F"
 """The form of the ID that CloudFormation generates when it has no valid response to a Create."""
 SMS_KINDS = pytest.mark.parametrize("kind", [SMS_PHONE_NUMBER, SMS_SENDER_ID], ids=lambda kind: kind.type)
 PROTECTED = {"DeletionProtectionEnabled": True}
-REPLACEABLE = {"AllowReplacement": True}
+REPLACEABLE: dict[str, Any] = {"AllowReplacement": True}
 DENIED = {"code": "AccessDeniedException", "message": "No."}
 ENDS_SOON = {"ServiceTimeout": 20}
 """A request that can't be completed is answered in about 19 seconds."""

@@ -37,7 +37,7 @@ from tests.contract.steps import (
     send_create,
     update,
 )
-from tests.contract.test_sweep import NOTHING, deployed, run
+from tests.contract.test_sweep import DAY, NOTHING, deployed, later, run
 
 RETAINED = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
 OWN_TAG = "cfn-telephony:managed-by"
@@ -311,6 +311,15 @@ def test_sweep_never_releases_an_adopted_number(
 
 
 # -- one owner ---------------------------------------------------------------------------------------------------------
+
+
+def test_number_is_not_reported_after_its_adoption(harness: Harness, kind: Kind) -> None:
+    stack, number = adopted(harness, kind)
+    assert stack.delete() == "DELETE_COMPLETE"
+
+    with later(DAY):
+        assert run() == NOTHING
+    assert harness.ids() == [number]
 
 
 def test_number_of_another_stack_is_refused(harness: Harness, kind: Kind) -> None:

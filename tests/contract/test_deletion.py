@@ -176,10 +176,24 @@ def test_delete_of_unmanaged_number_releases_nothing(harness: Harness) -> None:
     assert harness.ids() == [number]
 
 
-def test_ownership_tags_identify_number_if_ledger_is_lost(harness: Harness, kind: Kind) -> None:
-    physical_id = create(harness, kind)
+def lose_ledger(harness: Harness) -> None:
     for row in harness.rows():
         harness.dynamodb.delete_item(TableName=harness.table, Key={"pk": row["pk"], "sk": row["sk"]})
+
+
+def test_delete_fails_if_neither_ledger_nor_service_shows_the_owner(harness: Harness, kind: Kind) -> None:
+    stack, _ = deploy(harness, kind)
+    lose_ledger(harness)
+    fault(harness, kind.reads, "error", times=99, **DENIED)
+
+    assert_delete_fails(stack, "AccessDenied")
+
+    assert harness.held() == {kind.held: 1}
+
+
+def test_ownership_tags_identify_number_if_ledger_is_lost(harness: Harness, kind: Kind) -> None:
+    physical_id = create(harness, kind)
+    lose_ledger(harness)
 
     updated = update(harness, kind, physical_id, kind.properties | {"Trigger": "1"})
     assert updated["Status"] == "SUCCESS", updated

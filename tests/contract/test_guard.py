@@ -502,6 +502,28 @@ def test_ledger_decides_if_the_services_do_not_answer(harness: Harness, guard: G
     assert "RELEASED" in answer.message
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_value_that_was_unknown_before_does_not_end_the_check(harness: Harness, guard: Guard, order: int) -> None:
+    stack = harness.cloudformation.stack("numbers")
+    sender = SMS_SENDER_ID.properties | ALLOWED
+    brand, number = template(sender, SMS_SENDER_ID)["Resources"], template(SIMULATOR)["Resources"]
+    declared = {"Resources": {"Brand": brand["Number"], "Number": number["Number"]}}
+    assert stack.deploy(declared) == "CREATE_COMPLETE"
+    former = sender | {"SenderId": "{{resolve:ssm:/brand}}"}
+    changed = {"logicalResourceId": "Brand", "resourceType": "Custom::SmsSenderId", "action": "UPDATE"}
+    changed["beforeContext"] = json.dumps({"Properties": former})
+    changed["afterContext"] = json.dumps({"Properties": sender | {"SenderId": "OTHER"}})
+    removed = {"logicalResourceId": "Number", "resourceType": "Custom::SmsPhoneNumber", "action": "DELETE"}
+    removed["beforeContext"] = json.dumps({"Properties": SIMULATOR})
+    payload = {"template": json.dumps({"Resources": {}}), "changedResources": [changed, removed][::order]}
+
+    answer = guard.invoke("CHANGE_SET", "CREATE", stack.stack_id, "c", payload, change_set_id="arn:x")
+
+    assert answer.failed
+    assert "Number" in answer.message
+    assert "Brand" in answer.message
+
+
 # -- what can't be checked ---------------------------------------------------------------------------------------------
 
 

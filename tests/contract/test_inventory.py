@@ -124,6 +124,18 @@ def test_restored_number_is_no_longer_due(harness: Harness, telephony: Telephony
     assert harness.ids() == [physical_id]
 
 
+def test_restore_is_repeated_if_the_tag_could_not_be_removed(harness: Harness, telephony: Telephony) -> None:
+    stack = deployed(harness, **WINDOW)
+    physical_id = stack.physical_ids["Number"]
+    assert stack.delete() == "DELETE_COMPLETE"
+    fault(harness, f"{SMS}.UntagResource", "error", **DENIED)
+    assert telephony("restore", physical_id).code == 1
+
+    assert telephony("restore", physical_id).code == 0
+
+    assert listed(telephony)["release_after"] is None
+
+
 def test_number_that_is_not_pending_release_is_not_restored(harness: Harness, telephony: Telephony) -> None:
     physical_id = deployed(harness).physical_ids["Number"]
 
@@ -235,6 +247,14 @@ def test_unchanged_number_is_in_sync(harness: Harness, telephony: Telephony, kin
     found = drift(harness, telephony, stack, source(kind.properties, kind))
 
     assert (found["status"], found["properties"], found["not_compared"]) == ("IN_SYNC", [], [])
+
+
+def test_items_of_a_list_parameter_are_trimmed(harness: Harness, telephony: Telephony) -> None:
+    stack = deployed(harness)
+    declared = SIMULATOR | {"NumberCapabilities": {"Ref": "Capabilities"}}
+    text = source(declared, Parameters={"Capabilities": {"Type": "CommaDelimitedList"}})
+
+    assert drift(harness, telephony, stack, text, Capabilities=" SMS ")["status"] == "IN_SYNC"
 
 
 def test_modified_settings_are_shown_with_both_values(harness: Harness, telephony: Telephony) -> None:

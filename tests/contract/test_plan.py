@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import SECRET, Harness, connect_instance
+from tests.conftest import SECRET, Configure, Harness, connect_instance
 from tests.contract.cloudformation import Stack
 from tests.contract.command_line import PROVIDER_ID, Result, Telephony, telephony
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind, connect_phone_number, template
-from tests.contract.steps import DENIED, create_pool, fault, join_pool, protect, request_number
+from tests.contract.steps import DENIED, create, create_pool, fault, join_pool, protect, request_number
 
 __all__ = ["telephony"]
 
@@ -273,6 +273,63 @@ def test_adoption_is_refused_unless_the_provider_allows_it(harness: Harness, tel
     assert (found["effect"], found["physical_id"]) == ("ADOPTED", made["PhoneNumberId"])
     conflicting = template(SIMULATOR | {"Adopt": made["PhoneNumberId"], "SelfManagedOptOutsEnabled": True})
     assert "SelfManagedOptOutsEnabled" in row(telephony, stack, conflicting)["reason"]
+
+
+def test_adoption_that_the_provider_refuses_is_refused(
+    harness: Harness, telephony: Telephony, configure: Configure
+) -> None:
+    configure(ALLOW_ADOPTION="true")
+    harness.stacks.stacks[PROVIDER_ID].parameters["AllowAdoption"] = "true"
+    held = deployed(harness).physical_ids["Number"]
+    tagged = request_number(harness, Tags=[{"Key": f"key{n}", "Value": "x"} for n in range(48)])
+    for number, words in ((held, "belongs to the resource Number"), (tagged, "48 tags")):
+        declared = template(SIMULATOR | {"Adopt": number})
+
+        found = row(telephony, harness.cloudformation.stack("planned"), declared)
+
+        assert (found["effect"], words in found["reason"]) == ("REFUSED", True), found["reason"]
+        stack = harness.cloudformation.stack(f"adopts-{words.split()[0]}")
+        assert stack.deploy(declared) == "ROLLBACK_COMPLETE"
+        assert words in stack.reasons("Number")[0]
+
+
+@pytest.mark.parametrize("unknown", ["SenderId", "IsoCountryCode"])
+def test_adoption_of_an_unknown_sender_id_is_unknown(harness: Harness, telephony: Telephony, unknown: str) -> None:
+    harness.stacks.stacks[PROVIDER_ID].parameters["AllowAdoption"] = "true"
+    declared = template(SMS_SENDER_ID.properties | {"Adopt": True}, SMS_SENDER_ID)
+
+    found = row(telephony, harness.cloudformation.stack("brands"), declared, unknown=[unknown])
+
+    assert (found["effect"], found["then"]) == ("UNKNOWN", ["ADOPTED", "REFUSED"])
+
+
+def test_claim_for_an_unknown_instance_has_the_quota_of_the_account(harness: Harness, telephony: Telephony) -> None:
+    kind = connect_phone_number(connect_instance(harness))
+    harness.telecom.configure(claim_release_limit=float("inf"), connect_numbers=50)
+    for n in range(10):
+        create(harness, kind, logical_id=f"Number{n}")
+
+    declared = template(kind.properties, kind)
+    found = row(telephony, harness.cloudformation.stack("numbers"), declared, unknown=["TargetArn"])
+
+    assert found["effect"] == "PURCHASED"
+
+
+def test_replacement_may_purchase_if_a_value_is_known_after_apply(harness: Harness, telephony: Telephony) -> None:
+    base = SIMULATOR | {"MessageType": "TRANSACTIONAL", "RecoveryWindowInDays": 7, "AllowReplacement": True}
+    stack = deployed(harness, SMS_PHONE_NUMBER, **base)
+    changed = {"NumberCapabilities": ["VOICE"]}
+    assert stack.deploy(template(base | changed)) == "UPDATE_COMPLETE"
+
+    found = row(telephony, stack, template(base))
+    undecided = row(telephony, stack, template(base), unknown=["MessageType"])
+    stopped = planned(telephony, stack, template(base), "--fail-on", "buy", unknown=["MessageType"])
+
+    assert (found["effect"], found["then"]) == ("REPLACED", ["PENDING_RELEASE", "TAKEN_BACK"])
+    assert found["monthly_price"]["before"] == found["monthly_price"]["after"]
+    assert undecided["then"] == ["PENDING_RELEASE", "TAKEN_BACK", "PURCHASED"]
+    assert undecided["monthly_price"]["after"] is None
+    assert stopped.code == 3
 
 
 def test_claim_that_the_limit_does_not_allow_is_refused(harness: Harness, telephony: Telephony) -> None:

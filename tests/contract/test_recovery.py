@@ -23,6 +23,7 @@ from tests.contract.declarations import (
 )
 from tests.contract.steps import (
     DENIED,
+    ENDS_SOON,
     GENERATED_ID,
     REPLACEABLE,
     SERVER_ERROR,
@@ -39,6 +40,7 @@ from tests.contract.steps import (
     send_create,
     update,
 )
+from tests.contract.test_bought_once import conflict
 from tests.contract.test_sweep import DAY, NOTHING, later, run
 
 WINDOW: dict[str, Any] = {"RecoveryWindowInDays": 7}
@@ -567,7 +569,119 @@ def test_taken_number_of_a_failed_create_keeps_its_due_date_after_an_update(harn
     assert tags_of(harness, number, physical_id)[RELEASE_AFTER] == due
 
 
+@pytest.mark.parametrize("failing", ["untag", "outcome"])
+def test_number_in_use_again_loses_the_tag_of_its_due_date(harness: Harness, number: Kind, failing: str) -> None:
+    """An Update uses a number again after its Delete, or after one that could not record its outcome."""
+    declared = number.properties | WINDOW
+    physical_id = create(harness, number, properties=declared)
+    if failing == "outcome":
+        fault(harness, "dynamodb.TransactWriteItems", "error", after=1, times=99, **SERVER_ERROR)
+        assert delete(harness, number, physical_id, properties=declared | ENDS_SOON)["Status"] == "FAILED"
+        harness.telecom.clear_faults()
+        assert states(harness) == {physical_id: "RELEASING"}
+    else:
+        assert delete(harness, number, physical_id, properties=declared)["Status"] == "SUCCESS"
+        fault(harness, f"{number.service}.UntagResource", "error", times=5, **SERVER_ERROR)
+    assert RELEASE_AFTER in tags_of(harness, number, physical_id)
+
+    assert update(harness, number, physical_id, declared)["Status"] == "SUCCESS"
+
+    assert states(harness) == {physical_id: "READY"}
+    assert RELEASE_AFTER not in tags_of(harness, number, physical_id)
+
+
+def test_number_whose_taker_could_not_tag_it_is_tagged_by_the_update(harness: Harness, number: Kind) -> None:
+    former = pending(harness, number, "production", **REUSABLE)
+    fault(harness, f"{number.service}.TagResource", "error", times=99, **DENIED)
+    failed = send_create(harness, number, properties=number.properties | REUSES)
+    assert (failed["Status"], failed["PhysicalResourceId"]) == ("FAILED", former)
+    harness.telecom.clear_faults()
+
+    assert update(harness, number, former, number.properties | REUSES | {"Trigger": "1"})["Status"] == "SUCCESS"
+
+    tags = tags_of(harness, number, former)
+    assert (tags["cfn-telephony:stack-id"], RELEASE_AFTER in tags) == (STACK_ID, False)
+
+
+def test_conflict_with_another_request_does_not_prevent_the_record_of_a_delete(harness: Harness, number: Kind) -> None:
+    """The list of numbers that can be reused is one item for all stacks."""
+    stack, physical_id = deployed(harness, number, **REUSABLE)
+    conflicts = conflict("None", "None", "None", "TransactionConflict")
+    fault(harness, "dynamodb.TransactWriteItems", "error", after=1, **conflicts)
+
+    assert stack.delete() == "DELETE_COMPLETE", stack.reasons("Number")
+
+    assert states(harness) == {physical_id: "PENDING_RELEASE"}
+    assert deployed(harness, number, **REUSABLE)[1] == physical_id
+
+
+def test_number_that_was_adopted_and_given_back_is_reported_as_retained(
+    harness: Harness, number: Kind, configure: Configure
+) -> None:
+    configure(ALLOW_ADOPTION="true")
+    physical_id = pending(harness, number)
+    stack = harness.cloudformation.stack("adopts")
+    declared = with_failing_sibling(number.properties | {"Adopt": physical_id}, number)
+    assert stack.deploy(declared) == "ROLLBACK_COMPLETE"
+
+    assert sweep_at(DUE) == NOTHING | {"RETAINED": 1}
+    assert harness.ids() == [physical_id]
+
+
 # -- reuse -------------------------------------------------------------------------------------------------------------
+
+
+def test_taken_number_that_is_used_again_after_its_delete_returns_on_its_due_date(
+    harness: Harness, number: Kind
+) -> None:
+    """CloudFormation did not receive the response to the first Delete."""
+    former = pending(harness, number, "production", **REUSABLE)
+    due = tags_of(harness, number, former)[RELEASE_AFTER]
+    declared = number.properties | REUSES
+    assert create(harness, number, properties=declared) == former
+    assert delete(harness, number, former, properties=declared)["Status"] == "SUCCESS"
+    assert update(harness, number, former, declared)["Status"] == "SUCCESS"
+
+    assert delete(harness, number, former, properties=declared)["Status"] == "SUCCESS"
+
+    assert states(harness)[former] == "PENDING_RELEASE"
+    assert tags_of(harness, number, former)[RELEASE_AFTER] == due
+
+
+@pytest.mark.parametrize("again", ["refused", "out of time", "resumed"])
+def test_delete_that_did_not_end_does_not_change_where_a_taken_number_returns_to(
+    harness: Harness, number: Kind, again: str
+) -> None:
+    """It had a longer window of its own, and the one that ends has none."""
+    former = pending(harness, number, "production", **REUSABLE)
+    due = tags_of(harness, number, former)[RELEASE_AFTER]
+    declared = number.properties | REUSES
+    assert create(harness, number, properties=declared) == former
+    longer = declared | ENDS_SOON | {"RecoveryWindowInDays": 30}
+    if again != "resumed":
+        error = DENIED if again == "refused" else SERVER_ERROR
+        fault(harness, f"{number.service}.TagResource", "error", times=999, **error)
+    expected = "SUCCESS" if again == "resumed" else "FAILED"
+    assert delete(harness, number, former, properties=longer)["Status"] == expected
+    harness.telecom.clear_faults()
+    if again != "refused":
+        assert update(harness, number, former, declared)["Status"] == "SUCCESS"
+
+    assert delete(harness, number, former, properties=declared)["Status"] == "SUCCESS"
+
+    assert tags_of(harness, number, former)[RELEASE_AFTER] == due
+    assert deployed(harness, number, "production", **WINDOW)[1] == former
+
+
+def test_rollback_to_a_number_that_was_taken_back_releases_a_protected_replacement(harness: Harness) -> None:
+    pending(harness, SMS_PHONE_NUMBER, **REPLACEABLE)
+    stack, first = deployed(harness, SMS_PHONE_NUMBER, **REPLACEABLE)
+    kind = SMS_PHONE_NUMBER
+    changed = kind.properties | kind.replacing | REPLACEABLE | {"DeletionProtectionEnabled": True}
+
+    assert stack.deploy(with_failing_sibling(changed, kind)) == "UPDATE_ROLLBACK_COMPLETE"
+
+    assert harness.ids() == [first]
 
 
 def test_reuse_takes_number_of_another_declaration(harness: Harness, number: Kind) -> None:
@@ -643,7 +757,7 @@ def test_operator_restores_a_number(harness: Harness, number: Kind) -> None:
     assert RELEASE_AFTER not in tags_of(harness, number, physical_id)
     assert sweep_at(DUE) == NOTHING | {"RETAINED": 1}
     assert harness.ids() == [physical_id]
-    assert cast("Any", restore(physical_id)) == {"restored": False}
+    assert cast("Any", restore(physical_id)) == {"restored": True}, "it can be repeated"
     assert deployed(harness, number)[1] != physical_id
 
 

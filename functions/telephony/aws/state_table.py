@@ -108,13 +108,13 @@ def _write(operation: str, failed: list[Item] | None = None, /, **parameters: An
                 failed.append(cast("Item", error.response.get("Item", {})))
             return None
         except clients.dynamodb().exceptions.TransactionConflictException:
-            wait_for_conflict(attempt)
+            _wait_for_conflict(attempt)
         except CALL_ERRORS as error:
             raise unavailable(error) from None
     raise UnknownOutcomeError("The state table is unavailable (TransactionConflictException).", remedy=STATE_TABLE)
 
 
-def wait_for_conflict(attempt: int) -> None:
+def _wait_for_conflict(attempt: int) -> None:
     """Wait until a transaction on the same item has ended. botocore does not retry these conflicts."""
     clock.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311 - jitter
 
@@ -164,6 +164,20 @@ def transact_write(*writes: TransactWriteItemTypeDef) -> Mapping[int, str]:
     except CALL_ERRORS as error:
         raise unavailable(error) from None
     return {}
+
+
+def transact(*writes: TransactWriteItemTypeDef) -> Mapping[int, str]:
+    """Write all items or none, and repeat a transaction that conflicts with another write.
+
+    Returns an empty mapping on success, else the positions of the writes whose conditions are false. Raises
+    UnknownOutcomeError if the conflict lasts.
+    """
+    for attempt in range(_CONFLICT_ATTEMPTS):
+        failed = transact_write(*writes)
+        if CONFLICT not in failed.values():
+            return failed
+        _wait_for_conflict(attempt)
+    raise UnknownOutcomeError("The state table is busy with another request for this resource.")
 
 
 def _paginate(operation: str, *, consistent: bool = True, **parameters: Any) -> Iterator[Item]:

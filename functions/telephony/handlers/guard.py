@@ -77,9 +77,13 @@ class _Check:
         except TelephonyError as error:
             self._problem = str(error)
         except Exception as error:  # noqa: BLE001 - a defect must not stop a deployment
-            if not self._answered:
-                log_defect(error, "The release guard failed.")
-            self._problem = f"Unexpected {type(error).__name__}."
+            self._problem = self._defect(error)
+
+    def _defect(self, error: Exception) -> str:
+        """Log an unexpected exception. Returns the problem."""
+        if not self._answered:
+            log_defect(error, "The release guard failed.")
+        return f"Unexpected {type(error).__name__}."
 
     def result(self) -> tuple[str, bool]:
         """Return the message, and whether the operation fails, as far as the check has come. The check ends."""
@@ -111,7 +115,7 @@ class _Check:
             if self._answered:
                 return
             try:
-                confirmed = plan(planned.change)
+                confirmed = self._plan(planned.change)
             except TelephonyError as error:  # What the state table shows decides.
                 logger.warning("Number not read", extra={"cause": str(error)})
                 unread = True
@@ -126,12 +130,21 @@ class _Check:
         """Return what the state table shows of a change. Nothing, if the number is certain to stay."""
         if self._answered:
             return []
-        planned = plan(change, live=False)
+        planned = self._plan(change, live=False)
         self._keep(planned)
         allows = (change.after or {}).get("AllowReplacement", "false")
         # If the number differs from its declaration, a change of any property can replace it.
         replaceable = change.action in {MODIFY, CONDITION} and str(allows).lower() != "false"
         return [planned] if replaceable or planned.stops(_STOPS_ON) else []
+
+    def _plan(self, change: ResourceChange, *, live: bool = True) -> Planned:
+        """Plan a change. After a defect, the others are still checked."""
+        try:
+            return plan(change, live=live)
+        except TelephonyError:
+            raise
+        except Exception as error:  # noqa: BLE001
+            raise NotCheckedError(self._defect(error)) from None
 
     def _keep(self, planned: Planned) -> None:
         """Remember whether a change stops the operation."""

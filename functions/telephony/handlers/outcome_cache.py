@@ -59,6 +59,8 @@ def execute_once(invocation: Invocation, operation: Operation) -> Outcome:
         except IdempotencyPersistenceLayerError as error:
             if isinstance(error.__cause__, clients.dynamodb().exceptions.ConditionalCheckFailedException):
                 continue  # Another invocation has written its outcome, which is the response.
+            if isinstance(error.__cause__, UnknownOutcomeError):
+                raise error.__cause__ from None
             raise state_table.unavailable(error.__cause__ or error) from None
 
 
@@ -82,12 +84,10 @@ class _WriteOnceLayer(DynamoDBPersistenceLayer):
                 ":status": {"S": data_record.status},
             },
         }
-        if writes := _with_outcome.get():
-            # If another invocation has written the records, the outcome is recorded alone.
-            with suppress(clients.dynamodb().exceptions.TransactionCanceledException):
-                self.client.transact_write_items(TransactItems=[{"Update": update}, *writes])
-                return
-        self.client.update_item(**update)
+        writes = _with_outcome.get()
+        # If another invocation has written the records, the outcome is recorded alone.
+        if not writes or state_table.transact({"Update": update}, *writes):
+            self.client.update_item(**update)
 
     def _delete_record(self, data_record: DataRecord) -> None:
         with suppress(clients.dynamodb().exceptions.ConditionalCheckFailedException):

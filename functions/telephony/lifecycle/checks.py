@@ -18,6 +18,7 @@ from telephony.cloudformation.stacks import Activity, Knowledge
 from telephony.data import data
 from telephony.errors import UnknownOutcomeError
 from telephony.lifecycle import ledger
+from telephony.lifecycle.effects import Effect, ending
 from telephony.lifecycle.invocation import Retrier
 from telephony.lifecycle.ledger import Closed, PurchaseRecord, PurchaseState
 from telephony.lifecycle.recovery import restore
@@ -80,7 +81,9 @@ class Check(Retrier):
                 raise UnknownOutcomeError(_CHANGED)
             record = written
         elif not self._is_held(resource, record):
-            close(record, Closed.GONE)
+            # The release of a Delete that was not recorded counts. The tags of a sender ID can become visible later.
+            released = record.state is PurchaseState.RELEASING and ending(record) is Effect.RELEASED
+            close(record, Closed.RELEASED if released and not resource.reusable_ids else Closed.GONE)
             return None
         if record.reported:
             # A Delete ran out of time. It is continued if CloudFormation has dropped the number since.
@@ -137,11 +140,13 @@ class Check(Retrier):
         if record.closed is Closed.GONE:
             # The tags of a sender ID became visible after its Delete. It still belongs to the purchase.
             return self._reported(resource, record, {Knowledge.NEVER_NAMED, Knowledge.NAMED})
-        if record.closed is Closed.RETAINED:
+        ended = record.closed is Closed.ADOPTION_ENDED
+        if record.closed is Closed.RETAINED or (ended and record.purchased):
             return Finding.RETAINED
         lapsed = record.closed is Closed.LAPSED and observed.stability is Stability.FAILED
-        if lapsed or record.state is not PurchaseState.CLOSED:
-            return None  # The service removes it. Or it is in progress, or is checked with the purchases.
+        if lapsed or ended or record.state is not PurchaseState.CLOSED:
+            # The service removes it. Or it has another owner again, is in progress, or is checked with the purchases.
+            return None
         return self._unreferenced(record.identity.owner, observed.physical_id)
 
     def _pending(self, observed: Observed, record: PurchaseRecord) -> Finding:

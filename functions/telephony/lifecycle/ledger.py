@@ -49,9 +49,9 @@ _COUNTED_AT = "counted_at"
 _REFUSED_CLAIM = "refused-claim"
 """The partition of the items that say when a claim was refused. They are in the index too."""
 _EXPIRES = "expiration = :expiration"
-_CONFLICT_ATTEMPTS = 8
 NOT_HELD: Mapping[str, Any] = {"release_after": None, "recovery_key": None, "allow_reuse": False}
 """The changes to a record after which its number is released when the purchase ends."""
+_NO_FORMER: Mapping[str, Any] = {f"former_{name}": value for name, value in NOT_HELD.items()}
 _KEPT_FOR = 200 * 86_400
 """Seconds for which a closed purchase is kept: longer than the 180 days in which Amazon Connect counts releases."""
 
@@ -127,6 +127,8 @@ class PurchaseRecord:
     """The service has reported the number as usable. A failure after that is one of a change."""
     adopted: bool = False
     """The number existed before. It is never released."""
+    purchased_before: bool = False
+    """It was adopted, and this provider had purchased it."""
     attempted_at: float | None = None
     """When the last attempt began."""
     released_at: float | None = None
@@ -142,6 +144,12 @@ class PurchaseRecord:
     """Where a number is listed that is or becomes pending release."""
     allow_reuse: bool = False
     """Whether any Create can take the number when it is pending release."""
+    former_release_after: float | None = None
+    """These three: what a taken number returns to, if its Delete has decided on a window of its own."""
+    former_recovery_key: str | None = None
+    former_allow_reuse: bool = False
+    retag: bool = False
+    """The number can still have the tags of its former use."""
     protecting_until: float | None = None
     """Set if an Update enables deletion protection: when the invocation ends that enables it, or 0 if it has ended.
     None again when a later Update sees that protection is disabled."""
@@ -162,6 +170,11 @@ class PurchaseRecord:
     def reported(self) -> bool:
         """Whether CloudFormation may have been told of the number."""
         return PurchaseState.READY in {self.state, self.releasing_from}
+
+    @property
+    def purchased(self) -> bool:
+        """Whether this provider has purchased the number, which may be adopted now."""
+        return not self.adopted or self.purchased_before
 
     @property
     def pending(self) -> bool:
@@ -554,7 +567,7 @@ def resume(record: PurchaseRecord, issued_at: float) -> OpenResult:
     issued_at: of the Update that names it. Returns REFUSED if the Delete was issued later, BUSY if another invocation
     has written the record since it was read.
     """
-    ready = copy.replace(record, state=PurchaseState.READY, deadline=clock.now(), **NOT_HELD)
+    ready = copy.replace(record, state=PurchaseState.READY, deadline=clock.now(), retag=True, **in_use(record))
     after = copy.replace(ready, version=record.version + 1)
     newer = state_table.condition_check(
         state_table.key(record.resource, _LATEST),
@@ -562,6 +575,26 @@ def resume(record: PurchaseRecord, issued_at: float) -> OpenResult:
         {":issued": state_table.number(issued_at)},
     )
     return _open_result(_transact(record, after, newer, *_unlisted(record)), {1})
+
+
+def in_use(record: PurchaseRecord) -> Mapping[str, Any]:
+    """Return the changes to a record whose number is not pending release after all.
+
+    A taken number returns to its former window when its use ends. Another one has no window until a Delete decides.
+    """
+    if not record.taken:
+        return NOT_HELD
+    if record.former_recovery_key is None:
+        return {}
+    return {**{name: getattr(record, f"former_{name}") for name in NOT_HELD}, **_NO_FORMER}
+
+
+def with_window(record: PurchaseRecord, due: float, *, allow_reuse: bool) -> PurchaseRecord:
+    """Return the record of a number that becomes pending release for its own resource."""
+    first = record.taken and record.former_recovery_key is None
+    former: dict[str, Any] = {f"former_{name}": getattr(record, name) for name in NOT_HELD} if first else {}
+    own: dict[str, Any] = {"release_after": due, "recovery_key": recovery_key(record), "allow_reuse": allow_reuse}
+    return copy.replace(record, **former, **own)
 
 
 def _held(record: PurchaseRecord) -> PurchaseRecord:
@@ -667,13 +700,7 @@ def _deleted(resource: str, issued_at: float) -> TransactWriteItemTypeDef:
 
 def _transact(record: PurchaseRecord, after: PurchaseRecord, *others: TransactWriteItemTypeDef) -> Mapping[int, str]:
     """Write the record and others. Returns the conditions that are false, by position: 0 is the record's version."""
-    put = state_table.conditional_put(_item(after), *_seen(record))
-    for attempt in range(_CONFLICT_ATTEMPTS):
-        failed = state_table.transact_write(put, *others)
-        if state_table.CONFLICT not in failed.values():
-            return failed
-        state_table.wait_for_conflict(attempt)
-    raise UnknownOutcomeError("The state table is busy with another request for this resource.")
+    return state_table.transact(state_table.conditional_put(_item(after), *_seen(record)), *others)
 
 
 def _seen(record: PurchaseRecord) -> tuple[str, state_table.Values]:

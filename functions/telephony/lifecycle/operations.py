@@ -25,7 +25,16 @@ from telephony.errors import (
 )
 from telephony.lifecycle import ledger
 from telephony.lifecycle.adoption import adopt
-from telephony.lifecycle.effects import Effect, Situation, decide, has_window, is_usable, release_policy, returns
+from telephony.lifecycle.effects import (
+    Effect,
+    Situation,
+    decide,
+    ending,
+    has_window,
+    is_usable,
+    release_policy,
+    returns,
+)
 from telephony.lifecycle.invocation import Backoff, Invocation
 from telephony.lifecycle.ledger import Closed, History, OpenResult, PurchaseRecord, PurchaseState
 from telephony.lifecycle.purchase import purchase, read_existing
@@ -154,7 +163,8 @@ class _Operation:
             if record.state is PurchaseState.BOUGHT:
                 end(self.invocation, record)
             raise
-        if record.physical_id == current.replaces and not record.taken:
+        taken = record.taken and record.request_id == self.request.request_id
+        if record.physical_id == current.replaces and not taken:
             # The rollback returns the first number. Allow the second to be released even if it is protected:
             # CloudFormation ignores a cleanup Delete that fails.
             _written(current, failed=True)
@@ -168,8 +178,11 @@ class _Operation:
             self._delete_by_generated_id()
             return
         if record is None:
-            with suppress(HandlerError):  # It has another owner.
+            try:
                 record = self._restore()
+            except HandlerError as failure:
+                if failure.aws_code:
+                    raise  # Whose it is, is not known.
         if record is None:
             return
         if record.taken and record.issued_at > self.invocation.issued_at:
@@ -218,12 +231,14 @@ class _Operation:
             if resumed is not OpenResult.WRITTEN:
                 raise UnknownOutcomeError("Another invocation has changed the purchase.")
             record = ledger.refresh(record)
-            mark_used(self.invocation, self.resource, record)
-            return record, observed
-        if record.state is not PurchaseState.READY:
+        elif record.state is not PurchaseState.READY:
             # A Delete or a rollback did not complete. CloudFormation still uses the number.
-            state = {"state": PurchaseState.READY, "ended": False, "releasing_from": None}
-            record = _written(record, **state, **({} if record.taken else ledger.NOT_HELD))
+            retag = record.retag or ending(record) is Effect.PENDING_RELEASE
+            state = {"state": PurchaseState.READY, "ended": False, "releasing_from": None, "retag": retag}
+            record = _written(record, **state, **ledger.in_use(record))
+        if record.retag:
+            mark_used(self.invocation, self.resource, record)
+            record = _written(record, retag=False)
         return record, observed
 
     def _with_own_tags(self, record: PurchaseRecord, observed: Observed) -> Observed:
@@ -301,12 +316,7 @@ class _Operation:
         due = due_date(now, days)
         if returns(record, now) and (record.release_after or 0) >= due:
             return record  # Its former window ends later. It returns to the name of its former owner.
-        return copy.replace(
-            record,
-            release_after=due,
-            recovery_key=ledger.recovery_key(record),
-            allow_reuse=policy.allow_reuse,
-        )
+        return ledger.with_window(record, due, allow_reuse=policy.allow_reuse)
 
     def _require_operation(self) -> None:
         """Raise HandlerError unless an operation of the stack is in progress.
@@ -366,7 +376,7 @@ class _Operation:
         if record.state is PurchaseState.READY and observed.newly_purchased:
             return observed  # The purchase was the last step.
         try:
-            if not record.taken or record.reported or mark_used(self.invocation, self.resource, record):
+            if not record.retag or mark_used(self.invocation, self.resource, record):
                 record, observed = self._configure(desired, record, observed)
             else:
                 record = ledger.refresh(record)
@@ -381,7 +391,7 @@ class _Operation:
                 return observed
             if clock.now() >= self.invocation.service_deadline:
                 raise reasons.TOO_LATE.failure()
-            done = {"state": PurchaseState.READY, "failed": False, "incomplete": False, "claimed": True}
+            done = {"state": PurchaseState.READY, "failed": False, "incomplete": False, "claimed": True, "retag": False}
             ready = ledger.write(record, **done)
             record = ready or ledger.refresh(record)
         end(self.invocation, record)

@@ -13,7 +13,7 @@ from telephony import clock, reasons, resources
 from telephony.cloudformation.changes import ADD, CONDITION, MODIFY, REMOVE, ResourceChange, is_unknown
 from telephony.data import data
 from telephony.errors import HandlerError, HandlerErrorCode
-from telephony.lifecycle import claim_limit, ledger
+from telephony.lifecycle import adoptable, claim_limit, ledger
 from telephony.lifecycle.effects import Decision, Effect, Situation, decide, release_policy
 from telephony.lifecycle.invocation import Retrier
 from telephony.lifecycle.ledger import PurchaseRecord, PurchaseState
@@ -128,7 +128,7 @@ class _Plan:
         if "Adopt" in self.unknown:
             possible = [Effect.ADOPTED, Effect.REFUSED]
             return self._planned(UNKNOWN, "What is adopted is known after apply.", then=possible)
-        if former is not None and any(is_create_only(self.resource, name) for name in self.unknown):
+        if former is not None and self._may_differ:
             text = "Whether the resource takes a number that is pending release is known after apply."
             return self._planned(UNKNOWN, text, then=[decision.effect, Effect.PURCHASED])
         effect = decision.require()
@@ -153,6 +153,11 @@ class _Plan:
             reusable=[] if own or first is None else [first.physical_id or ""],
         )
         return decide(self.resource, desired, situation), first
+
+    @property
+    def _may_differ(self) -> bool:
+        """Whether a create-only property is known after apply, so that the number found may not be the one taken."""
+        return any(is_create_only(self.resource, name) for name in self.unknown)
 
     def _take(self, former: PurchaseRecord, new_numbers: NewNumbers) -> Observed | None:
         new_numbers.taken.add(former.physical_id or "")
@@ -182,12 +187,13 @@ class _Plan:
         values = {"noun": self.resource.display_name}
         if not settings().allow_adoption:
             raise reasons.ADOPTION_NOT_ALLOWED.failure(**values)
+        if self.unknown.intersection(self.resource.identity_fields):
+            text = "What is adopted is known after apply."
+            return self._planned(UNKNOWN, text, then=[Effect.ADOPTED, Effect.REFUSED])
         existing = self.resource.locate(desired)
         if existing is None:
             raise reasons.NOTHING_TO_ADOPT.failure(**values)
-        if conflicts := self.resource.conflicts(existing, desired):
-            values |= {"id": existing.physical_id, "changes": ", ".join(conflicts)}
-            raise reasons.ADOPTION_CONFLICT.failure(**values)
+        adoptable.check(new_numbers.retrier, self.resource, desired, existing, self._request)
         new_numbers.take(existing.physical_id)
         text = "The existing number comes under the resource, and is never released."
         return self._planned(Effect.ADOPTED, text, new=existing, desired=desired)
@@ -253,6 +259,8 @@ class _Plan:
             decision, former = self._create(desired, self.new_numbers)
             self._check_purchase(decision.require(), desired, self.new_numbers)
             then, new = [decision.effect], None if former is None else self._take(former, self.new_numbers)
+            if former is not None and self._may_differ:
+                then.append(Effect.PURCHASED)
         if self.change.retains:
             old, text = Effect.RETAINED, "UpdateReplacePolicy retains the current number."
         else:
@@ -366,7 +374,7 @@ def _changes(before: Properties, after: Properties, *, create_only: bool) -> lis
     for field, info, wanted in iter_declared(after):
         if info.create_only is create_only and not (info.create_only_not_readable or info.of_request):
             former, normalize = getattr(before, field.name), info.normalize or _comparable
-            if normalize(former) != normalize(wanted):
+            if former is None or normalize(former) != normalize(wanted):
                 found.append(Difference(property_name(field.name), former, wanted, shows_value(field.type, info)))
     return found
 

@@ -66,6 +66,7 @@ def _take(
         arn=former.arn,
         claimed=True,
         taken=True,
+        retag=True,
         release_after=former.release_after,
         recovery_key=former.recovery_key,
         allow_reuse=former.allow_reuse,
@@ -116,13 +117,16 @@ def _tag(retrier: Retrier, resource: Resource[Any], record: PurchaseRecord) -> N
 def restore(retrier: Retrier, physical_id: str) -> bool:
     """Keep a number that is pending release: it is retained, and no longer due. Returns False if it is not pending.
 
-    A release that has begun is not stopped.
+    It can be repeated, also if the tag was not removed. A release that has begun is not stopped.
     """
     holder = ledger.holder(physical_id)
     record = None if holder is None else holder.record
-    if record is None or record.state is not PurchaseState.PENDING_RELEASE:
+    if record is None or record.release_after is None:
         return False
-    if ledger.close(record, Closed.RETAINED, reusable=False) is None:
+    if record.state is PurchaseState.PENDING_RELEASE:
+        if ledger.close(record, Closed.RETAINED, reusable=False) is None:
+            return False
+    elif record.closed is not Closed.RETAINED:
         return False
     resource = resources.by_type(record.resource_type)
     retrier.retry(lambda: resource.remove_tags(record.arn or "", [RELEASE_AFTER]))

@@ -77,8 +77,8 @@ def release(
     except HandlerError as failure:
         failure.physical_id = record.physical_id
         if failure.aws_code or failure.error_code is HandlerErrorCode.RESOURCE_CONFLICT:
-            not_held = {} if record.taken or record.pending else ledger.NOT_HELD
-            ledger.write(record, state=record.releasing_from, releasing_from=None, **not_held)
+            window = {} if record.pending else ledger.in_use(record)
+            ledger.write(record, state=record.releasing_from, releasing_from=None, **window)
         raise
     finish(record, Closed.GONE if gone else _CLOSED[effect])
     extra = {"physical_resource_id": record.physical_id, "effect": effect, "gone": gone}

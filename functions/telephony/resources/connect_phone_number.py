@@ -200,7 +200,8 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
             return settings().connect_phone_number_quota
         if at_least is not None and at_least <= _LOWEST_QUOTA:
             return None
-        instance = desired.target_arn if ":instance/" in desired.target_arn else None
+        target = desired.target_arn or ""  # unknown in a plan
+        instance = target if ":instance/" in target else None
         quota = quotas.read(_SERVICE_CODE, _QUOTA_CODE, instance, at_least=at_least)
         return quota or None  # A quota of zero is another limit.
 
