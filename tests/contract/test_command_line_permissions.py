@@ -15,11 +15,11 @@ from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 
 from telephony import resources
 from telephony.aws import clients
-from tests.conftest import Harness, connect_instance, reset_container
+from tests.conftest import Harness, connect_instance, create_clients, reset_container
 from tests.contract.cloudformation import Stack
 from tests.contract.cloudformation.intrinsics import Deployment
-from tests.contract.command_line import Telephony, telephony
-from tests.contract.declarations import KINDS, Kind, template
+from tests.contract.command_line import PROVIDER_ID, Telephony, telephony
+from tests.contract.declarations import KINDS, SMS_PHONE_NUMBER, Kind, template
 from tests.contract.iam.calls import PREFIXES, authorizations
 from tests.contract.iam.evaluation import Request, Statement, decide
 from tests.contract.steps import create_pool
@@ -61,6 +61,7 @@ def recorded() -> Iterator[list[Request]]:
         yield found
     finally:
         reset_container()
+        create_clients()
 
 
 def deployed(harness: Harness, kind: Kind, name: str) -> Stack:
@@ -74,6 +75,23 @@ def deployed(harness: Harness, kind: Kind, name: str) -> Stack:
     stack.change_set("replaces", changed)
     stack.change_set("changes", template(kind.properties | kind.in_place, kind))
     return stack
+
+
+def adoptions(harness: Harness) -> Iterator[Stack]:
+    """Yield stacks with a change set that adopts a number: of another stack, and one that the stack has retained."""
+    harness.stacks.stacks[PROVIDER_ID].parameters["AllowAdoption"] = "true"
+    properties = SMS_PHONE_NUMBER.properties
+    retained = template(properties, DeletionPolicy="Retain", UpdateReplacePolicy="Retain")
+    stack = harness.cloudformation.stack("retains")
+    assert stack.deploy(retained) == "CREATE_COMPLETE"
+    adopting = template(properties | {"Adopt": stack.physical_ids["Number"]})
+    other = harness.cloudformation.stack("adopts")
+    other.change_set("adopts", adopting)
+    yield other
+    assert stack.deploy({"Resources": {"Other": template(properties)["Resources"]["Number"]}}) == "UPDATE_COMPLETE"
+    adopting["Resources"]["Other"] = template(properties)["Resources"]["Number"]
+    stack.change_set("adopts", adopting)
+    yield stack
 
 
 @pytest.fixture
@@ -105,6 +123,8 @@ def needed(harness: Harness, telephony: Telephony, tmp_path: Path) -> dict[str, 
         run("adopt", stack.physical_ids["Number"], "--generate-template", str(tmp_path / stack.name))
     for physical_id in due:
         run("restore", numbers[physical_id])
+    for stack in adoptions(harness):
+        run("plan", "--stack-name", stack.name, "--change-set-name", "adopts")
     return found
 
 
