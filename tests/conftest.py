@@ -317,7 +317,10 @@ def harness(
     log_lines: list[str],
 ) -> Iterator[Harness]:
     """A provider without any purchase. After the test, no log line, exception, item or response contains a secret."""
+    from telephony.aws import quotas  # noqa: PLC0415
+
     del container
+    quotas._cache.cache_clear()  # Those of the last test's account are known for a minute.
     telecom_server.reset()
     telecom_server.options = Options()
     stacks_api.reset()
