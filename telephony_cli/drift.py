@@ -13,7 +13,7 @@ from telephony.data import data
 from telephony.errors import HandlerError
 from telephony.model.declarations import changed_properties, declared
 from telephony.model.resource import Observed, Resource
-from telephony_cli.account import number_of, stack
+from telephony_cli.account import Failure, number_of, stack
 from telephony_cli.output import Format, show_json, show_table
 from telephony_cli.values import Values
 
@@ -81,11 +81,16 @@ def show(stack_name: str, output: Format) -> bool:
 
 def _drifts(stack_name: str) -> list[Drift]:
     described = stack(stack_name)
-    template = templates.read(described["StackId"])
     listed = stacks.existing_resources(described["StackId"])
+    own = [each for each in listed if each["ResourceType"] in resources.type_names()]
+    if not own:
+        return []  # A stack in review has no template.
+    try:
+        template = templates.read(described["StackId"])
+    except ValueError as error:
+        raise Failure(f"The template of {stack_name} can't be read: {error}") from None
     ids = {each["LogicalResourceId"]: each.get("PhysicalResourceId", "") for each in listed}
     values = Values(template, described, ids)
-    own = [each for each in listed if each["ResourceType"] in resources.type_names()]
     return [_drift(each, template["Resources"].get(each["LogicalResourceId"], {}), values) for each in own]
 
 

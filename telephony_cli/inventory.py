@@ -57,7 +57,7 @@ class Entry:
         return [
             self.type_name.removeprefix("Custom::"),
             number_of(self.observed.attributes),
-            f"{owner.stack_id.split('/')[1]}/{owner.logical_resource_id}" if owner is not None else "-",
+            "-" if owner is None else str(owner),
             self.observed.attributes.get("Status") or str(self.observed.stability),
             ", ".join(self.observed.pool_ids) or "-",
             price(self.price) or "unknown",

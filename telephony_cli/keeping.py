@@ -16,6 +16,21 @@ from telephony_cli.account import Failure, Patience, number_of, region, types
 from telephony_cli.output import Format, show_error, show_json, show_text
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes every string that CloudFormation could read as a number, such as 088888888888 or 123e4567.
+
+    Source: aws-cli, issue 3991.
+    """
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = '"' if re.match(r"[-+.]*[0-9]", value) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def restore(reference: str, output: Format) -> None:
     """Keep a number that is pending release. Raises Failure if it is not."""
     _, observed = _find(reference)
@@ -37,16 +52,15 @@ def adopt(reference: str, file: Path, provider_stack: str, output: Format) -> No
     template = _template(resource, observed, provider_stack)
     try:
         with file.open("x", encoding="utf-8") as opened:
-            yaml.safe_dump(template, opened, sort_keys=False, allow_unicode=True, width=120)
+            yaml.dump(template, opened, _Dumper, sort_keys=False, allow_unicode=True, width=120)
     except FileExistsError:
         raise Failure(f"{file} exists. Name another file with --generate-template.") from None
     except OSError as error:
         raise Failure(f"{file} can't be written: {error.strerror}.") from None
     owner = Owner.of(resource.read_tags(observed))
     if owner is not None:
-        names = f"{owner.stack_id.split('/')[1]}/{owner.logical_resource_id}"
         remedy = "If it is still declared there, remove it with DeletionPolicy: Retain first."
-        show_error(f"The tags of this {resource.display_name} name {names}. {remedy}")
+        show_error(f"The tags of this {resource.display_name} name {owner}. {remedy}")
     if output is Format.JSON:
         show_json({"file": str(file), "physical_id": observed.physical_id, "template": template})
         return
@@ -80,8 +94,15 @@ def _find(reference: str) -> tuple[Resource[Any], Observed]:
             observed = resource.read(reference)
             if observed is not None:
                 return resource, observed
-    for resource in types():
-        for observed in resource.read_all():
-            if reference in {observed.arn, observed.physical_id, number_of(observed.attributes)}:
-                return resource, observed
+    found = [
+        (resource, observed)
+        for resource in types()
+        for observed in resource.read_all()
+        if reference in {observed.arn, observed.physical_id, number_of(observed.attributes)}
+    ]
+    if len(found) > 1:  # A name in several countries, or a number that Amazon Connect has imported.
+        ids = ", ".join(observed.physical_id for _, observed in found)
+        raise Failure(f"{reference} is not unique. Name the ID instead: {ids}.")
+    if found:
+        return found[0]
     raise Failure(f"{reference} is no number or sender ID of the account in {region()}. `telephony list` shows them.")

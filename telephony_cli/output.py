@@ -30,7 +30,7 @@ def show_json(document: Any) -> None:
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *lines: str) -> None:
     """Write a table and the lines below it to the standard output."""
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     if not sys.stdout.isatty():
         width = os.environ.get("COLUMNS", "")
         # Without a height, Rich ignores the width where TERM is dumb, as in many pipelines.

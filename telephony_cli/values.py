@@ -8,6 +8,7 @@ from telephony.cloudformation.changes import is_unknown
 
 _SUBSTITUTION = re.compile(r"\$\{(!?)([^}]*)\}")
 _NO_VALUE = object()
+_LISTS = re.compile(r"(?:.*<)?(?:CommaDelimitedList|List<.*>)>?")
 
 
 class UnresolvedError(Exception):
@@ -34,7 +35,7 @@ class Values:
             about = declared.get(name, {})
             if str(about.get("NoEcho", "false")).lower() != "true":
                 value = parameter.get("ResolvedValue", parameter.get("ParameterValue", ""))
-                is_list = "List<" in about.get("Type", "") or about.get("Type") == "CommaDelimitedList"
+                is_list = _LISTS.fullmatch(str(about.get("Type"))) is not None
                 self._values[name] = [item.strip() for item in value.split(",")] if is_list else value
 
     def properties(self, declared: Mapping[str, Any]) -> tuple[dict[str, Any], set[str]]:
@@ -60,11 +61,11 @@ class Values:
             case {"Ref": str(name)} if len(value) == 1:
                 return self._ref(name)
             case {"Fn::Sub": str(text)} if len(value) == 1:
-                return self._substitute(text, {})
+                return self._scalar(self._substitute(text, {}))
             case {"Fn::Sub": [str(text), dict(variables)]} if len(value) == 1:
-                return self._substitute(text, variables)
+                return self._scalar(self._substitute(text, variables))
             case {"Fn::Join": [str(separator), parts]} if len(value) == 1:
-                return separator.join(map(str, self._resolve(parts)))
+                return self._scalar(separator.join(map(str, self._resolve(parts))))
         if any(str(name).startswith("Fn::") for name in value):
             raise UnresolvedError
         members = {str(name): self._resolve(member) for name, member in value.items()}

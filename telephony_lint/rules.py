@@ -14,7 +14,7 @@ from cfnlint.rules import CloudFormationLintRule, RuleMatch  # type: ignore[impo
 
 from telephony_lint.checks import Checker, Violation, did_you_mean
 from telephony_lint.schemas import declarable, schemas
-from telephony_lint.template import Node, Scenario, Values
+from telephony_lint.template import UNKNOWN, Node, Scenario, Values
 
 if TYPE_CHECKING:
     from cfnlint.template import Template  # type: ignore[import-untyped]
@@ -72,7 +72,7 @@ class _Declaration:
 
     def _properties(self, scenario: Scenario) -> Node:
         if "Properties" not in self._resource:
-            return Node(self._path, {})
+            return Node(self._path, UNKNOWN if "Fn::Transform" in self._resource else {})
         path = (*self._path, "Properties")
         return self._values.resolve(self._resource["Properties"], path, scenario) or Node(path, {})
 

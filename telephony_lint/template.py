@@ -16,6 +16,8 @@ _MAX_SCENARIOS = 2000
 """Of one resource. If its conditions have more combinations, none of them is known."""
 _DYNAMIC_REFERENCE = "{{resolve:"
 _LISTS = re.compile(r"CommaDelimitedList|List<.*>")
+_ALTERNATIVES = re.compile(r"\^?(?:\((?:\?:)?)?([\w-]+(?:\|[\w-]+)+)\)?\$?")
+"""An AllowedPattern that lists values."""
 _UNKNOWN_DEFAULT = "AWS::SSM::Parameter::"
 """The default of these parameter types is the name of an SSM parameter."""
 
@@ -135,14 +137,15 @@ class Values:
             return []
         values = parameter.get(attribute)
         listed = values if isinstance(values, list) else [values]
-        return [literal(value) for value in listed if isinstance(value, (str, int, float))]
+        scalars = [literal(value) for value in listed if isinstance(value, (str, int, float))]
+        return [value for value in scalars if _DYNAMIC_REFERENCE not in value]
 
     def _scenarios(
         self, resource: Mapping[str, Any], known: Mapping[str, str], flowing: Mapping[str, str]
     ) -> list[Scenario]:
         """Return the scenarios in which a resource exists, with known parameters."""
         fixed = {_key({"Ref": name}): value for name, value in known.items()}
-        domains = {key: domain for key, domain in self._domains(resource).items() if key not in fixed}
+        domains = {key: domain for key, domain in self._domains(resource, fixed).items() if key not in fixed}
         if math.prod(map(len, domains.values())) > _MAX_SCENARIOS:
             domains = {}
         assignments = (dict(zip(domains, values, strict=True)) for values in itertools.product(*domains.values()))
@@ -156,7 +159,7 @@ class Values:
             for condition, assertion in self._rules
         )
 
-    def _domains(self, resource: Mapping[str, Any]) -> dict[str, list[Any]]:
+    def _domains(self, resource: Mapping[str, Any], fixed: Mapping[str, str]) -> dict[str, list[Any]]:
         """Return the values to try of each operand that the conditions of a resource compare."""
         pending, seen = list(_condition_names(resource)), set[str]()
         operands: dict[str, Any] = {}
@@ -167,19 +170,29 @@ class Values:
                 pending.extend(_condition_names(self._conditions[name]))
                 operands |= {_key(one): one for pair in _comparisons(self._conditions[name]) for one in pair}
         compared: dict[str, set[str]] = {key: set() for key, one in operands.items() if isinstance(one, dict)}
-        for definition in self._conditions.values():
-            for pair in _comparisons(definition):
-                for one, other in (pair, pair[::-1]):
-                    if _key(one) in compared and not isinstance(other, (dict, list)):
-                        compared[_key(one)].add(literal(other))
-        return {key: self._domain(operands[key], values) for key, values in compared.items()}
+        closed = {key: [fixed[key]] if key in fixed else self._allowed(operands[key]) for key in compared}
+        definitions = [*self._conditions.values(), *itertools.chain.from_iterable(self._rules)]
+        pairs = [pair for definition in definitions for pair in _comparisons(definition)]
+        links = []
+        for one, other in [*pairs, *(pair[::-1] for pair in pairs)]:
+            if _key(one) in compared and not isinstance(other, (dict, list)):
+                compared[_key(one)].add(literal(other))
+            elif _key(one) in compared and _key(other) in compared:
+                links.append((_key(one), _key(other)))
+        # An operand can have each value that an operand has with which it is compared.
+        for _ in compared:
+            for one, other in links:
+                compared[one] |= {*(closed[other] or compared[other])}
+        return {key: closed[key] or [*sorted(values), _OTHER] for key, values in compared.items()}
 
-    def _domain(self, operand: Any, compared: set[str]) -> list[Any]:
+    def _allowed(self, operand: Any) -> list[str]:
+        """Return all values of an operand, or nothing if it can have others."""
         name = operand.get("Ref")
         parameter = self._parameters.get(name) if isinstance(name, str) else None
-        if isinstance(parameter, dict) and (allowed := self._values(name, "AllowedValues")):
-            return allowed
-        return [*sorted(compared), _OTHER]
+        if not isinstance(parameter, dict):
+            return []
+        listed = _ALTERNATIVES.fullmatch(str(parameter.get("AllowedPattern")))
+        return self._values(str(name), "AllowedValues") or (listed[1].split("|") if listed else [])
 
     def _function(self, function: str, argument: Any, path: Path, scenario: Scenario) -> Node | None:  # noqa: PLR0911
         match function, argument:
@@ -197,6 +210,8 @@ class Values:
                 try:
                     found = self._mappings[name][first][second]
                 except (KeyError, TypeError):
+                    return Node(path, UNKNOWN)
+                if _DYNAMIC_REFERENCE in str(found):
                     return Node(path, UNKNOWN)
                 items = [Node(path, literal(item)) for item in found] if isinstance(found, list) else literal(found)
                 return Node(path, items)
@@ -285,8 +300,11 @@ def _condition_names(value: Any) -> Iterator[str]:
 
 def _comparisons(definition: Any) -> Iterator[tuple[Any, Any]]:
     for key, item in _walk(definition):
-        if key == "Fn::Equals" and isinstance(item, list) and len(item) == 2:  # noqa: PLR2004 - two operands
-            yield item[0], item[1]
+        match key, item:
+            case "Fn::Equals", [one, other]:
+                yield one, other
+            case "Fn::Contains", [[*items], value]:
+                yield from ((one, value) for one in items)
 
 
 def _enumerate(names: list[str]) -> str:

@@ -12,6 +12,8 @@ from telephony.errors import HandlerError, HandlerErrorCode, NotFoundError, Numb
 from telephony_cli.verification.experiment import Experiment, Finding, Run, experiment, refusal, require
 from telephony_cli.verification.sms import indexed
 
+_NO_ANSWER = {"AccessDeniedException", "ThrottlingException", "TooManyRequestsException", "ServiceException"}
+"""Errors of Service Quotas that say nothing about the quota (its API reference)."""
 _QUOTA = {"ServiceCode": "connect", "QuotaCode": "L-8F812903"}
 
 
@@ -25,7 +27,7 @@ def quota(run: Run) -> Iterator[Finding]:
         except ClientError as error:
             found[name] = code_of(error)
     text = ", ".join(f"{name}: {value}" for name, value in found.items())
-    if "AccessDeniedException" in found.values():
+    if _NO_ANSWER & {*found.values()}:
         yield Finding(41, None, f"{text}.")
         return
     # An instance without a value of its own has none.

@@ -14,9 +14,10 @@ import attrs
 from telephony import clock
 from telephony.aws import services
 from telephony.data import data
-from telephony.errors import HandlerError, HandlerErrorCode
+from telephony.errors import HandlerError, HandlerErrorCode, ThrottledError
 from telephony.lifecycle.invocation import Backoff
 from telephony.model.sms_resource import api_tags
+from telephony_cli.account import Patience
 from telephony_cli.output import parse_price
 from telephony_cli.verification import holdings
 from telephony_cli.verification.holdings import Held
@@ -58,7 +59,7 @@ class Run:
         self.numbers: list[Number] = []
         self.held: dict[str, Held] = {}
         """By physical ID."""
-        self.unknown: dict[str, None] = {}
+        self.unknown: list[str] = []
         """The calls, with what they name, that can have created something that is not in `held`."""
         self.claims = 0
         self.performed: list[Experiment] = []
@@ -79,9 +80,14 @@ class Run:
 
     def request_number(self, token: str) -> Number:
         """RequestPhoneNumber. Raises TooExpensiveError if the number costs more than expected."""
+        if self.unknown_calls("RequestPhoneNumber"):
+            # It counts as purchased, also if the ClientToken is not honored.
+            cause = "No number was requested, because the result of an earlier request is unknown."
+            raise HandlerError(HandlerErrorCode.NOT_STABILIZED, cause)
         requested_at = clock.now()
         with self._creates("RequestPhoneNumber", token):
-            response = services.sms_voice().request_phone_number(
+            response = _accepted(
+                services.once(services.SMS_VOICE).request_phone_number,
                 IsoCountryCode="US",
                 MessageType="TRANSACTIONAL",
                 NumberCapabilities=["SMS"],
@@ -114,8 +120,12 @@ class Run:
     def request_sender_id(self, name: str, country: str = holdings.SENDER_ID_COUNTRY) -> dict[str, Any]:
         """RequestSenderId, with a new ClientToken. Returns the response."""
         with self._creates("RequestSenderId", name):
-            response: Any = services.sms_voice().request_sender_id(
-                SenderId=name, IsoCountryCode=country, Tags=api_tags(self.tags), ClientToken=str(uuid.uuid4())
+            response = _accepted(
+                services.once(services.SMS_VOICE).request_sender_id,
+                SenderId=name,
+                IsoCountryCode=country,
+                Tags=api_tags(self.tags),
+                ClientToken=str(uuid.uuid4()),
             )
             self._hold(holdings.sender_id(response))
         return dict(response)
@@ -123,7 +133,8 @@ class Run:
     def create_pool(self, member: Number) -> str:
         """CreatePool. Returns the ID of the pool."""
         with self._creates("CreatePool", member.physical_id):
-            response = services.sms_voice().create_pool(
+            response = _accepted(
+                services.once(services.SMS_VOICE).create_pool,
                 OriginationIdentity=member.physical_id,
                 IsoCountryCode="US",
                 MessageType="TRANSACTIONAL",
@@ -131,19 +142,20 @@ class Run:
                 ClientToken=str(uuid.uuid4()),
             )
             self._hold(holdings.pool(response))
-        return response["PoolId"]
+        return str(response["PoolId"])
 
     def claim(self, number: str) -> str:
         """ClaimPhoneNumber, with a new ClientToken. Returns the ARN."""
         with self._creates("ClaimPhoneNumber", number):
-            response = services.connect().claim_phone_number(
+            response = _accepted(
+                services.once(services.CONNECT).claim_phone_number,
                 TargetArn=self.target_arn or "",
                 PhoneNumber=number,
                 PhoneNumberDescription=self.name,
                 Tags=self.tags,
                 ClientToken=str(uuid.uuid4()),
             )
-            arn = response["PhoneNumberArn"]
+            arn = str(response["PhoneNumberArn"])
             self.claims += 1
             self._hold(holdings.connect_number(arn, number))
         return arn
@@ -151,7 +163,7 @@ class Run:
     def create_change_set(self, **parameters: Any) -> tuple[str, str]:
         """CreateChangeSet. Returns the IDs of the stack and of the change set."""
         with self._creates("CreateChangeSet", parameters["StackName"]):
-            response = services.cloudformation().create_change_set(**parameters)
+            response = _accepted(services.once(services.CLOUDFORMATION).create_change_set, **parameters)
             self._hold(holdings.stack(response["StackId"]))
         return response["StackId"], response["Id"]
 
@@ -167,13 +179,17 @@ class Run:
     @contextmanager
     def _creates(self, operation: str, name: str) -> Iterator[None]:
         call = f"{operation} ({name})"
-        self.unknown[call] = None
+        self.unknown.append(call)
         try:
             yield
         except HandlerError:
-            del self.unknown[call]  # Nothing was created.
+            self.unknown.remove(call)  # Nothing was created.
             raise
-        del self.unknown[call]
+        self.unknown.remove(call)
+
+    def unknown_calls(self, operation: str) -> int:
+        """Return how many calls of an operation have an unknown result."""
+        return sum(call.startswith(f"{operation} (") for call in self.unknown)
 
     def _hold(self, held: Held) -> None:
         self.held[held.physical_id] = held
@@ -203,6 +219,17 @@ def experiment(*rows: int, **requirements: Any) -> Callable[[Callable[[Run], Ite
         return Experiment(rows, perform, (perform.__doc__ or "").partition("\n")[0].rstrip("."), **requirements)
 
     return declare
+
+
+def _accepted(call: Callable[..., Any], **parameters: Any) -> Any:
+    """Make a call that creates something, and repeat it only if it was throttled."""
+    patience, backoff = Patience(), Backoff()
+    while True:
+        try:
+            return call(**parameters)
+        except ThrottledError:
+            if not patience.wait(backoff):
+                raise
 
 
 def waited(condition: Callable[[], bool], period: float) -> float | None:

@@ -54,6 +54,8 @@ class Problem:
 
     noun: str
     text: str
+    listed: bool = True
+    """It was found, and not released."""
 
 
 def number(described: Mapping[str, Any]) -> Held:
@@ -104,7 +106,8 @@ def release_all(done: Callable[[Held], None]) -> list[Problem]:
         try:
             found = [*find()]
         except Exception as failure:  # noqa: BLE001 - the rest must be released too
-            problems.append(Problem(noun, f"every {noun} of a run, which can't be listed: {explained(failure)}"))
+            text = f"every {noun} of a run, which can't be listed: {explained(failure)}"
+            problems.append(Problem(noun, text, listed=False))
             continue
         for held in found:
             problem = release(held)

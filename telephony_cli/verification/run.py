@@ -73,16 +73,19 @@ class Plan:
         self.number_price = _simulator_price(options)
         self.maximum = Decimal(0)
         self._numbers = 0
+        self._months = _months()
         rows = {*options.rows}
         self.planned = [self._add(each) for each in EXPERIMENTS if not rows or rows & {*each.rows}]
 
     def cost(self, run: Run) -> Decimal:
         """Return what a run has cost at most."""
         numbers = sum((self._number_cost(each.price) for each in run.numbers), Decimal(0))
-        return numbers + self._claim_cost * run.claims + sum((each.cost for each in run.performed), Decimal(0))
+        numbers += self._number_cost() * run.unknown_calls("RequestPhoneNumber")
+        claims = run.claims + run.unknown_calls("ClaimPhoneNumber")
+        return numbers + self._claim_cost * claims + sum((each.cost for each in run.performed), Decimal(0))
 
     def _number_cost(self, known: Decimal | None = None) -> Decimal:
-        return (known or self.number_price or Decimal(0)) * _months()
+        return (known or self.number_price or Decimal(0)) * self._months
 
     @property
     def _claim_cost(self) -> Decimal:
@@ -185,7 +188,9 @@ def _release_leftovers(report: _Report, options: Options) -> None:
 
 def _relevant(problems: Sequence[Problem], target_arn: str | None) -> list[str]:
     """Return the texts of problems. An account without Amazon Connect can't list its numbers."""
-    return [each.text for each in problems if each.noun != holdings.CONNECT_NUMBER or target_arn is not None]
+    return [
+        each.text for each in problems if each.listed or each.noun != holdings.CONNECT_NUMBER or target_arn is not None
+    ]
 
 
 def _perform(run: Run, plan: Plan, report: _Report) -> tuple[list[tuple[int, Result, str]], list[str], list[str]]:
@@ -248,11 +253,11 @@ def _release(run: Run, report: _Report) -> list[str]:
             report.released(held)
         else:
             left[held.physical_id] = problem.text
-    found: list[Held] = []
+    found: set[str] = set()
 
     def done(held: Held) -> None:
         if held.physical_id not in run.held:
-            found.append(held)
+            found.add(held.physical_id)
             report.released(held)
         elif left.pop(held.physical_id, ""):
             report.released(held)

@@ -18,7 +18,7 @@ from tests.conftest import SECRET, SMS, Harness, connect_instance
 from tests.contract.cloudformation import Stack
 from tests.contract.command_line import Telephony, telephony
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, Kind, connect_phone_number, template
-from tests.contract.steps import DENIED, create_pool, fault, join_pool, protect
+from tests.contract.steps import DENIED, create_pool, fault, join_pool, protect, request_number
 from tests.contract.test_recovery import states
 
 __all__ = ["telephony"]
@@ -107,6 +107,17 @@ def test_empty_account_is_listed(telephony: Telephony) -> None:
     assert (result.code, result.out) == (0, "0 numbers and sender IDs: 0.00 USD per month.\n")
 
 
+def test_tag_that_names_no_stack_is_shown(harness: Harness, telephony: Telephony) -> None:
+    deployed(harness)
+    harness.sms.tag_resource(
+        ResourceArn=listed(telephony)["arn"], Tags=[{"Key": "cfn-telephony:stack-id", "Value": "x"}]
+    )
+
+    result = telephony("list")
+
+    assert (result.code, "x/Number" in result.out) == (0, True)
+
+
 # -- restore -----------------------------------------------------------------------------------------------------------
 
 
@@ -134,6 +145,24 @@ def test_restore_is_repeated_if_the_tag_could_not_be_removed(harness: Harness, t
     assert telephony("restore", physical_id).code == 0
 
     assert listed(telephony)["release_after"] is None
+
+
+def test_name_of_several_numbers_is_refused(harness: Harness, telephony: Telephony, tmp_path: Path) -> None:
+    stack = deployed(harness, NumberType="TOLL_FREE", **WINDOW)
+    physical_id = stack.physical_ids["Number"]
+    [described] = harness.sms.describe_phone_numbers(PhoneNumberIds=[physical_id])["PhoneNumbers"]
+    instance_id = connect_instance(harness).rsplit("/", 1)[-1]
+    harness.connect.import_phone_number(InstanceId=instance_id, SourcePhoneNumberArn=described["PhoneNumberArn"])
+    assert stack.delete() == "DELETE_COMPLETE"
+    for country in ("GB", "AU"):
+        harness.sms.request_sender_id(SenderId="ACME", IsoCountryCode=country)
+
+    restored = telephony("restore", described["PhoneNumber"])
+    adopted = telephony("adopt", "ACME", "--generate-template", str(tmp_path / "adopt.yaml"))
+
+    assert (restored.code, physical_id in restored.err) == (1, True)
+    assert (adopted.code, "AU|ACME" in adopted.err, "GB|ACME" in adopted.err) == (1, True, True)
+    assert telephony("restore", physical_id).code == 0
 
 
 def test_number_that_is_not_pending_release_is_not_restored(harness: Harness, telephony: Telephony) -> None:
@@ -224,6 +253,17 @@ def test_adopt_does_not_overwrite_a_file(harness: Harness, telephony: Telephony,
     assert str(path) in result.err
 
 
+def test_text_that_looks_like_a_number_is_quoted(harness: Harness, telephony: Telephony, tmp_path: Path) -> None:
+    tags = [{"Key": "account", "Value": "098765432109"}, {"Key": "commit", "Value": "123e4567"}]
+    number = request_number(harness, Tags=tags)
+
+    telephony("adopt", number, "--generate-template", str(tmp_path / "adopt.yaml"))
+
+    text = (tmp_path / "adopt.yaml").read_text()
+    assert yaml.safe_load(text)["Resources"]["SmsPhoneNumber"]["Properties"]["Tags"] == tags
+    assert ('Value: "098765432109"' in text, 'Value: "123e4567"' in text) == (True, True)
+
+
 # -- drift -------------------------------------------------------------------------------------------------------------
 
 
@@ -249,12 +289,43 @@ def test_unchanged_number_is_in_sync(harness: Harness, telephony: Telephony, kin
     assert (found["status"], found["properties"], found["not_compared"]) == ("IN_SYNC", [], [])
 
 
-def test_items_of_a_list_parameter_are_trimmed(harness: Harness, telephony: Telephony) -> None:
+@pytest.mark.parametrize("kind_of_list", ["CommaDelimitedList", "AWS::SSM::Parameter::Value<CommaDelimitedList>"])
+def test_items_of_a_list_parameter_are_trimmed(harness: Harness, telephony: Telephony, kind_of_list: str) -> None:
     stack = deployed(harness)
     declared = SIMULATOR | {"NumberCapabilities": {"Ref": "Capabilities"}}
-    text = source(declared, Parameters={"Capabilities": {"Type": "CommaDelimitedList"}})
+    text = source(declared, Parameters={"Capabilities": {"Type": kind_of_list}})
 
     assert drift(harness, telephony, stack, text, Capabilities=" SMS ")["status"] == "IN_SYNC"
+
+
+def test_reference_to_a_secret_with_a_substitution_is_neither_compared_nor_shown(
+    harness: Harness, telephony: Telephony
+) -> None:
+    kind = connect_phone_number(connect_instance(harness))
+    stack = deployed(harness, kind, Description=SECRET)
+    reference = {"Fn::Sub": "{{resolve:secretsmanager:${AWS::StackName}}}"}
+    stack.known.template = source(kind.properties | {"Description": reference}, kind)
+
+    found = telephony("drift", "--stack-name", "numbers", "--fail")
+
+    assert (found.code, SECRET in found.out) == (0, False)
+
+
+@pytest.mark.parametrize("body", ["", "a: &x 1\nb: *x\nResources: {}", "Resources:\n"])
+def test_stack_without_a_readable_template_has_no_drift(harness: Harness, telephony: Telephony, body: str) -> None:
+    stack = harness.stacks.know("arn:aws:cloudformation:us-east-1:123456789012:stack/rev/1", "REVIEW_IN_PROGRESS")
+    stack.template = body
+
+    assert telephony("drift", "--stack-name", "rev").code == 0
+
+
+def test_template_that_can_not_be_read_is_one_sentence(harness: Harness, telephony: Telephony) -> None:
+    stack = deployed(harness)
+    stack.known.template = "a: &x 1\nb: *x\nResources: {}"
+
+    found = telephony("drift", "--stack-name", stack.name)
+
+    assert (found.code, found.out, "template of numbers" in found.err) == (1, "", True)
 
 
 def test_modified_settings_are_shown_with_both_values(harness: Harness, telephony: Telephony) -> None:

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from telephony import clock
 from tests.conftest import CONNECT, SMS, Configure, Harness, VirtualClock, connect_instance
 from tests.contract.command_line import Result, Telephony, telephony
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER
@@ -393,3 +395,87 @@ def test_killed_change_set_is_deleted_by_the_next_run(harness: Harness) -> None:
     assert Process(harness, "--max-cost", "0", *rows(27)).result().code == 0
 
     assert held(harness) == {}
+
+
+# -- calls of unknown result -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("waits")
+def test_leftover_that_can_not_be_released_is_reported_without_a_claim(harness: Harness, telephony: Telephony) -> None:
+    target = connect_instance(harness)
+    free = harness.connect.search_available_phone_numbers(
+        TargetArn=target, PhoneNumberCountryCode="US", PhoneNumberType="DID", MaxResults=1
+    )["AvailableNumbersList"][0]["PhoneNumber"]
+    name = "cfn-telephony-verify-0a0b0c0d"
+    harness.connect.claim_phone_number(TargetArn=target, PhoneNumber=free, PhoneNumberDescription=name)
+    harness.telecom.fault(CONNECT, "ReleasePhoneNumber", "error", times=999, **REFUSED)
+
+    assert telephony("verify", "--max-cost", "0", *rows(27)).code == 1
+
+
+@pytest.mark.usefixtures("waits")
+@pytest.mark.parametrize("lost", [1, 99])
+def test_lost_purchases_count(harness: Harness, telephony: Telephony, lost: int) -> None:
+    harness.telecom.configure(forget_tokens=True)
+    harness.telecom.fault(SMS, "RequestPhoneNumber", "lose_answer", times=lost)
+
+    verified = telephony("verify", "--max-cost", "2", *PRICED, "--output", "json", *rows(9, 10, 17, 42))
+
+    purchased = harness.calls(SMS)["RequestPhoneNumber"]
+    assert purchased <= 2
+    assert verified.document["cost"] == f"{purchased}.00"
+    assert held(harness) == {}
+
+
+@pytest.mark.usefixtures("waits")
+def test_lost_claim_counts(harness: Harness, telephony: Telephony) -> None:
+    harness.telecom.fault(CONNECT, "ClaimPhoneNumber", "lose_answer")
+    claim = ("--claim-connect-number", connect_instance(harness))
+
+    verified = telephony("verify", "--max-cost", "2", *PRICED, "--output", "json", *claim, *rows(23))
+
+    assert verified.document["cost"] == "0.06"
+
+
+@pytest.mark.usefixtures("waits")
+def test_lost_number_whose_tags_are_late_is_reported_or_released(harness: Harness, telephony: Telephony) -> None:
+    harness.telecom.configure(forget_tokens=True, tags_lag_seconds=200)
+    harness.telecom.fault(SMS, "RequestPhoneNumber", "lose_answer")
+
+    verified = telephony("verify", "--max-cost", "1", *PRICED, "--output", "json", *rows(10, 42))
+
+    assert held(harness) == {} or verified.document["not_released"]
+
+
+@pytest.mark.usefixtures("waits")
+def test_cost_of_a_run_over_the_end_of_a_month_is_what_was_planned(
+    harness: Harness, telephony: Telephony, virtual_clock: VirtualClock
+) -> None:
+    virtual_clock.shift(datetime(2031, 1, 31, 23, 59, tzinfo=UTC).timestamp() - clock.now())
+    harness.telecom.configure(tags_lag_seconds=200)
+
+    verified = telephony("verify", "--max-cost", "2", *PRICED, "--output", "json", *rows(10))
+
+    assert verified.document["cost"] == "2.00"
+
+
+@pytest.mark.usefixtures("waits")
+def test_throttled_read_of_the_quota_decides_nothing(harness: Harness, telephony: Telephony) -> None:
+    throttled = {"code": "TooManyRequestsException", "status": 429, "message": "Slow down."}
+    harness.telecom.fault("service-quotas", "GetServiceQuota", "error", times=99, **throttled)
+    claim = ("--claim-connect-number", connect_instance(harness))
+
+    verified = telephony("verify", "--max-cost", "0", *PRICED, "--output", "json", *claim, *rows(41))
+
+    assert results(verified)[41] == {"NOT_TESTED"}
+
+
+@pytest.mark.parametrize(("row", "lost", "tags_lag"), [(10, 3, 0), (31, 1, 4)])
+def test_purchase_whose_answer_was_lost_is_not_repeated(harness: Harness, row: int, lost: int, tags_lag: int) -> None:
+    """In a process of its own, whose clients repeat failed calls."""
+    harness.telecom.configure(forget_tokens=True, tags_lag_seconds=tags_lag)
+    harness.telecom.fault(SMS, "RequestPhoneNumber", "lose_answer", times=lost)
+
+    Process(harness, "--max-cost", "1", *rows(row)).result()
+
+    assert harness.calls(SMS)["RequestPhoneNumber"] == 1

@@ -403,6 +403,34 @@ TEMPLATES: dict[str, str] = {
     "value that only a condition compares": sender(
         "!Ref Country", head=parameter("Country", "Type: String", "Us: !Equals [!Ref Country, US]")
     ),
+    "operands that are compared with each other": sender(
+        "!If [IsPrimary, US, GB]  # E9100 IsoCountryCode can't be US",
+        head=parameter(
+            "Primary",
+            "Type: String, AllowedValues: [us-east-1, eu-west-1]",
+            'IsPrimary: !Equals [!Ref "AWS::Region", !Ref Primary]',
+        ),
+    ),
+    "value that only a rule allows": sender(
+        "!If [IsDev, GB, US]  # E9100 IsoCountryCode can't be US",
+        head=parameter(
+            "Stage",
+            "Type: String",
+            "IsDev: !Equals [!Ref Stage, dev]",
+            rules='Rules: {Given: {Assertions: [{Assert: {"Fn::Contains": [[dev, prod], !Ref Stage]}}]}}\n',
+        ),
+    ),
+    "pattern that lists values": sender(
+        "!If [IsGb, GB, !If [IsFr, FR, US]]",
+        head=parameter(
+            "Country",
+            "Type: String, AllowedPattern: ^(GB|FR)$",
+            "IsGb: !Equals [!Ref Country, GB], IsFr: !Equals [!Ref Country, FR]",
+        ),
+    ),
+    "dynamic reference as default": sender(
+        "!Ref Country", head=parameter("Country", "Type: String, Default: '{{resolve:ssm:/country}}'")
+    ),
     "SSM parameter": sender(
         "!Ref Country", head=parameter("Country", "Type: 'AWS::SSM::Parameter::Value<String>', Default: /country")
     ),
@@ -414,6 +442,10 @@ TEMPLATES: dict[str, str] = {
     "value of a mapping": sender(
         "!FindInMap [Countries, main, code]  # E9100 IsoCountryCode can't be US",
         head="Mappings: {Countries: {main: {code: US}}}\n",
+    ),
+    "dynamic reference in a mapping": sender(
+        "!FindInMap [Countries, main, code]",
+        head="Mappings: {Countries: {main: {code: '{{resolve:ssm:/country}}'}}}\n",
     ),
     "mapping that depends on the Region": sender(
         '!FindInMap [Countries, !Ref "AWS::Region", code]', head="Mappings: {Countries: {us-east-1: {code: US}}}\n"

@@ -67,10 +67,10 @@ def session() -> boto3.Session:
     return boto3.Session()
 
 
-def client(service: str) -> Any:
+def client(service: str, attempts: int | None = None) -> Any:
     """Return a client of a telecom service or CloudFormation. An attempt takes at most 23 seconds."""
     make: Any = session().client
-    retries: Any = {"total_max_attempts": settings().call_attempts, "mode": "standard"}
+    retries: Any = {"total_max_attempts": attempts or settings().call_attempts, "mode": "standard"}
     return make(service, config=Config(connect_timeout=3, read_timeout=20, retries=retries))
 
 

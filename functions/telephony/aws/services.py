@@ -44,6 +44,12 @@ def tagging() -> ResourceGroupsTaggingAPIClient:
     return cast("ResourceGroupsTaggingAPIClient", _RateLimitedClient(_TAGGING))
 
 
+@cache
+def once(service: str) -> Any:
+    """Return a client that makes each call once: botocore repeats a purchase whose response was lost."""
+    return _RateLimitedClient(service, attempts=1)
+
+
 def create_client(service: str) -> None:
     """Create the client before its call is reserved. The first client takes time to create."""
     {SMS_VOICE: sms_voice, CONNECT: connect}[service]()
@@ -69,9 +75,9 @@ def paginate(
 class _RateLimitedClient:
     """A client that acquires a reservation before each call, and maps botocore's errors to the provider's."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, attempts: int | None = None) -> None:
         self._name = name
-        self._client = clients.client(name)
+        self._client = clients.client(name, attempts)
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._client, name)

@@ -26,6 +26,10 @@ class Owner:
         stack_id, logical_id = tags.get(f"{TAG_PREFIX}stack-id"), tags.get(f"{TAG_PREFIX}logical-id")
         return cls(stack_id, logical_id) if stack_id and logical_id else None
 
+    def __str__(self) -> str:
+        """Return the name of the stack, as far as the ID shows one, and the logical ID."""
+        return f"{'/'.join(self.stack_id.split('/')[1:2]) or self.stack_id}/{self.logical_resource_id}"
+
 
 def tag_changes(tags: Mapping[str, str], desired: Iterable[Tag]) -> tuple[Mapping[str, str], list[str]]:
     """Return the tags to set and the keys to remove. Reserved tags are never removed."""
