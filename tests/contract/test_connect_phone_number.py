@@ -13,6 +13,7 @@ from tests.contract.steps import (
     assert_reason,
     assert_rolled_back,
     canceled,
+    create,
     deploy,
     environment,
     fault,
@@ -321,3 +322,17 @@ def test_claim_of_an_earlier_attempt_is_found_without_a_search(harness: Harness,
 
     assert (response["Status"], [response["PhysicalResourceId"]]) == ("SUCCESS", harness.ids())
     assert (len(harness.invoker.invocations), len(harness.invoker.steps)) == (1, 1)
+
+
+def test_claim_of_a_declared_number_that_was_refused_has_another_token(harness: Harness, kind: Kind) -> None:
+    """The services pin a failure to its ClientToken."""
+    target = kind.properties["TargetArn"]
+    found = harness.connect.search_available_phone_numbers(
+        TargetArn=target, PhoneNumberCountryCode="US", PhoneNumberType="DID"
+    )["AvailableNumbersList"][0]["PhoneNumber"]
+    fault(harness, kind.buys, "error", code="ResourceConflictException", message="Busy.", status=409)
+
+    create(harness, kind, properties={"TargetArn": target, "PhoneNumber": found})
+
+    tokens = [call["token"] for call in harness.telecom.log() if call["operation"] == "ClaimPhoneNumber"]
+    assert len(set(tokens)) == len(tokens) == 2

@@ -9,7 +9,7 @@ import pytest
 
 from telephony import resources
 from telephony.model.resource import ReleasePolicy
-from tests.conftest import SMS, Harness
+from tests.conftest import SMS, STACK_ID, Harness
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, SMS_SENDER_ID, Kind
 from tests.contract.steps import (
     DENIED,
@@ -18,6 +18,7 @@ from tests.contract.steps import (
     OTHER_STACK,
     PROTECTED,
     REPLACEABLE,
+    SERVER_ERROR,
     SMS_KINDS,
     assert_delete_fails,
     assert_reason,
@@ -29,6 +30,7 @@ from tests.contract.steps import (
     fault,
     is_protected,
     join_pool,
+    lose_purchase,
     request_number,
     send_create,
     update,
@@ -181,12 +183,50 @@ def lose_ledger(harness: Harness) -> None:
         harness.dynamodb.delete_item(TableName=harness.table, Key={"pk": row["pk"], "sk": row["sk"]})
 
 
-def test_delete_fails_if_neither_ledger_nor_service_shows_the_owner(harness: Harness, kind: Kind) -> None:
-    stack, _ = deploy(harness, kind)
+@pytest.mark.usefixtures("virtual_clock")
+@pytest.mark.parametrize("failure", ["denied", "throttled", "unknown"])
+def test_delete_fails_if_neither_ledger_nor_service_shows_the_owner(harness: Harness, kind: Kind, failure: str) -> None:
+    physical_id = create(harness, kind)
     lose_ledger(harness)
-    fault(harness, kind.reads, "error", times=99, **DENIED)
+    throttled: dict[str, Any] = {"code": "ThrottlingException"}
+    details = {"denied": DENIED, "throttled": throttled, "unknown": SERVER_ERROR}[failure]
+    fault(harness, kind.reads, "error", times=9999, **details)
 
-    assert_delete_fails(stack, "AccessDenied")
+    failed = delete(harness, kind, physical_id, properties=kind.properties | {"ServiceTimeout": "60"})
+
+    assert failed["Status"] == "FAILED"
+    assert harness.held() == {kind.held: 1}
+
+
+def test_delete_issued_before_a_repeated_purchase_of_a_name_releases_nothing(harness: Harness) -> None:
+    began = time.time() - 120
+    acme = create(harness, SMS_SENDER_ID, issued_at=began)
+    assert delete(harness, SMS_SENDER_ID, acme, issued_at=began + 10)["Status"] == "SUCCESS"
+    assert create(harness, SMS_SENDER_ID, issued_at=began + 60) == acme
+
+    assert delete(harness, SMS_SENDER_ID, acme, issued_at=began + 30)["Status"] == "SUCCESS"
+
+    assert harness.ids() == [acme]
+
+
+@pytest.mark.parametrize("name", ["finished", "generated"])
+def test_delete_outside_of_an_operation_does_not_release_a_lost_purchase(
+    harness: Harness, kind: Kind, name: str
+) -> None:
+    began = time.time() - 60
+    first = create(harness, kind, issued_at=began)
+    assert delete(harness, kind, first, issued_at=began + 10)["Status"] == "SUCCESS"
+    lose_purchase(harness, kind)
+    harness.telecom.configure(describe_lag_seconds=86_400)
+    with harness.function(continues=False, delays=()) as function:
+        function.post("Create", resource_type=kind.type, properties=kind.properties, issued_at=began + 20)
+        function.invoker.settle()
+    harness.telecom.clear_faults()
+    harness.telecom.configure(describe_lag_seconds=0)
+    harness.queue.reset()
+    harness.stacks.stacks[STACK_ID].status = "UPDATE_COMPLETE"
+
+    delete(harness, kind, first if name == "finished" else GENERATED_ID)
 
     assert harness.held() == {kind.held: 1}
 

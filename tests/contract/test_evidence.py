@@ -278,6 +278,40 @@ def test_stack_of_a_listed_account_rolls_back_to_its_first_number(harness: Harne
     assert first in harness.ids()
 
 
+@pytest.mark.shows("events or stacks not readable")
+@pytest.mark.parametrize("updated", [False, True])
+def test_protected_number_of_a_listed_account_is_not_released_by_an_update_to_the_first_one(
+    harness: Harness, *, updated: bool
+) -> None:
+    """A policy retained the first number. Whether the Update is a rollback can't be seen."""
+    kind, stack, began = SMS_PHONE_NUMBER, {"stack_id": FOREIGN_STACK}, time.time() - 300
+    first = foreign_number(harness, kind, issued_at=began)
+    stack_of(harness, FOREIGN_STACK).refuse("AccessDenied")
+    with environment(STACK_ACCOUNTS=FOREIGN_ACCOUNT):
+        second = update(harness, kind, first, replacing(kind), issued_at=began + 60, **stack)["PhysicalResourceId"]
+        if updated:
+            changed = replacing(kind) | {"Tags": [{"Key": "team", "Value": "a"}]}
+            assert update(harness, kind, second, changed, issued_at=began + 90, **stack)["Status"] == "SUCCESS"
+        protect(harness, second)
+
+        reverted = update(harness, kind, second, kind.properties, old_properties=replacing(kind), **stack)
+        deleted = delete(harness, kind, second, properties=replacing(kind), **stack)
+
+    assert reverted["Status"] == ("FAILED" if updated else "SUCCESS")
+    assert_reason(deleted, "ResourceConflict", "DeletionProtectionEnabled")
+    assert second in harness.ids()
+
+
+@pytest.mark.shows("stack of another account")
+def test_stack_of_a_listed_account_is_recognized_by_either_refusal(harness: Harness) -> None:
+    kind = SMS_PHONE_NUMBER
+    physical_id = foreign_number(harness, kind)
+    stack_of(harness, FOREIGN_STACK).refuse("OtherAccount")
+
+    with environment(STACK_ACCOUNTS=FOREIGN_ACCOUNT):
+        assert delete(harness, kind, physical_id, stack_id=FOREIGN_STACK)["Status"] == "SUCCESS"
+
+
 @pytest.mark.shows("Delete after its ServiceTimeout")
 @pytest.mark.parametrize(("declared", "age"), [({"ServiceTimeout": "60"}, 61), ({}, 3605)], ids=["60 s", "default"])
 @pytest.mark.parametrize("request_type", ["Update", "Delete", "Delete by generated ID"])

@@ -356,3 +356,18 @@ def test_shortest_service_timeout_is_kept_without_the_table(
 
     assert answer["Status"] == "FAILED"
     assert time.time() - began < 60
+
+
+def test_progress_with_an_error_code_of_a_newer_version_is_continued(harness: Harness, kind: Kind) -> None:
+    fault(harness, kind.buys, "error", times=999, **SERVER_ERROR)
+    with harness.function(continues=False) as function:
+        declared = kind.properties | {"ServiceTimeout": "20"}
+        request = function.post("Create", resource_type=kind.type, properties=declared)
+        function.invoker.settle()
+    [saved] = [row for row in harness.rows() if row["sk"]["S"].startswith("request#")]
+    saved["error"]["M"]["code"] = {"S": "OfANewerVersion"}
+    harness.dynamodb.put_item(TableName=harness.table, Item=saved)
+
+    harness.invoker.resume()
+
+    assert harness.response(request)["Status"] == "FAILED"

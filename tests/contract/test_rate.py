@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from telephony import clock
+from telephony.aws import rate_limiter
 from tests.conftest import CONNECT, SMS, Configure, Harness, VirtualClock, connect_instance
 from tests.contract.declarations import SMS_PHONE_NUMBER, Kind, connect_phone_number, template
-from tests.contract.steps import DENIED
+from tests.contract.steps import DENIED, fault
+from tests.contract.test_bought_once import conflict
 
 REQUEST = f"{SMS}.RequestPhoneNumber"
 NUMBER: dict[str, Any] = {"resource_type": SMS_PHONE_NUMBER.type, "properties": SMS_PHONE_NUMBER.properties}
@@ -252,7 +254,8 @@ def test_retry_returns_earlier_purchase_although_it_is_too_late_to_purchase(
 def test_delete_in_last_second_before_service_timeout_releases(
     harness: Harness, configure: Configure, kind: Kind, limit: str
 ) -> None:
-    made = harness.send("Create", resource_type=kind.type, properties=kind.properties)
+    issued_at = time.time() - 30
+    made = harness.send("Create", resource_type=kind.type, properties=kind.properties, issued_at=issued_at)
     configure(CALL_RATES=limit)
 
     deleted = harness.send(
@@ -265,3 +268,30 @@ def test_delete_in_last_second_before_service_timeout_releases(
 
     assert deleted["Status"] == "SUCCESS", deleted["Reason"]
     assert harness.held() == {}
+
+
+@pytest.mark.usefixtures("virtual_clock")
+def test_unused_reservations_are_returned_in_spite_of_a_conflict(harness: Harness, configure: Configure) -> None:
+    """All requests write the item of a rate."""
+    configure(CALL_RATES=f"{SMS}.PutKeyword=0.01")
+    keywords = [{"Keyword": f"KEY{n}", "Message": "m", "Action": "AUTOMATIC_RESPONSE"} for n in range(5)]
+    fault(harness, REQUEST, "error", **DENIED)
+    fault(harness, "dynamodb.TransactWriteItems", "error", after=1, **conflict("TransactionConflict"))
+    declared = NUMBER | {"properties": SMS_PHONE_NUMBER.properties | {"OptionalKeywords": keywords}}
+
+    assert harness.send("Create", logical_id="First", **declared)["Status"] == "FAILED"
+
+    [rate] = [row for row in harness.rows() if row["pk"]["S"] == "rate" and "PutKeyword" in row["sk"]["S"]]
+    assert "returned" in rate
+
+
+def test_step_that_is_late_keeps_its_later_slots(harness: Harness, configure: Configure) -> None:
+    del harness
+    configure(CALL_RATES=f"{SMS}.PutKeyword=0.1")
+    now, keyword = clock.now(), f"{SMS}.PutKeyword"
+    slots = {keyword: [now - 1, now + 9.2, now + 19.4]}
+
+    rate_limiter.start_invocation(first_until=now + 5, wait_until=now + 5, latest=now + 3000, slots=slots)
+    rate_limiter.reserve(*[(SMS, "PutKeyword")] * 3)
+
+    assert {now + 9.2, now + 19.4} <= set(rate_limiter.unused_slots()[keyword])

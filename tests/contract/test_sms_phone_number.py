@@ -10,7 +10,15 @@ import pytest
 from tests.conftest import SECRET, SMS, Harness
 from tests.contract.cloudformation import Stack
 from tests.contract.declarations import SIMULATOR, SMS_PHONE_NUMBER, template
-from tests.contract.steps import PROTECTED, assert_rolled_back, create_pool, deploy, environment, request_number
+from tests.contract.steps import (
+    PROTECTED,
+    assert_rolled_back,
+    create_pool,
+    deploy,
+    environment,
+    fault,
+    request_number,
+)
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:inbound"
 ROLE = "arn:aws:iam::123456789012:role/two-way"
@@ -393,3 +401,28 @@ def test_no_echo_value_reaches_only_the_service(harness: Harness, act: Callable[
     assert keywords(harness, physical_id)["HELP"][0] == SECRET
 
     act(stack)
+
+
+def optional_keywords(prefix: str, count: int) -> list[dict[str, str]]:
+    return [{"Keyword": f"{prefix}{n}", "Message": "m", "Action": "AUTOMATIC_RESPONSE"} for n in range(count)]
+
+
+def test_keywords_at_the_maximum_can_be_exchanged(harness: Harness) -> None:
+    stack, _ = deploy(harness, SMS_PHONE_NUMBER, OptionalKeywords=optional_keywords("OLD", 28))
+    exchanged = [*optional_keywords("OLD", 27), *optional_keywords("NEW", 1)]
+
+    status = stack.deploy(template(SIMULATOR | {"OptionalKeywords": exchanged}))
+
+    assert status == "UPDATE_COMPLETE", stack.reasons("Number")
+
+
+def test_setting_is_changed_after_the_number_has_left_its_pool(harness: Harness) -> None:
+    """The service can see the number in its former pool for some time."""
+    first, second = create_pool(harness), create_pool(harness)
+    stack, _ = deploy(harness, SMS_PHONE_NUMBER, PoolId=first)
+    lag = {"code": "ConflictException", "reason": "PHONE_NUMBER_ASSOCIATED_TO_POOL", "message": "In a pool."}
+    fault(harness, f"{SMS}.UpdatePhoneNumber", "error", **lag)
+
+    stack.deploy(template(SIMULATOR | {"PoolId": second, "SelfManagedOptOutsEnabled": True}))
+
+    assert "PHONE_NUMBER_ASSOCIATED_TO_POOL" not in str(stack.reasons("Number"))

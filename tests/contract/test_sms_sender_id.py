@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from local.telecom.sms_voice.records import SenderId
 from tests.conftest import SECRET, SMS, Harness
 from tests.contract.declarations import SMS_SENDER_ID, template
 from tests.contract.steps import (
+    DENIED,
     OTHER_STACK,
     PROTECTED,
     REPLACEABLE,
@@ -18,6 +20,7 @@ from tests.contract.steps import (
     create_pool,
     delete,
     deploy,
+    environment,
     fault,
     is_protected,
     join_pool,
@@ -205,3 +208,38 @@ def test_sender_id_is_released_although_a_pool_is_deleted_during_the_search(harn
     assert delete(harness, SMS_SENDER_ID, physical_id, properties=declared)["Status"] == "SUCCESS"
 
     assert physical_id not in harness.ids()
+
+
+def test_create_that_is_continued_does_not_change_the_sender_id_of_a_new_owner(harness: Harness) -> None:
+    declared = ACME | PROTECTED | {"Tags": [{"Key": "team", "Value": "a"}]}
+    fault(harness, SMS_SENDER_ID.updates, "throttle")
+    with environment(POLL_INTERVAL_SECONDS="3"), harness.function(continues=False) as function:
+        request = function.post("Create", resource_type=SMS_SENDER_ID.type, properties=declared)
+        function.invoker.settle()
+        harness.sms.release_sender_id(SenderId="ACME", IsoCountryCode="GB")
+        harness.sms.request_sender_id(SenderId="ACME", IsoCountryCode="GB", Tags=[{"Key": "owner", "Value": "another"}])
+    before = harness.telecom.held()
+
+    harness.invoker.resume()
+
+    assert harness.response(request)["Status"] == "FAILED"
+    assert harness.telecom.held() == before
+
+
+@pytest.mark.usefixtures("virtual_clock")
+@pytest.mark.parametrize("failure", [DENIED, {"code": "ThrottlingException"}])
+def test_sender_id_whose_tags_can_not_be_read_is_not_lost(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, failure: dict[str, Any]
+) -> None:
+    """The service may leave the tags out of its response."""
+    monkeypatch.setattr(SenderId, "tags_response", lambda _: {})
+    fault(harness, f"{SMS}.ListTagsForResource", "error", times=200, **failure)
+    with harness.function(continues=False) as function:
+        function.post("Create", resource_type=SMS_SENDER_ID.type, properties=ACME)
+        function.invoker.settle()
+    harness.queue.reset()
+    harness.telecom.clear_faults()
+
+    assert delete(harness, SMS_SENDER_ID)["Status"] == "SUCCESS"
+
+    assert harness.held() == {}

@@ -362,6 +362,9 @@ def _from_response(error: ClientError, operation: str) -> TelephonyError:
             NotFoundError,
             ErrorMeaning(Code.NOT_FOUND, "Check that the stack exists in this account and Region."),
         )
+    # Nor for a stack of another account (crossplane-contrib/provider-aws#2272).
+    if code == "ValidationError" and "doesn't match account" in message:
+        meaning = BY_CODE["AccessDenied"]
     # Connect has no error code for a number that another caller claimed first (terraform-provider-aws#45572).
     if operation == "ClaimPhoneNumber" and "not available" in message.lower():
         kind, meaning = NumberUnavailableError, ErrorMeaning(Code.RESOURCE_CONFLICT)

@@ -63,9 +63,10 @@ def start_invocation(
     _latest.set(latest)
     saved = {name: sorted(times) for name, times in (slots or {}).items() if times}
     # The calls were waited for together: they are late if the last line is.
-    late = clock.now() - _MISSED > max((times[0] for times in saved.values()), default=0)
-    _slots.set({} if late else saved)
-    _missed.set(saved if late else {})
+    now = clock.now()
+    late = now - _MISSED > max((times[0] for times in saved.values()), default=0)
+    _slots.set({name: [at for at in times if at > now] for name, times in saved.items()} if late else saved)
+    _missed.set({name: [at for at in times if at <= now] for name, times in saved.items()} if late else {})
 
 
 def unused_slots() -> Slots:

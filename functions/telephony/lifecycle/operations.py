@@ -89,6 +89,10 @@ def _run[T](invocation: Invocation, run: Callable[[_Operation], T]) -> T:
         raise invocation.defect(defect) from None
 
 
+class _NotOwnedError(HandlerError):
+    """The tags of a number without a record show that it does not belong to the resource."""
+
+
 class _Operation:
     """The operation of one request."""
 
@@ -164,9 +168,10 @@ class _Operation:
                 end(self.invocation, record)
             raise
         taken = record.taken and record.request_id == self.request.request_id
-        if record.physical_id == current.replaces and not taken:
+        rolls_back = record.physical_id == current.replaces and not taken
+        if rolls_back and not stacks.is_trusted(self.request.stack_id):
             # The rollback returns the first number. Allow the second to be released even if it is protected:
-            # CloudFormation ignores a cleanup Delete that fails.
+            # CloudFormation ignores a cleanup Delete that fails. A stack that can't be read may not be in a rollback.
             _written(current, failed=True)
         return completed
 
@@ -178,21 +183,19 @@ class _Operation:
             self._delete_by_generated_id()
             return
         if record is None:
-            try:
+            with suppress(_NotOwnedError):  # Any other failure leaves unknown whose it is.
                 record = self._restore()
-            except HandlerError as failure:
-                if failure.aws_code:
-                    raise  # Whose it is, is not known.
         if record is None:
             return
-        if record.taken and record.issued_at > self.invocation.issued_at:
-            return  # It was taken after this Delete.
+        again = record.taken or self.resource.reusable_ids
+        if again and record.issued_at > self.invocation.issued_at:
+            return  # It was taken, or its name was purchased again, after this Delete.
         if not record.finished:
             self._release(record)
             history = ledger.history(self.key)
         for newer in self._newer_purchases(history, record):
             if not newer.reported:
-                end(self.invocation, newer)
+                end(self.invocation, newer, check=self._require_operation)
 
     def _require_allowed_account(self) -> None:
         """Raise HandlerError if the stack belongs to an account that may not use the provider."""
@@ -264,12 +267,15 @@ class _Operation:
         record = ledger.record_of_tags(self.key, self.resource.type_name, observed, tags)
         if record.identity.matches(tags) and ledger.restore(record):
             return record
-        raise reasons.NOT_OWNED.failure(noun=self.resource.display_name, id=self.physical_id)
+        raise reasons.NOT_OWNED.as_kind(_NotOwnedError, noun=self.resource.display_name, id=self.physical_id)
 
     def _update_in_place(self, desired: Properties, current: PurchaseRecord, observed: Observed) -> Observed:
         if current.failed:
             # The Update that rolled back did not complete.
             current = _written(current, failed=False, incomplete=False)
+        if current.replaces is not None and stacks.is_trusted(self.request.stack_id):
+            # The operation that replaced the first number has ended. A stack that can't be read does not show that.
+            current = _written(current, replaces=None)
         protects = False
         if not self.resource.is_converged(observed, desired):
             self._newest_history()  # A newer Update may have arrived during the read.
@@ -375,6 +381,8 @@ class _Operation:
         """Configure a purchased resource as declared, and mark it READY."""
         if record.state is PurchaseState.READY and observed.newly_purchased:
             return observed  # The purchase was the last step.
+        if not (observed.newly_purchased or record.identity.matches(observed.tags or {})):
+            observed = self._with_own_tags(record, observed)  # An earlier invocation made the purchase.
         try:
             if not record.retag or mark_used(self.invocation, self.resource, record):
                 record, observed = self._configure(desired, record, observed)

@@ -81,7 +81,7 @@ def return_unused(request: Request, *, saved: bool) -> None:
     if returned := rate_limiter.return_writes(rate_limiter.unused_slots()):
         key = _key(_resource(request), request.request_id, request.time)
         removed = [state_table.conditional_delete(key, "attribute_exists(pk)")] if saved else []
-        state_table.transact_write(*removed, *returned)
+        state_table.transact(*removed, *returned)
 
 
 def _resource(request: Request) -> str:
@@ -107,5 +107,6 @@ def _progress(item: Mapping[str, Any]) -> Progress:
 def _error(saved: Mapping[str, Any] | None) -> UnknownOutcomeError:
     if saved is None:
         return UnknownOutcomeError("It left no cause, such as an invocation that ran out of time.")
-    code = HandlerErrorCode(saved["code"]["S"])
+    known = saved["code"]["S"] in HandlerErrorCode  # A newer version may have written another one.
+    code = HandlerErrorCode(saved["code"]["S"]) if known else HandlerErrorCode.INTERNAL_FAILURE
     return UnknownOutcomeError(saved["cause"]["S"], error_code=code, remedy=saved["remedy"]["S"])

@@ -121,7 +121,8 @@ class Purchase:
         """
         owner = self.owner
         request = f"{self.request_id}@{self.request_time}"
-        parts = (owner.stack_id, owner.logical_resource_id, request, operation, candidate or str(self.attempt))
+        attempt = (candidate, str(self.attempt)) if candidate else (str(self.attempt),)
+        parts = (owner.stack_id, owner.logical_resource_id, request, operation, *attempt)
         return str(uuid.uuid5(_NAMESPACE, "|".join(parts)))
 
     @property

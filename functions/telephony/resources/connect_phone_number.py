@@ -142,7 +142,7 @@ class ConnectPhoneNumber(Resource[ConnectPhoneNumberProperties]):
         "PhoneNumberArn": "The Amazon Resource Name (ARN) of the phone number.",
         "PhoneNumberId": "The ID of the phone number.",
         "Address": "The phone number, in E.164 format.",
-        "Status": "The status of the phone number. Always `CLAIMED`, because a claim that fails is an error.",
+        "Status": "The status of the phone number: `CLAIMED`, or `FAILED` if its last change failed. A claim that fails is an error.",
     }
     permissions = (
         "connect:SearchAvailablePhoneNumbers",

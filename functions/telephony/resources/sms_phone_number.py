@@ -398,7 +398,12 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
         if moves and observed.pool_ids:
             self.leave_pools(observed, observed.pool_ids)
         if changes:
-            response = services.sms_voice().update_phone_number(PhoneNumberId=observed.physical_id, **changes)
+            try:
+                response = services.sms_voice().update_phone_number(PhoneNumberId=observed.physical_id, **changes)
+            except HandlerError as refused:
+                if refused.aws_reason == IN_POOL and (moves or not observed.pool_ids):
+                    raise refused.as_kind(RetryableError) from None  # The service sees the removal with a delay.
+                raise
             pools = () if moves else observed.pool_ids
             observed = copy.replace(_observed(response, pools), tags=observed.tags)
         if moves and desired.pool_id is not None:
@@ -462,13 +467,14 @@ class SmsPhoneNumber(SmsResource[SmsPhoneNumberProperties]):
     def _converge_keywords(self, observed: Observed, desired: SmsPhoneNumberProperties) -> None:
         live = self._read_keywords(observed, desired)
         declared = _declared_keywords(desired)
+        # Deleted first, so that the limit is not exceeded.
+        if desired.optional_keywords is not None:
+            for keyword in sorted(live.keys() - declared.keys() - set(_MANDATORY)):
+                services.sms_voice().delete_keyword(OriginationIdentity=observed.physical_id, Keyword=keyword)
         for keyword, settings in declared.items():
             if live.get(keyword) != settings:
                 put: Any = services.sms_voice().put_keyword
                 put(OriginationIdentity=observed.physical_id, Keyword=keyword, **settings)
-        if desired.optional_keywords is not None:
-            for keyword in sorted(live.keys() - declared.keys() - set(_MANDATORY)):
-                services.sms_voice().delete_keyword(OriginationIdentity=observed.physical_id, Keyword=keyword)
 
     def _read_keywords(self, observed: Observed, desired: SmsPhoneNumberProperties) -> dict[str, _Keyword]:
         """DescribeKeywords, if any are declared. A new number has none."""

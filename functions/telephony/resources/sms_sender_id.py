@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 from telephony import reasons
 from telephony.aws import services
 from telephony.data import data
-from telephony.errors import HandlerError, HandlerErrorCode, NotFoundError
+from telephony.errors import HandlerError, HandlerErrorCode, NotFoundError, ThrottledError, UnknownOutcomeError
 from telephony.model.adoption import adopt_property
 from telephony.model.deletion_protection import deletion_protection_property, lift_deletion_protection_property
 from telephony.model.pools import leave_pools, leave_pools_property
@@ -129,7 +129,11 @@ class SmsSenderId(SmsResource[SmsSenderIdProperties]):
         except HandlerError as refused:
             raise exists if refused.error_code is HandlerErrorCode.ALREADY_EXISTS else refused from None
         observed = _observed(response)
-        tags = {tag["Key"]: tag["Value"] for tag in response.get("Tags", [])} or self.read_tags(observed)
+        try:
+            tags = {tag["Key"]: tag["Value"] for tag in response.get("Tags", [])} or self.read_tags(observed)
+        except (HandlerError, ThrottledError) as unread:
+            # Only the read had no effect.
+            raise UnknownOutcomeError(unread.cause, error_code=unread.error_code, remedy=unread.remedy) from None
         if not purchase.matches(tags):
             raise exists
         return copy.replace(observed, newly_purchased=True, tags=tags)

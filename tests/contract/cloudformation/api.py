@@ -443,6 +443,12 @@ _REFUSALS: dict[Refusal, tuple[int, str, str]] = {
             "identity-based policy allows the cloudformation:{action} action"
         ),
     ),
+    # crossplane-contrib/provider-aws issue 2272
+    "OtherAccount": (
+        400,
+        "ValidationError",
+        "Resource account (123456789012) doesn't match account (999999999999) parsed from ARN: {name}",
+    ),
     # aws-cli issue 2948
     "Throttling": (400, "Throttling", "Rate exceeded"),
     # API reference, "Common errors"; the message is assumed
