@@ -44,9 +44,8 @@ def tagging() -> ResourceGroupsTaggingAPIClient:
     return cast("ResourceGroupsTaggingAPIClient", _RateLimitedClient(_TAGGING))
 
 
-@cache
 def once(service: str) -> Any:
-    """Return a client that makes each call once: botocore repeats a purchase whose response was lost."""
+    """Return a new client that makes each call once: botocore repeats a purchase whose response was lost."""
     return _RateLimitedClient(service, attempts=1)
 
 
